@@ -1,0 +1,1 @@
+"""Lecture 3: images, and the networks that see them."""

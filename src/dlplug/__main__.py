@@ -1,0 +1,106 @@
+"""The ``dlplug`` command: answers cheap questions itself and leaves training to Lightning."""
+
+import argparse
+import os
+import sys
+from importlib.metadata import version
+from typing import NoReturn
+
+from dlplug import cards
+from dlplug.errors import InputError, did_you_mean
+from dlplug.names import expand
+from dlplug.registry import Registry
+
+TRAINING = ("fit", "validate", "test", "predict")
+USAGE = """\
+usage: dlplug COMMAND ...
+
+train and look
+  fit --model NAME [options]   train a model on its own data with its own recipe
+      --data NAME  -c FILE  --model.ARG VALUE  --data.ARG VALUE  --trainer.ARG VALUE
+      --help                   the arguments of the chosen model and data
+      --help-all               every argument, the trainer's too
+  fit RUN [options]            go on with a run from its last completed epoch
+  test RUN                     measure a run's best checkpoint on the test data
+  validate RUN                 the same on the validation data
+  predict RUN                  write the predictions for the test data
+
+find
+  list [WORD] [--json]         models and data, by section of the course
+  info NAME                    one card: arguments, data that fits, where it comes from
+  plugins                      installed plugins, or why one does not load
+
+dlplug --help, --version. DLPLUG_DISABLE=a,b switches plugins off, DLPLUG_DEBUG=1 shows tracebacks."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise InputError(message)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command line and return its exit status: 0, 1 for a failure, 2 for bad input."""
+    args = sys.argv[1:] if argv is None else argv
+    try:
+        return _run(args)
+    except InputError as error:
+        if os.environ.get("DLPLUG_DEBUG"):
+            raise
+        print(f"dlplug: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # the reader of `dlplug list | head` has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _run(args: list[str]) -> int:
+    match args:
+        case [] | ["-h" | "--help" | "help", *_]:
+            print(USAGE)
+            return 0
+        case ["--version", *_]:
+            print(f"dlplug {version('dlplug')}")
+            return 0
+        case [("list" | "info" | "plugins") as command, *rest]:
+            return _answer(command, rest)
+        case [command, *rest] if command in TRAINING:
+            return _train(command, rest)
+    raise InputError(
+        f"no command is called {args[0]!r}; " + did_you_mean(args[0], {*TRAINING, "list", "info", "plugins"})
+    )
+
+
+def _answer(command: str, args: list[str]) -> int:
+    parser = _Parser(prog=f"dlplug {command}", allow_abbrev=False)
+    if command == "list":
+        parser.description = "Show the models and data of the installed plugins, by section of the course."
+        parser.add_argument("word", nargs="?", default="", help="only what mentions this word, or this lecture")
+        parser.add_argument("--json", action="store_true", help="for programs")
+        options = parser.parse_args(args)
+        return cards.print_list(Registry.discover(), options.word, options.json)
+    if command == "info":
+        parser.description = "Show one model or data set: its arguments, what fits it and where it comes from."
+        parser.add_argument("name", help="as in `dlplug list`, or topic:name")
+        return cards.print_info(Registry.discover(), parser.parse_args(args).name)
+    parser.description = "Show every installed plugin with what it offers, or why it does not load."
+    parser.parse_args(args)
+    return cards.print_plugins(Registry.discover())
+
+
+def _train(command: str, args: list[str]) -> int:
+    # A class of the user's own may be in a file here. Last, so that no file here hides a module of Python's.
+    sys.path.append(os.getcwd())
+    registry = Registry.discover()
+    if {"-h", "--help"} & set(args):
+        return cards.print_help(registry, command, args)
+    job = expand(command, [arg for arg in args if arg != "--help-all"], registry)
+    from dlplug.cli import print_help_all, run  # seconds, from here on
+
+    if "--help-all" in args:
+        return print_help_all(job, registry)
+
+    return run(job, registry)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

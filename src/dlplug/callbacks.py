@@ -1,0 +1,228 @@
+"""What every run of the command gets besides Lightning: seeds that resume, checkpoints, pictures, a word on progress."""
+
+import copy
+import sys
+import time
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch.utilities.seed import isolate_rng
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from torch import Tensor
+
+from dlplug import media
+from dlplug.data import run_seed
+from dlplug.errors import InputError
+from dlplug.metrics import MetricsFile
+from dlplug.runs import Run
+
+
+class Seeds(Callback):
+    """Seeds each epoch from (the run's seed, rank, epoch), and validation from the run's seed alone.
+
+    So a run that goes on from its last completed epoch is the run that never stopped, and how often it validates
+    changes nothing that it learns.
+    """
+
+    def __init__(self) -> None:
+        self._epoch = 0
+        self._first = True
+        self._isolated = isolate_rng()
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Note where a resumed run goes on."""
+        self._epoch = checkpoint["epoch"] + 1
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Seed the first epoch here: its DataLoader draws from the random state before the epoch starts."""
+        _seed(run_seed(), trainer.global_rank, self._epoch)
+        self._first = True
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Seed the later epochs here, before their DataLoaders draw."""
+        if not self._first:
+            _seed(run_seed(), trainer.global_rank, trainer.current_epoch)
+        self._first = False
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Give each validation the same noise, and keep the training's aside."""
+        self._isolated = isolate_rng()
+        self._isolated.__enter__()
+        _seed(run_seed(), trainer.global_rank, 0)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Go on with the training's noise."""
+        self._isolated.__exit__(None, None, None)
+
+
+def _seed(*numbers: int) -> None:
+    seed = int(np.random.SeedSequence(numbers).generate_state(1)[0])
+    torch.manual_seed(seed)
+    np.random.seed(seed)
+
+
+class Showcase(Callback):
+    """Saves what a model shows at the end of every validation, on rank zero."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._batch: Any = None
+
+    def on_validation_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Keep the first batch."""
+        if batch_idx == 0 and dataloader_idx == 0:
+            self._batch = batch
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Ask the model, and save what it gives; a showcase that raises costs a warning, not the run."""
+        if trainer.sanity_checking or not trainer.is_global_zero or not hasattr(pl_module, "showcase"):
+            return
+        try:
+            with isolate_rng(), torch.no_grad():
+                torch.manual_seed(run_seed())
+                for key, medium in pl_module.showcase(self._batch).items():
+                    media.save(medium, self._run.path, key, trainer.fit_loop.total_batch_idx + 1)
+        except Exception as error:
+            warnings.warn(f"nothing is shown: showcase raised {type(error).__name__}: {error}", stacklevel=1)
+
+
+class Checkpoints(Checkpoint):
+    """Saves last.ckpt after each epoch, and best.ckpt where the model's monitor improves.
+
+    Lightning's ModelCheckpoint skips the last checkpoint of an epoch that is not among the best, and keeps absolute
+    paths, which a moved folder breaks.
+    """
+
+    def __init__(self, run: Run, monitor: tuple[str, str] | None) -> None:
+        self._run = run
+        self._monitor = monitor
+        self._best: float | None = None
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Learn the folder from rank zero, which made it."""
+        self._run = trainer.strategy.broadcast(self._run)
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Cut the metrics back to what this checkpoint vouches for."""
+        for file in _metrics_files(trainer):
+            file.resume(checkpoint["epoch"])
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the best value so far."""
+        return {"best": self._best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from the best value so far."""
+        self._best = state_dict["best"]
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the epoch's metrics down, then the checkpoint that vouches for them."""
+        _write_metrics(trainer)
+        if self._improves(trainer.callback_metrics):
+            trainer.save_checkpoint(self._run.checkpoints / "best.ckpt")
+        trainer.save_checkpoint(self._run.checkpoints / "last.ckpt")
+
+    def _improves(self, metrics: Mapping[str, Tensor]) -> bool:
+        if self._monitor is None or self._monitor[0] not in metrics:
+            return False
+        value = float(metrics[self._monitor[0]])
+        improves = self._best is None or (value < self._best if self._monitor[1] == "min" else value > self._best)
+        if improves:
+            self._best = value
+        return improves
+
+
+def _write_metrics(trainer: Trainer) -> None:
+    # Lightning logs these after all hooks of the epoch, and so after its checkpoint: a run killed in between would
+    # lose them. There is no public way to see them; lightning is bound below its next minor version for this.
+    metrics = {name: float(value) for name, value in trainer._logger_connector.metrics["log"].items()}
+    for file in _metrics_files(trainer):
+        if metrics:
+            step = trainer.fit_loop.epoch_loop._batches_that_stepped - 1
+            file.log_metrics({"epoch": trainer.current_epoch, **metrics}, step)
+        file.write()
+
+
+def _metrics_files(trainer: Trainer) -> list[MetricsFile]:
+    return [logger for logger in trainer.loggers if isinstance(logger, MetricsFile)]
+
+
+class ResumedOptions(Callback):
+    """Applies options of the optimiser that changed on resuming, which its restored state would silently undo.
+
+    A schedule's own restored state cannot be changed halfway: that is refused.
+    """
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note what the options ask for; Lightning restores optimisers and schedules right after this."""
+        self._groups = [[_options(group) for group in o.param_groups] for o in trainer.optimizers]
+        self._schedules = [copy.copy(config.scheduler.state_dict()) for config in trainer.lr_scheduler_configs]
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Compare with what was restored."""
+        for asked, config in zip(self._schedules, trainer.lr_scheduler_configs, strict=True):
+            restored = config.scheduler.state_dict()
+            for name in asked.keys() - {"last_epoch", "_step_count", "_last_lr", "_is_initial"}:
+                if asked[name] != restored.get(name):
+                    raise InputError(
+                        f"{type(config.scheduler).__name__} goes on with {name} {restored.get(name)}: it cannot change "
+                        f"to {asked[name]} in a resumed run; start a new one with -c RUN/config.yaml"
+                    )
+        if trainer.lr_scheduler_configs:
+            return
+        for optimizer, groups in zip(trainer.optimizers, self._groups, strict=True):
+            for group, asked in zip(optimizer.param_groups, groups, strict=True):
+                group.update(asked)
+
+
+def _options(group: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in group.items() if name != "params"}
+
+
+class Progress(Callback):
+    """Says what is trained, and a line an epoch where there is no terminal to draw a progress bar on.
+
+    Args:
+        run: Where it is trained.
+        model: The model's name.
+    """
+
+    def __init__(self, run: Run, model: str) -> None:
+        self._run = run
+        self._model = model
+        self._started: float | None = None
+
+    @rank_zero_only
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Say what is trained."""
+        weights = sum(p.numel() for p in pl_module.parameters())
+        data = type(trainer.datamodule).__name__ if trainer.datamodule else "its own data"
+        _say(f"{self._model}: {weights:,} weights, {data}, seed {run_seed()}, {trainer.strategy.root_device} -> {self._run.path}")
+
+    @rank_zero_only
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Say what the epoch before brought: only now are all its metrics known."""
+        self._say_epoch(trainer, trainer.current_epoch)
+        self._started = time.monotonic()
+
+    @rank_zero_only
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Say what the last epoch brought."""
+        self._say_epoch(trainer, trainer.current_epoch)
+
+    def _say_epoch(self, trainer: Trainer, epochs: int) -> None:
+        if self._started is None or trainer.progress_bar_callback:
+            return
+        metrics = "  ".join(f"{k} {float(v):.4g}" for k, v in sorted(trainer.callback_metrics.items()))
+        _say(f"epoch {epochs}/{trainer.max_epochs}  {metrics}  ({time.monotonic() - self._started:.1f} s)")
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)

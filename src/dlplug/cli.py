@@ -1,0 +1,255 @@
+"""Lightning's command line with dlplug's names, hooks and run folders."""
+
+import argparse
+import logging
+import sys
+import warnings
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonargparse import get_loader, set_loader
+from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+
+from dlplug.callbacks import Checkpoints, Progress, ResumedOptions, Seeds, Showcase
+from dlplug.checkpoint_io import AtomicCheckpointIO
+from dlplug.errors import InputError
+from dlplug.messages import shorten
+from dlplug.metrics import MetricsFile
+from dlplug.model import Model
+from dlplug.names import Job, expand_config
+from dlplug.predictions import WritePredictions
+from dlplug.registry import Registry
+from dlplug.runs import Run
+
+PARSER_MODE = "dlplug"
+BASES: dict[str, type] = {"model": LightningModule, "data": LightningDataModule}
+KNOWN_NOISE = (
+    "The '.*_dataloader' does not have many workers",
+    "The number of training batches .* is smaller than the logging interval",
+    "Found .* module.* in eval mode at the start of training",
+    "You defined a `validation_step` but have no `val_dataloader`",
+    "`isinstance\\(treespec",
+    "It is recommended to use `self.log",
+)
+
+
+def run(job: Job, registry: Registry) -> int:
+    """Run a training command.
+
+    Args:
+        job: The command, its names expanded.
+        registry: The installed plugins, whose hooks are called.
+
+    Returns:
+        The exit status; 130 after Ctrl-C and 143 after SIGTERM, with a run folder that resumes.
+
+    Raises:
+        InputError: Something the user gave cannot be used.
+    """
+    _quieten()
+    for kind, class_path in job.chosen.items():
+        if class_path:
+            load_class(class_path, BASES[kind])
+    try:
+        cli = CLI(job, registry)
+    except InputError:
+        raise
+    except argparse.ArgumentError as error:
+        raise InputError(shorten(str(error))) from error
+    except Exception as error:  # whatever the options make a constructor raise
+        raise InputError(f"{type(error).__name__}: {' '.join(str(error).split())}") from error
+    return cli.execute()
+
+
+def print_help_all(job: Job, registry: Registry) -> int:
+    """Print every argument of a training command as Lightning does."""
+    _quieten()
+    with suppress(SystemExit):
+        CLI(replace(job, args=["--help"]), registry)
+    return 0
+
+
+def load_class(class_path: str, base: type) -> type:
+    """Import a class.
+
+    Args:
+        class_path: Such as ``"my_file.MyModel"``.
+        base: What it must be a subclass of.
+
+    Raises:
+        InputError: There is no such class, or it is none of ``base``.
+    """
+    module, _, name = class_path.rpartition(".")
+    try:
+        found = getattr(import_module(module), name)
+    except Exception as error:  # importing runs the user's own file
+        raise InputError(f"cannot import {class_path}: {type(error).__name__}: {error}") from error
+    if isinstance(found, type) and issubclass(found, base):
+        return found
+    stale = next((b for b in getattr(found, "__mro__", ()) if b.__module__.startswith("pytorch_lightning.")), None)
+    if stale:
+        raise InputError(
+            f"{class_path} is a pytorch_lightning {stale.__name__}, which is another class than lightning's: "
+            f"write `from lightning.pytorch import {stale.__name__}` where it is defined"
+        )
+    raise InputError(f"{class_path} is no {base.__name__}")
+
+
+class CLI(LightningCLI):
+    """A LightningCLI that knows the registry's names and gives each fit a run folder.
+
+    Attributes:
+        job: What to run.
+        registry: The installed plugins.
+        run: The run folder, once there is one.
+    """
+
+    def __init__(self, job: Job, registry: Registry) -> None:
+        self.job = job
+        self.registry = registry
+        self.run = job.run
+        load = get_loader("yaml")
+        set_loader(PARSER_MODE, lambda text: expand_config(load(text), registry), (yaml.YAMLError,))
+        super().__init__(
+            run=False,  # Lightning's subcommands would build a parser each, for one that is used
+            auto_configure_optimizers=False,  # models own their optimisers; a GAN has two
+            save_config_callback=None,  # a run folder is made with its config in it
+            trainer_defaults={"default_root_dir": "runs", "enable_model_summary": False},
+            seed_everything_default=0,
+            args=job.args,
+        )
+
+    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
+        """Read config files with names in them, and raise instead of exiting."""
+        return super().init_parser(**{"parser_mode": PARSER_MODE, "exit_on_error": False, **kwargs})
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add where to start from, and let plugins add theirs."""
+        parser.add_argument("--ckpt_path", type=str | None, default=None, help="Checkpoint to start from or to use.")
+        self._call_hooks("dlplug_add_arguments", lambda hook: hook(parser))
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse, without the warning that arguments should come from sys.argv."""
+        self.config = parser.parse_args(args)
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Make the trainer with the run folder's callbacks, metrics file and checkpoints."""
+        asked = self.config_init.trainer
+        if self.job.command == "fit" and not asked.fast_dev_run and not self.run:
+            self.run = self._create_run(Path(asked.default_root_dir))
+        kwargs.update(
+            callbacks=_as_list(asked.callbacks) + self._callbacks(),
+            logger=[logger for logger in _as_list(asked.logger) if logger is not True] + self._metrics_files(),
+            plugins=[*_as_list(asked.plugins), AtomicCheckpointIO()],
+        )
+        if not self.run:
+            kwargs["enable_checkpointing"] = False
+        if asked.enable_progress_bar is None:
+            kwargs["enable_progress_bar"] = sys.stdout.isatty()
+        if self.model.automatic_optimization:
+            return super().instantiate_trainer(**kwargs)
+        if asked.gradient_clip_val and isinstance(self.model, Model):
+            self.model.gradient_clip = (asked.gradient_clip_val, asked.gradient_clip_algorithm or "norm")
+            kwargs.update(gradient_clip_val=None, gradient_clip_algorithm=None)
+        trainer = super().instantiate_trainer(**kwargs)
+        if isinstance(trainer.strategy, DDPStrategy) and asked.strategy in ("auto", "ddp"):
+            # Its alternating steps leave parameters without gradients, which plain ddp refuses.
+            _say(f"{self.job.model} optimises by hand: strategy ddp becomes ddp_find_unused_parameters_true")
+            trainer = super().instantiate_trainer(**kwargs, strategy="ddp_find_unused_parameters_true")
+        return trainer
+
+    def execute(self) -> int:
+        """Run the command and return the exit status."""
+        function: Callable[..., Any] = getattr(self.trainer, self.job.command)
+        try:
+            function(self.model, datamodule=self.datamodule, ckpt_path=self.config.ckpt_path)
+        except (KeyboardInterrupt, SystemExit) as stop:  # Lightning turns Ctrl-C into an exit, SIGTERM too
+            if not self.trainer.interrupted:
+                raise
+            if self.run:
+                _say(f"stopped; go on with: dlplug fit {self.run.path}")
+            return 130 if isinstance(stop, KeyboardInterrupt) or stop.code == 1 else 143
+        except Exception as error:
+            if self.run and not self.job.run and rank_zero_only.rank == 0 and self.run.is_empty():
+                self.run.discard()
+            if isinstance(error, MisconfigurationException):
+                raise InputError(" ".join(str(error).split())) from error
+            raise
+        if self.run and rank_zero_only.rank == 0:
+            _say(self.run.summary(self.job.command))
+        return 0
+
+    def _create_run(self, root: Path) -> Run:
+        if rank_zero_only.rank != 0:
+            return Run(root)  # writes nothing; what needs the folder has it broadcast
+        config = yaml.safe_load(self.parser.dump(self.config, skip_none=False, format="yaml"))
+        for name in ("config", "ckpt_path"):
+            config.pop(name, None)
+        return Run.create(root / self.job.model, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+
+    def _callbacks(self) -> list[Callback]:
+        callbacks: list[Callback] = [Seeds()]
+        if self.run and self.job.command == "fit":
+            callbacks += [Showcase(self.run), Progress(self.run, self.job.model)]
+            if self.config_init.trainer.enable_checkpointing is not False:
+                callbacks.append(Checkpoints(self.run, getattr(self.model, "monitor", None)))
+            if self.job.changed:
+                callbacks.append(ResumedOptions())
+        if self.run and self.job.command == "predict":
+            callbacks.append(WritePredictions(self.run))
+        self._call_hooks("dlplug_callbacks", lambda hook: callbacks.extend(_checked(hook())))
+        return callbacks
+
+    def _metrics_files(self) -> list[MetricsFile]:
+        if not self.run or self.job.command == "predict":
+            return []
+        name = "metrics" if self.job.command == "fit" else self.job.command
+        file = MetricsFile(self.run.path / f"{name}.csv")
+        if not (self.job.command == "fit" and self.run.last):
+            file.resume(-1)
+        return [file]
+
+    def _call_hooks(self, name: str, call: Callable[[Callable[..., Any]], None]) -> None:
+        """Call each plugin's hook; one that raises is left out with a warning."""
+        for plugin, hook in self.registry.hooks(name):
+            try:
+                call(hook)
+            except Exception as error:
+                origin = next(p.origin for p in self.registry.plugins if p.name == plugin)
+                warnings.warn(f"{origin}: its {name} is left out: {type(error).__name__}: {error}", stacklevel=1)
+
+
+def _checked(callbacks: Iterable[Callback]) -> list[Callback]:
+    found = list(callbacks)
+    for callback in found:
+        if not isinstance(callback, Callback):
+            raise TypeError(f"{callback!r} is no Callback of lightning.pytorch")
+    return found
+
+
+def _as_list(value: Any) -> list[Any]:
+    if isinstance(value, list):
+        return list(value)
+    return [value] if value else []
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def _quieten() -> None:
+    """Silence Lightning's tips and the warnings that a plain run cannot avoid; others are shown in one line."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in KNOWN_NOISE:
+        warnings.filterwarnings("ignore", message)
+    warnings.formatwarning = lambda message, category, *_, **__: f"warning: {' '.join(str(message).split())}\n"

@@ -1,0 +1,204 @@
+"""The data's side of the bargain: a ``LightningDataModule`` that describes itself, so that any model can fit it."""
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+import torch
+from lightning.pytorch import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, DistributedSampler
+
+from dlplug.errors import InputError
+
+Batch = tuple[Tensor, ...]
+
+
+def run_seed() -> int:
+    """Return the seed that ``seed_everything`` was last called with; 0 where it never was."""
+    return int(os.environ.get("PL_GLOBAL_SEED", 0))
+
+
+@dataclass(frozen=True)
+class Info:
+    """What a model must know of its data to build its layers. Subclasses hold plain values only.
+
+    It travels in checkpoints as plain data, so that a model loads without its data.
+    """
+
+    _kinds: ClassVar[dict[str, type["Info"]]] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        Info._kinds[cls.__name__] = cls
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields and the class's name as plain data."""
+        return {"type": type(self).__name__, **asdict(self)}
+
+    @staticmethod
+    def from_dict(plain: Mapping[str, Any]) -> "Info":
+        """Return what ``to_dict`` was called on; its class must have been imported, as it is by the model it is for."""
+        fields = dict(plain)
+        return Info._kinds[fields.pop("type")](**fields)
+
+
+@dataclass(frozen=True)
+class ImageInfo(Info):
+    """Images of one size, of values from 0 to 1, each with a class label where ``classes`` is not 0.
+
+    Attributes:
+        channels: 1 for grey, 3 for colour.
+        height: Rows.
+        width: Columns.
+        classes: Number of classes.
+    """
+
+    channels: int
+    height: int
+    width: int
+    classes: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.channels}×{self.height}×{self.width} images"
+
+
+class Data(LightningDataModule):
+    """A data module that says what it gives in ``info``, at the latest after ``setup``."""
+
+    info: Info
+
+
+class Batches(DistributedSampler[list[int]]):
+    """Index tensors, a batch each, of a dataset that is indexed a batch at a time.
+
+    The order depends on the run's seed and the epoch alone, so that a resumed run meets the batches that the unbroken
+    one met; it is the same on all ranks, each of which takes its own share. A ``DistributedSampler``, since Lightning
+    leaves those as they are.
+
+    Args:
+        size: Number of items.
+        batch_size: Items a batch on each rank.
+        shuffle: Whether to train: shuffled, every rank with the same number of batches and the last, smaller batch left
+            out. Otherwise all items in order.
+        seed: The run's seed.
+    """
+
+    def __init__(self, size: int, batch_size: int, shuffle: bool, seed: int) -> None:
+        distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
+        super().__init__(
+            range(size),  # type: ignore[arg-type]
+            num_replicas=torch.distributed.get_world_size() if distributed else 1,
+            rank=torch.distributed.get_rank() if distributed else 0,
+            shuffle=shuffle,
+            seed=seed,
+        )
+        self.size = size
+        self.batch_size = batch_size
+
+    def __len__(self) -> int:
+        share = self.size // self.num_replicas if self.shuffle else len(range(self.rank, self.size, self.num_replicas))
+        if self.shuffle:
+            return max(share // self.batch_size, 1)
+        return -(-share // self.batch_size)
+
+    def __iter__(self) -> Iterator[Tensor]:  # type: ignore[override]
+        if self.shuffle:
+            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+            order = torch.randperm(self.size, generator=generator)
+        else:
+            order = torch.arange(self.size)
+        # Lightning sets the epoch after `iter`, before the first batch: a generator's body waits for that.
+        yield from order[self.rank :: self.num_replicas].split(self.batch_size)[: len(self)]
+
+
+class _Indexed(Dataset[Batch]):
+    """Tensors of one length, indexed a batch at a time."""
+
+    def __init__(self, tensors: Batch) -> None:
+        self.tensors = tensors
+
+    def __getitem__(self, index: Tensor) -> Batch:
+        return tuple(tensor[index] for tensor in self.tensors)
+
+
+def _as_it_is(batch: Batch) -> Batch:
+    return batch
+
+
+class TensorData(Data, ABC):
+    """Data that fits in memory: it stays in tensors and is indexed a batch at a time, never collated item by item.
+
+    A subclass gives its tensors in ``load`` and may transform whole batches in ``prepare_batch``.
+
+    Args:
+        batch_size: Items a batch on each device.
+    """
+
+    def __init__(self, batch_size: int = 64) -> None:
+        super().__init__()
+        if batch_size < 1:
+            raise InputError(f"batch_size must be at least 1, not {batch_size}")
+        self.batch_size = batch_size
+        self.splits: Mapping[str, Batch] | None = None
+
+    @abstractmethod
+    def load(self) -> tuple[Info, Mapping[str, Batch]]:
+        """Return what the data is like and its tensors by split.
+
+        Returns:
+            The info, and the tensors of ``"train"`` and, where there are such, ``"val"`` and ``"test"``. The tensors of
+            a split have the same first dimension: its number of items.
+        """
+
+    def prepare_batch(self, batch: Batch) -> Batch:
+        """Return a batch as models take it, on the device: convert and, where ``self.trainer.training``, augment."""
+        return batch
+
+    def setup(self, stage: str = "fit") -> None:
+        """Load the tensors, once."""
+        if self.splits is None:
+            try:
+                self.info, self.splits = self.load()
+            except (OSError, ValueError) as error:
+                raise InputError(f"{type(self).__name__}: {error}") from error
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Prepare the batch where the model is: on a GPU that is faster, and less has crossed to it."""
+        return self.prepare_batch(batch)
+
+    def train_dataloader(self) -> "DataLoader[Batch]":
+        """Return shuffled batches."""
+        return self._loader("train")
+
+    def val_dataloader(self) -> "DataLoader[Batch] | list[DataLoader[Batch]]":
+        """Return the validation batches in order; none where there is no such split."""
+        return self._loader("val") if "val" in self._loaded() else []
+
+    def test_dataloader(self) -> "DataLoader[Batch]":
+        """Return the test batches in order."""
+        return self._loader("test")
+
+    def predict_dataloader(self) -> "DataLoader[Batch]":
+        """Return the test batches in order."""
+        return self._loader("test")
+
+    def _loaded(self) -> Mapping[str, Batch]:
+        self.setup()
+        assert self.splits is not None
+        return self.splits
+
+    def _loader(self, split: str) -> "DataLoader[Batch]":
+        if split not in self._loaded():
+            raise InputError(f"{type(self).__name__} has no {split} data")
+        tensors = self._loaded()[split]
+        sampler = Batches(len(tensors[0]), self.batch_size, shuffle=split == "train", seed=run_seed())
+        return DataLoader(
+            _Indexed(tensors),
+            batch_size=None,
+            sampler=sampler,
+            collate_fn=_as_it_is,
+            generator=torch.Generator(),  # or each epoch would draw from the generator that the noise comes from
+        )

@@ -1,0 +1,119 @@
+"""The model's side of the bargain: a ``LightningModule`` that builds itself to fit its data."""
+
+from typing import Any, ClassVar, Literal
+
+from lightning.pytorch import LightningModule
+from lightning.pytorch.core.optimizer import LightningOptimizer
+from torch import Tensor
+
+from dlplug.data import Info
+from dlplug.errors import InputError
+
+
+class Model(LightningModule):
+    """A model whose options are the arguments of ``__init__`` and whose layers are made in ``build``.
+
+    A subclass may also offer, each found by its name alone:
+
+    - ``showcase(batch) -> dict[str, Media]``: what a person would look at, called after each validation on rank zero
+      with the first validation batch, in evaluation mode, without gradients and without a trace in any random state.
+
+    Attributes:
+        monitor: The metric that says which checkpoint is best, and whether its ``"min"`` or ``"max"`` is.
+        info: What the data is like; None until the layers are built.
+        gradient_clip: ``--trainer.gradient_clip_val`` and ``--trainer.gradient_clip_algorithm`` for models that
+            optimise by hand, which Lightning does not clip for; ``minimise`` honours it.
+    """
+
+    monitor: ClassVar[tuple[str, Literal["min", "max"]] | None] = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.info: Info | None = None
+        self.gradient_clip: tuple[float, str] | None = None
+        self._sums: dict[str, Tensor] = {}
+        self._summed = 0
+
+    def build(self, info: Any) -> None:
+        """Make the layers.
+
+        Args:
+            info: What the data is like, such as an ``ImageInfo``.
+
+        Raises:
+            ValueError: The model cannot fit such data.
+        """
+        raise NotImplementedError(f"{type(self).__name__} makes no layers: it has no method `build`")
+
+    def configure_model(self) -> None:
+        """Build once, from the data at hand. Lightning calls this before each of fit, validate, test and predict."""
+        if self.info is None and self._trainer is not None:
+            self._build(getattr(getattr(self._trainer, "datamodule", None), "info", None))
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the info, so that the checkpoint alone is enough."""
+        if self.info is not None:
+            checkpoint["info"] = self.info.to_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Build from the checkpoint's info: Lightning calls this before it loads the weights."""
+        info = Info.from_dict(checkpoint["info"])
+        if self.info is None:
+            self._build(info)
+        elif self.info != info:
+            raise InputError(f"the checkpoint was trained on {info}, but the data gives {self.info}")
+
+    def _build(self, info: Info | None) -> None:
+        if info is None:
+            raise InputError(f"{type(self).__name__} needs data that describes itself in `info`, as dlplug's data do")
+        try:
+            self.build(info)
+        except ValueError as error:
+            raise InputError(f"{type(self).__name__}: {error}") from error
+        self.info = info
+
+    def record(self, **values: Tensor) -> None:
+        """Log scalars under the running stage: ``loss`` becomes ``train/loss``, ``val/loss`` or ``test/loss``.
+
+        While training this costs an addition a batch: what is logged, at the trainer's logging interval and at the
+        epoch's end, is the mean since the last time. (A ``self.log`` on each batch takes as long as a small network's
+        whole step.) In validation and test the mean over all items is logged.
+
+        Args:
+            values: Scalar tensors, means over the batch.
+        """
+        trainer = self.trainer
+        if not trainer.training:
+            stage = "test" if trainer.testing else "val"
+            self.log_dict({f"{stage}/{k}": v for k, v in values.items()}, sync_dist=trainer.world_size > 1)
+            return
+        for name, value in values.items():
+            value = value.detach()
+            self._sums[name] = self._sums[name] + value if name in self._sums else value
+        self._summed += 1
+        if (trainer.fit_loop.total_batch_idx + 1) % trainer.log_every_n_steps == 0:
+            self._log_means()
+
+    def on_train_epoch_end(self) -> None:
+        """Log what was recorded since the last logging interval."""
+        if self._summed:
+            self._log_means()
+
+    def _log_means(self) -> None:
+        means = {f"train/{name}": total / self._summed for name, total in self._sums.items()}
+        self._sums, self._summed = {}, 0
+        self.log_dict(means, sync_dist=self.trainer.world_size > 1, batch_size=1)
+
+    def minimise(self, loss: Tensor, optimizer: LightningOptimizer) -> None:
+        """Take one step down a loss, in models that optimise by hand.
+
+        Args:
+            loss: A scalar.
+            optimizer: One of ``self.optimizers()``.
+        """
+        optimizer.zero_grad()
+        self.manual_backward(loss)
+        if self.gradient_clip:
+            value, algorithm = self.gradient_clip
+            self.clip_gradients(optimizer, value, algorithm)
+        optimizer.step()

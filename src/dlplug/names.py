@@ -1,0 +1,209 @@
+"""Turns short names into class paths, so that what Lightning gets is an ordinary LightningCLI command line.
+
+Everything here is torch-free: a misspelt name or option is found before the seconds that importing torch takes.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dlplug.errors import InputError, did_you_mean
+from dlplug.registry import Registry
+from dlplug.runs import Run
+from dlplug.source import read_class
+from dlplug.specs import DataSpec, ModelSpec
+
+KINDS = ("model", "data")
+SHORT = re.compile(r"(\w[\w-]*:)?\w[\w-]*")  # anything else is a class path, a file or an inline config
+TRAINER = "lightning.pytorch.trainer.trainer.Trainer"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A training command, ready for Lightning.
+
+    Attributes:
+        command: ``fit``, ``validate``, ``test`` or ``predict``.
+        args: Arguments in which every name is a class path: the recipe's first, then config files, then the user's.
+        model: Name of the model, which its runs are kept under.
+        chosen: Class paths of the model and, where one is named, the data.
+        run: The run folder that was named instead of a model.
+        changed: Whether the user's own arguments change the options of the model of ``run``.
+    """
+
+    command: str
+    args: list[str]
+    model: str
+    chosen: Mapping[str, str]
+    run: Run | None = None
+    changed: bool = False
+
+
+def expand(command: str, args: list[str], registry: Registry) -> Job:
+    """Expand names, add the model's own data and recipe, and refuse what cannot work.
+
+    Args:
+        command: ``fit``, ``validate``, ``test`` or ``predict``.
+        args: What the user typed after it: a run folder or options.
+        registry: Where names are looked up.
+
+    Returns:
+        The job; for example ``--model gan`` becomes ``--model=….GAN --data=….MNIST5k --trainer.max_epochs=… --model ….GAN``.
+
+    Raises:
+        InputError: A name, option or file cannot be used.
+    """
+    run = Run.open(args[0]) if args and not args[0].startswith("-") else None
+    options = _expand_options(args[1:] if run else args, registry)
+    files, own = _split_configs(options)
+    configs = [load_config(path, registry) for path in ([str(run.config)] if run else []) + files]
+    chosen = {kind: _chosen(kind, own, configs) for kind in KINDS}
+    if not chosen["model"]:
+        raise InputError(f"{command} needs a run folder or --model NAME; `dlplug list` shows the models")
+
+    first: list[str] = []
+    model = registry.spec_of("model", chosen["model"])
+    if isinstance(model, ModelSpec):
+        if not chosen["data"] and model.data:
+            chosen["data"] = registry.find("data", model.data).class_path
+        data = registry.spec_of("data", chosen["data"])
+        if isinstance(data, DataSpec):
+            _check_fit(model, data, registry)
+        if not run:
+            recipe = model.recipe_for(data.name if data else "")
+            first = [f"--{kind}={path}" for kind, path in chosen.items() if path]
+            first += [f"--{key}={_as_argument(value)}" for key, value in recipe.items()]
+    _check_options(chosen, own, configs)
+
+    if run:
+        first = [f"--config={run.config}"]
+        checkpoint = run.last if command == "fit" else run.best
+        if command != "fit" and not checkpoint:
+            raise InputError(f"{run.path} holds no checkpoint yet: no epoch was completed; `dlplug fit {run.path}` goes on")
+        files = [*files, *([f"--ckpt_path={checkpoint}"] if checkpoint else [])]
+    return Job(
+        command=command,
+        args=[*first, *(f if f.startswith("--") else f"--config={f}" for f in files), *own],
+        model=model.name if model else chosen["model"].rpartition(".")[2].lower(),
+        chosen=chosen,
+        run=run,
+        changed=any(option.startswith("--model") for option in own) or any("model" in c for c in configs[1:]),
+    )
+
+
+def expand_config(config: Any, registry: Registry) -> Any:
+    """Replace names in a loaded config file: ``model: gan`` as well as ``model: {class_path: gan, ...}``."""
+    if not isinstance(config, dict):
+        return config
+    config = dict(config)
+    for kind in KINDS:
+        match config.get(kind):
+            case str(name):
+                config[kind] = _class_path(kind, name, registry)
+            case {"class_path": str(name), **rest}:
+                config[kind] = {"class_path": _class_path(kind, name, registry), **rest}
+    return config
+
+
+def load_config(path: str, registry: Registry) -> dict[str, Any]:
+    """Return a config file's content with its names expanded.
+
+    Raises:
+        InputError: It cannot be read, is no YAML or is no mapping of options.
+    """
+    try:
+        config = yaml.safe_load(Path(path).read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read the config {path}: {getattr(error, 'strerror', None) or error}") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        raise InputError(f"the config {path} is no YAML{where}: {getattr(error, 'problem', error)}") from error
+    if config is None:
+        return {}
+    if not isinstance(config, dict):
+        raise InputError(f"the config {path} holds no options, such as `model: gan`")
+    expanded: dict[str, Any] = expand_config(config, registry)
+    return expanded
+
+
+def _class_path(kind: str, name: str, registry: Registry) -> str:
+    """Return the class path behind a name; a class path, file or inline config passes through."""
+    return registry.find(kind, name).class_path if SHORT.fullmatch(name) else name
+
+
+def _expand_options(args: list[str], registry: Registry) -> list[str]:
+    """Return each option as ``--key=value`` where it can be, with names expanded."""
+    options: list[str] = []
+    rest = iter(args)
+    for arg in rest:
+        key, equals, value = arg.partition("=")
+        if key in ("-c", "--config", "--model", "--data", "--model.help", "--data.help"):
+            if not equals:
+                value = next(rest, "")
+            if not value:
+                raise InputError(f"{key} needs a value")
+            key = {"-c": "--config"}.get(key, key)
+            kind = key.removeprefix("--").removesuffix(".help")
+            options.append(f"{key}={_class_path(kind, value, registry) if kind in KINDS else value}")
+        else:
+            options.append(arg)
+    return options
+
+
+def _split_configs(options: list[str]) -> tuple[list[str], list[str]]:
+    """Take the config files out: they come first, so that the command line wins wherever it stands."""
+    files = [option.removeprefix("--config=") for option in options if option.startswith("--config=")]
+    return files, [option for option in options if not option.startswith("--config=")]
+
+
+def _chosen(kind: str, options: list[str], configs: Iterable[Mapping[str, Any]]) -> str:
+    """Return the class path that options and configs settle on; empty where they name none."""
+    chosen = ""
+    for config in configs:
+        match config.get(kind):
+            case str(path) | {"class_path": str(path)}:
+                chosen = path
+    for option in options:
+        key, _, value = option.partition("=")
+        if key == f"--{kind}":
+            chosen = value
+    return chosen
+
+
+def _check_fit(model: ModelSpec, data: DataSpec, registry: Registry) -> None:
+    if model.takes and data.gives and model.takes != data.gives:
+        fitting = ", ".join(registry.fitting(model)) or "none installed"
+        raise InputError(f"{model.name} takes {model.takes}, but {data.name} gives {data.gives}; data that fits: {fitting}")
+
+
+def _check_options(chosen: Mapping[str, str], own: list[str], configs: Iterable[Mapping[str, Any]]) -> None:
+    """Refuse a misspelt option of the chosen classes or of the trainer."""
+    for kind, class_path in {**chosen, "trainer": TRAINER}.items():
+        given = [option[2:].partition("=")[0] for option in own if option.startswith(f"--{kind}.")]
+        names = [key.split(".")[1] for key in given]
+        for config in configs:
+            section = config.get(kind)
+            if isinstance(section, dict):
+                init_args = section.get("init_args", {}) if kind in KINDS else section
+                if (not section.get("class_path") or section["class_path"] == class_path) and isinstance(init_args, dict):
+                    names += [str(name) for name in init_args]
+        if not names or not class_path:
+            continue
+        source = read_class(class_path)
+        if source is None or not source.complete:
+            continue
+        known = {argument.name for argument in source.arguments}
+        for name in names:
+            if name not in known | {"class_path", "init_args", "dict_kwargs", "help"}:
+                raise InputError(f"{kind} {class_path.rpartition('.')[2]} has no option {name!r}; " + did_you_mean(name, known))
+
+
+def _as_argument(value: Any) -> str:
+    """Return a recipe's value as YAML in one line."""
+    text: str = yaml.safe_dump(value, default_flow_style=True, width=1 << 30).removesuffix("...\n").strip()
+    return text

@@ -1,0 +1,52 @@
+"""predictions.csv: what `dlplug predict` leaves in a run folder."""
+
+import csv
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import BasePredictionWriter
+from torch import Tensor
+
+from dlplug.errors import InputError
+from dlplug.runs import Run, write_atomically
+
+
+class WritePredictions(BasePredictionWriter):
+    """Writes a row an item: its place in the data, and a column for each number predicted of it.
+
+    A model's ``predict_step`` returns a tensor of shape (items,) or (items, k), or a dict of such.
+
+    Args:
+        run: Where predictions.csv goes.
+    """
+
+    def __init__(self, run: Run) -> None:
+        super().__init__("epoch")
+        self._run = run
+
+    def write_on_epoch_end(
+        self, trainer: Trainer, pl_module: LightningModule, predictions: Sequence[Any], batch_indices: Sequence[Any]
+    ) -> None:
+        """Write them all."""
+        if trainer.world_size > 1:
+            raise InputError("predict writes one file: ask for it with --trainer.devices 1")
+        columns: dict[str, Tensor] = {}
+        for name in _named(predictions[0]):
+            values = torch.cat([_named(batch)[name] for batch in predictions]).cpu()
+            if values.dim() > 2:
+                raise InputError(f"predict_step of {type(pl_module).__name__} gives {name} of shape (items, …) with "
+                                 f"{values.dim()} dimensions; a table takes (items,) or (items, k)")
+            parts = {name: values} if values.dim() == 1 else {f"{name}_{k}": v for k, v in enumerate(values.T)}
+            columns.update(parts)
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["item", *columns])
+        writer.writerows([i, *row] for i, row in enumerate(zip(*(c.tolist() for c in columns.values()), strict=True)))
+        write_atomically(self._run.path / "predictions.csv", text.getvalue().encode())
+
+
+def _named(batch: Any) -> dict[str, Tensor]:
+    return batch if isinstance(batch, dict) else {"prediction": batch}

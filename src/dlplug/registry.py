@@ -1,0 +1,159 @@
+"""Finds installed plugins and answers what they offer."""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, distribution, entry_points, version
+from typing import Any
+
+from packaging.requirements import Requirement
+from pluggy import PluginManager
+
+from dlplug import hookspecs
+from dlplug.errors import InputError, did_you_mean
+from dlplug.specs import DataSpec, ModelSpec, Spec
+
+GROUP = "dlplug"
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """An installed plugin.
+
+    Attributes:
+        name: Name of its entry point.
+        origin: Its distribution and version, such as ``"dlplug-vision 0.1.0"``.
+        specs: What it offers.
+        problem: Why it does not load; empty where it does.
+    """
+
+    name: str
+    origin: str
+    specs: tuple[Spec, ...] = ()
+    problem: str = ""
+
+
+class Registry:
+    """The installed plugins: those that work with what they offer, the others with the reason.
+
+    Attributes:
+        plugins: Every installed plugin that is not switched off, by entry point name.
+    """
+
+    def __init__(self) -> None:
+        self.plugins: list[Plugin] = []
+        self._manager = PluginManager(GROUP)
+        self._manager.add_hookspecs(hookspecs)
+
+    @classmethod
+    def discover(cls) -> "Registry":
+        """Load every installed plugin except those that ``DLPLUG_DISABLE`` names (commas between them)."""
+        registry = cls()
+        disabled = os.environ.get("DLPLUG_DISABLE", "").split(",")
+        for entry_point in sorted(entry_points(group=GROUP), key=lambda e: e.name):
+            if entry_point.name not in disabled:
+                registry.plugins.append(registry._load(entry_point))
+        return registry
+
+    def __iter__(self) -> Iterator[Spec]:
+        return (spec for plugin in self.plugins for spec in plugin.specs)
+
+    @property
+    def problems(self) -> list[Plugin]:
+        """The plugins that do not load."""
+        return [plugin for plugin in self.plugins if plugin.problem]
+
+    def find(self, kind: str, name: str) -> Spec:
+        """Return the spec of that kind and name, where ``topic:name`` asks one plugin only.
+
+        Raises:
+            InputError: No plugin offers it, or more than one does.
+        """
+        topic, _, short = name.rpartition(":")
+        offers = [
+            (plugin, spec)
+            for plugin in self.plugins
+            for spec in plugin.specs
+            if (spec.kind, spec.name) == (kind, short) and topic in ("", plugin.name)
+        ]
+        if not offers:
+            raise InputError(self._unknown(kind, name))
+        if len(offers) > 1:
+            choices = " or ".join(f"{plugin.name}:{short} ({spec.class_path})" for plugin, spec in offers)
+            raise InputError(f"{kind} {name!r} is offered by {len(offers)} plugins: say {choices}")
+        return offers[0][1]
+
+    def spec_of(self, kind: str, class_path: str) -> Spec | None:
+        """Return the spec behind a class path, where a plugin offers that class."""
+        return next((spec for spec in self if (spec.kind, spec.class_path) == (kind, class_path)), None)
+
+    def fitting(self, model: ModelSpec) -> list[str]:
+        """Return the names of the data that a model can be given."""
+        return sorted(
+            spec.name for spec in self if isinstance(spec, DataSpec) and model.takes and spec.gives == model.takes
+        )
+
+    def hooks(self, name: str) -> Iterator[tuple[str, Callable[..., Any]]]:
+        """Yield the plugin's name and the function of each implementation of a hook."""
+        for impl in getattr(self._manager.hook, name).get_hookimpls():
+            yield impl.plugin_name, impl.function
+
+    def _unknown(self, kind: str, name: str) -> str:
+        other = next((spec.kind for spec in self if spec.name == name), None)
+        if other:
+            return f"{name!r} is no {kind}: {other} is called that"
+        message = f"no {kind} is called {name!r}; " + did_you_mean(name, {s.name for s in self if s.kind == kind})
+        if self.problems:
+            message += f" (not loaded: {', '.join(plugin.name for plugin in self.problems)}; see `dlplug plugins`)"
+        return message
+
+    def _load(self, entry_point: EntryPoint) -> Plugin:
+        """Load one plugin, whatever it does wrong: pluggy's own loader would let one broken plugin stop them all."""
+        name, dist = entry_point.name, entry_point.dist
+        origin = f"{dist.name} {dist.version}" if dist else "unknown distribution"
+        try:
+            if dist:
+                _check_requirements(dist)
+            module = entry_point.load()
+            self._manager.register(module, name)
+            self._manager.check_pending()
+            return Plugin(name, origin, _specs_of(module))
+        except (Exception, SystemExit) as error:
+            if self._manager.has_plugin(name):
+                self._manager.unregister(name=name)
+            reason = str(error) if isinstance(error, _Unmet) else f"{type(error).__name__}: {error}"
+            return Plugin(name, origin, problem=" ".join(reason.split()))
+
+
+class _Unmet(Exception):
+    """A distribution lacks what it requires."""
+
+
+def _check_requirements(dist: Distribution) -> None:
+    for line in dist.requires or ():
+        if "extra ==" in line:
+            continue
+        requirement = Requirement(line)
+        if requirement.marker and not requirement.marker.evaluate():
+            continue
+        if requirement.name == "dlplug":
+            if not requirement.specifier.contains(version("dlplug"), prereleases=True):
+                raise _Unmet(f"requires {requirement}, but dlplug is {version('dlplug')}")
+            continue
+        try:
+            distribution(requirement.name)
+        except PackageNotFoundError:
+            raise _Unmet(f"requires {requirement}, which is not installed") from None
+
+
+def _specs_of(module: Any) -> tuple[Spec, ...]:
+    """Ask one plugin alone: a call through pluggy would mix all plugins' answers."""
+    specs = tuple(module.dlplug_specs()) if hasattr(module, "dlplug_specs") else ()
+    names = set()
+    for spec in specs:
+        if not isinstance(spec, Spec):
+            raise TypeError(f"dlplug_specs gave {spec!r}, which is no Spec")
+        if (spec.kind, spec.name) in names:
+            raise ValueError(f"dlplug_specs gave the {spec.kind} {spec.name!r} twice")
+        names.add((spec.kind, spec.name))
+    return specs

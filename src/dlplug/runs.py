@@ -1,0 +1,138 @@
+"""Where a run keeps its files.
+
+    runs/<model>/<date-time>/
+        config.yaml         complete, written before training and never again
+        metrics.csv         a row a logging step; test.csv and validate.csv beside it once asked for
+        checkpoints/        best.ckpt (where the model names a monitor) and last.ckpt, each of a completed epoch
+        media/<key>/        <step>.png, what the model showed
+        predictions.csv     what `dlplug predict` wrote
+"""
+
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from dlplug.errors import InputError
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder.
+
+    Attributes:
+        path: The folder.
+    """
+
+    path: Path
+
+    @classmethod
+    def create(cls, root: Path, config: str) -> "Run":
+        """Make a new folder ``root/<date-time>`` that holds its config from the first moment on.
+
+        The folder is filled under another name and renamed: a rename onto a folder that is not empty fails, so of any
+        number of launches in one second each gets a folder of its own, and none is ever seen without its config.
+
+        Args:
+            root: Where the runs of one model are.
+            config: Text of config.yaml.
+
+        Raises:
+            InputError: The folder cannot be made.
+        """
+        name = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            filled = Path(tempfile.mkdtemp(prefix=".new-", dir=root))
+            filled.chmod(0o777 & ~_umask())
+            (filled / "config.yaml").write_text(config)
+            for suffix in ("", *(f"-{n}" for n in range(2, 1000))):
+                path = root / f"{name}{suffix}"
+                if not path.exists():
+                    try:
+                        filled.rename(path)
+                        return cls(path)
+                    except OSError:
+                        if not path.exists():
+                            raise
+        except OSError as error:
+            raise InputError(f"cannot make a run folder in {root}: {error.strerror or error}") from error
+        raise InputError(f"cannot make a run folder in {root}: too many runs in one second")
+
+    @classmethod
+    def open(cls, folder: str) -> "Run":
+        """Return the run in a folder.
+
+        Raises:
+            InputError: There is none.
+        """
+        path = Path(folder)
+        if not path.is_dir():
+            raise InputError(f"{folder} is no run folder: there is no such folder")
+        if not (path / "config.yaml").is_file():
+            raise InputError(f"{folder} is no run folder: it holds no config.yaml")
+        return cls(path)
+
+    @property
+    def config(self) -> Path:
+        """Its config."""
+        return self.path / "config.yaml"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of its checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def last(self) -> Path | None:
+        """The checkpoint of its last completed epoch, if any."""
+        path = self.checkpoints / "last.ckpt"
+        return path if path.is_file() else None
+
+    @property
+    def best(self) -> Path | None:
+        """The best checkpoint by the model's monitor, or the last one where the model names none."""
+        path = self.checkpoints / "best.ckpt"
+        return path if path.is_file() else self.last
+
+    def is_empty(self) -> bool:
+        """Whether it holds nothing but its config."""
+        return [path.name for path in self.path.iterdir()] == ["config.yaml"]
+
+    def summary(self, command: str) -> str:
+        """Return what a person does next after a command: where to look, what to type."""
+        lines = [f"run: {self.path}"]
+        pictures = sorted(self.path.glob("media/*/*"))
+        latest = {picture.parent: picture for picture in pictures}
+        if command == "fit":
+            lines += [f"picture: {picture}" for picture in latest.values()]
+            lines += [f"next: dlplug test {self.path}  (or fit, validate, predict)"]
+        elif command == "predict":
+            lines += [f"predictions: {self.path / 'predictions.csv'}"]
+        return "\n".join(lines)
+
+    def discard(self) -> None:
+        """Remove a folder in which nothing was trained."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that at any moment either its old or its new content is there, whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,85 @@
+"""What a plugin says about its classes before any of them is imported."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+NAME = re.compile(r"[a-z][a-z0-9-]*")
+TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A class that a plugin offers under a short name.
+
+    Attributes:
+        name: Short name for the command line, unique within its kind.
+        target: Where the class lives, as ``"package.module:Class"``; imported only when used.
+        summary: One line for ``dlplug list``.
+        lecture: Section of the course, such as ``"4.6"``, for grouping.
+        tags: Further words to search by.
+
+    Raises:
+        ValueError: A name, target or summary is malformed.
+    """
+
+    name: str
+    target: str
+    summary: str
+    lecture: str = ""
+    tags: tuple[str, ...] = ()
+
+    kind: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        if not NAME.fullmatch(self.name):
+            raise ValueError(f"name {self.name!r} is not like 'my-name' (lower-case letters, digits, hyphens)")
+        if not TARGET.fullmatch(self.target):
+            raise ValueError(f"target {self.target!r} of {self.name!r} is not like 'package.module:Class'")
+        if not self.summary or "\n" in self.summary:
+            raise ValueError(f"summary of {self.name!r} is not one line")
+
+    @property
+    def class_path(self) -> str:
+        """The target as a Lightning config file spells it."""
+        return self.target.replace(":", ".")
+
+
+@dataclass(frozen=True)
+class DataSpec(Spec):
+    """A ``LightningDataModule``.
+
+    Attributes:
+        gives: Kind of item it yields, such as ``"images"``; models that take this kind fit it.
+    """
+
+    gives: str = ""
+
+    kind = "data"
+
+
+@dataclass(frozen=True)
+class ModelSpec(Spec):
+    """A ``LightningModule``.
+
+    Attributes:
+        takes: Kind of item it learns from, such as ``"images"``.
+        data: Name of the data it trains on unless told otherwise.
+        recipe: Options that give the model's stated quality, such as ``{"trainer.max_epochs": 30}``; defaults that
+            config files and the command line override.
+        recipes: What other data changes in the recipe, by the data's name.
+        learning: The notes' three kinds of learning (6.1).
+    """
+
+    takes: str = ""
+    data: str = ""
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    recipes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    learning: Literal["supervised", "unsupervised", "reinforcement", ""] = ""
+
+    kind = "model"
+
+    def recipe_for(self, data: str) -> dict[str, Any]:
+        """Return the options to train on the data of that name."""
+        return {**self.recipe, **self.recipes.get(data, {})}
