@@ -1,6 +1,5 @@
 """Lightning's command line with dlplug's names, hooks and run folders."""
 
-import argparse
 import logging
 import sys
 import warnings
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonargparse import get_loader, set_loader
+from jsonargparse import Namespace, get_loader, set_loader
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.strategies import DDPStrategy
@@ -22,7 +21,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from dlplug.callbacks import Checkpoints, Progress, ResumedOptions, Seeds, Showcase
 from dlplug.checkpoint_io import AtomicCheckpointIO
 from dlplug.errors import InputError
-from dlplug.messages import shorten
+from dlplug.messages import explain
 from dlplug.metrics import MetricsFile
 from dlplug.model import Model
 from dlplug.names import Job, expand_config
@@ -39,6 +38,8 @@ KNOWN_NOISE = (
     "You defined a `validation_step` but have no `val_dataloader`",
     "`isinstance\\(treespec",
     "It is recommended to use `self.log",
+    "Be aware that when using `ckpt_path`, callbacks used to create the checkpoint",
+    "Couldn't infer the batch indices",
 )
 
 
@@ -61,12 +62,8 @@ def run(job: Job, registry: Registry) -> int:
             load_class(class_path, BASES[kind])
     try:
         cli = CLI(job, registry)
-    except InputError:
-        raise
-    except argparse.ArgumentError as error:
-        raise InputError(shorten(str(error))) from error
-    except Exception as error:  # whatever the options make a constructor raise
-        raise InputError(f"{type(error).__name__}: {' '.join(str(error).split())}") from error
+    except Exception as error:  # jsonargparse's, and whatever the options make a constructor raise
+        raise InputError(explain(error)) from error
     return cli.execute()
 
 
@@ -146,6 +143,13 @@ class CLI(LightningCLI):
         asked = self.config_init.trainer
         if self.job.command == "fit" and not asked.fast_dev_run and not self.run:
             self.run = self._create_run(Path(asked.default_root_dir))
+        try:
+            return self._make_trainer(asked, kwargs)
+        except Exception:
+            self._discard_unused_run()
+            raise
+
+    def _make_trainer(self, asked: Namespace, kwargs: dict[str, Any]) -> Trainer:
         kwargs.update(
             callbacks=_as_list(asked.callbacks) + self._callbacks(),
             logger=[logger for logger in _as_list(asked.logger) if logger is not True] + self._metrics_files(),
@@ -179,14 +183,17 @@ class CLI(LightningCLI):
                 _say(f"stopped; go on with: dlplug fit {self.run.path}")
             return 130 if isinstance(stop, KeyboardInterrupt) or stop.code == 1 else 143
         except Exception as error:
-            if self.run and not self.job.run and rank_zero_only.rank == 0 and self.run.is_empty():
-                self.run.discard()
+            self._discard_unused_run()
             if isinstance(error, MisconfigurationException):
                 raise InputError(" ".join(str(error).split())) from error
             raise
         if self.run and rank_zero_only.rank == 0:
             _say(self.run.summary(self.job.command))
         return 0
+
+    def _discard_unused_run(self) -> None:
+        if self.run and not self.job.run and rank_zero_only.rank == 0 and self.run.is_empty():
+            self.run.discard()
 
     def _create_run(self, root: Path) -> Run:
         if rank_zero_only.rank != 0:
@@ -215,7 +222,7 @@ class CLI(LightningCLI):
         name = "metrics" if self.job.command == "fit" else self.job.command
         file = MetricsFile(self.run.path / f"{name}.csv")
         if not (self.job.command == "fit" and self.run.last):
-            file.resume(-1)
+            file.resume(-1)  # nothing vouches for what an earlier attempt left
         return [file]
 
     def _call_hooks(self, name: str, call: Callable[[Callable[..., Any]], None]) -> None:

@@ -75,7 +75,11 @@ class MetricsFile(Logger):
     def resume(self, epoch: int) -> None:
         """Cut back to what had been logged when an epoch was completed; -1 for nothing."""
         rows = [row for row in self._read() if row["epoch"].isdigit() and int(row["epoch"]) <= epoch]
-        self._rewrite([name for name in (rows or [{}])[0] if any(row[name] for row in rows)], rows)
+        if rows:
+            self._rewrite([name for name in rows[0] if any(row[name] for row in rows)], rows)
+        else:
+            self.path.unlink(missing_ok=True)
+            self._columns, self._start = [], 0
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
@@ -95,8 +99,7 @@ class MetricsFile(Logger):
     def _rewrite(self, columns: list[str], rows: list[dict[str, str]]) -> None:
         text = io.StringIO()
         writer = csv.DictWriter(text, columns, lineterminator="\n", extrasaction="ignore")
-        if columns:
-            writer.writeheader()
+        writer.writeheader()
         writer.writerows(rows)
         content = text.getvalue().encode()
         write_atomically(self.path, content)
