@@ -1,6 +1,7 @@
 """What every run of the command gets besides Lightning: seeds that resume, checkpoints, pictures, a word on progress."""
 
 import copy
+import random
 import sys
 import time
 import warnings
@@ -62,8 +63,9 @@ class Seeds(Callback):
 
 def _seed(*numbers: int) -> None:
     seed = int(np.random.SeedSequence(numbers).generate_state(1)[0])
-    torch.manual_seed(seed)
+    random.seed(seed)
     np.random.seed(seed)
+    torch.manual_seed(seed)
 
 
 class Showcase(Callback):
@@ -200,7 +202,7 @@ class Progress(Callback):
         self._started: float | None = None
 
     @rank_zero_only
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say what is trained."""
         weights = sum(p.numel() for p in pl_module.parameters())
         data = type(trainer.datamodule).__name__ if trainer.datamodule else "its own data"

@@ -162,7 +162,10 @@ class CLI(LightningCLI):
         if self.model.automatic_optimization:
             return super().instantiate_trainer(**kwargs)
         if asked.gradient_clip_val and isinstance(self.model, Model):
-            self.model.gradient_clip = (asked.gradient_clip_val, asked.gradient_clip_algorithm or "norm")
+            algorithm = asked.gradient_clip_algorithm or "norm"
+            if algorithm not in ("norm", "value"):
+                raise InputError(f"--trainer.gradient_clip_algorithm: {algorithm!r} is not 'norm' or 'value'")
+            self.model.gradient_clip = (asked.gradient_clip_val, algorithm)
             kwargs.update(gradient_clip_val=None, gradient_clip_algorithm=None)
         trainer = super().instantiate_trainer(**kwargs)
         if isinstance(trainer.strategy, DDPStrategy) and asked.strategy in ("auto", "ddp"):
@@ -206,11 +209,11 @@ class CLI(LightningCLI):
     def _callbacks(self) -> list[Callback]:
         callbacks: list[Callback] = [Seeds()]
         if self.run and self.job.command == "fit":
-            callbacks += [Showcase(self.run), Progress(self.run, self.job.model)]
-            if self.config_init.trainer.enable_checkpointing is not False:
-                callbacks.append(Checkpoints(self.run, getattr(self.model, "monitor", None)))
             if self.job.changed:
                 callbacks.append(ResumedOptions())
+            callbacks += [Progress(self.run, self.job.model), Showcase(self.run)]
+            if self.config_init.trainer.enable_checkpointing is not False:
+                callbacks.append(Checkpoints(self.run, getattr(self.model, "monitor", None)))
         if self.run and self.job.command == "predict":
             callbacks.append(WritePredictions(self.run))
         self._call_hooks("dlplug_callbacks", lambda hook: callbacks.extend(_checked(hook())))

@@ -4,7 +4,7 @@ import re
 
 KEY = re.compile(r'Parser key "([^"]+)":')
 WRAPPING = re.compile(r'Parser key "|Does not validate against any|Problem with given class_path|Validation failed')
-UNION = re.compile(r"Subtypes: \[(?P<types>.*)\]\n.*Given value: (?P<value>.*)\Z", re.DOTALL)
+UNION = re.compile(r"Subtypes: \[(?P<types>.*?)\]\n.*Given value: (?P<value>.*)\Z", re.DOTALL)
 SINGLE = re.compile(r"Expected an? (?P<types>.*?)(?:\. Got value: (?P<value>.*))?\Z", re.DOTALL)
 
 

@@ -197,10 +197,11 @@ def _check_options(chosen: Mapping[str, str], own: list[str], configs: Iterable[
         source = read_class(class_path)
         if source is None or not source.complete:
             continue
+        what = kind if kind == "trainer" else f"{kind} {class_path.rpartition('.')[2]}"
         known = {argument.name for argument in source.arguments}
         for name in names:
             if name not in known | {"class_path", "init_args", "dict_kwargs", "help"}:
-                raise InputError(f"{kind} {class_path.rpartition('.')[2]} has no option {name!r}; " + did_you_mean(name, known))
+                raise InputError(f"{what} has no option {name!r}; " + did_you_mean(name, known))
 
 
 def _as_argument(value: Any) -> str:

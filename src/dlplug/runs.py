@@ -11,6 +11,7 @@
 import os
 import shutil
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -116,6 +117,8 @@ class Run:
     def discard(self) -> None:
         """Remove a folder in which nothing was trained."""
         shutil.rmtree(self.path, ignore_errors=True)
+        with suppress(OSError):  # other runs are in there
+            self.path.parent.rmdir()
 
 
 def _umask() -> int:

@@ -1,0 +1,65 @@
+import pytest
+import torch
+from dlplug import InputError
+from dlplug.data import Batches, ImageInfo, Info, TensorData
+
+
+class Numbers(TensorData):
+    def load(self):
+        return ImageInfo(1, 1, 1), {"train": (torch.arange(10),), "val": (torch.arange(5),)}
+
+
+def epoch_of(loader, epoch=0):
+    loader.sampler.set_epoch(epoch)
+    return [batch.tolist() for (batch,) in loader]
+
+
+def test_training_is_shuffled_by_seed_and_epoch_alone(monkeypatch):
+    loader = Numbers(batch_size=3).train_dataloader()
+    first, second = epoch_of(loader, 0), epoch_of(loader, 1)
+    assert len(first) == len(loader) == 3
+    assert [len(batch) for batch in first] == [3, 3, 3]
+    assert first != second
+    torch.randn(3)
+    assert epoch_of(Numbers(batch_size=3).train_dataloader(), 1) == second
+    monkeypatch.setenv("PL_GLOBAL_SEED", "1")
+    assert epoch_of(Numbers(batch_size=3).train_dataloader(), 0) != first
+
+
+def test_loading_draws_nothing_from_the_random_state():
+    before = torch.get_rng_state()
+    epoch_of(Numbers().train_dataloader())
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_validation_is_complete_and_in_order():
+    loader = Numbers(batch_size=3).val_dataloader()
+    assert epoch_of(loader) == [[0, 1, 2], [3, 4]]
+    assert len(loader) == 2
+
+
+@pytest.mark.parametrize(("size", "batch_size"), [(10, 2), (11, 2), (11, 3), (7, 64)])
+def test_ranks_share_the_data_evenly(size, batch_size):
+    shares = []
+    for rank in range(2):
+        sampler = Batches(size, batch_size, shuffle=True, seed=0)
+        sampler.num_replicas, sampler.rank = 2, rank
+        shares.append([index.tolist() for index in sampler])
+        assert len(shares[-1]) == len(sampler)
+    assert len(shares[0]) == len(shares[1])
+    mine, yours = (sum(share, []) for share in shares)
+    assert not set(mine) & set(yours)
+
+
+def test_missing_split_and_bad_options():
+    with pytest.raises(InputError, match="Numbers has no test data"):
+        Numbers().test_dataloader()
+    with pytest.raises(InputError, match="batch_size must be at least 1"):
+        Numbers(batch_size=0)
+
+
+def test_info_travels_as_plain_data():
+    info = ImageInfo(3, 8, 9, classes=10)
+    plain = info.to_dict()
+    assert plain == {"type": "ImageInfo", "channels": 3, "height": 8, "width": 9, "classes": 10}
+    assert Info.from_dict(plain) == info

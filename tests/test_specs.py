@@ -1,0 +1,24 @@
+import pytest
+from dlplug import DataSpec, ModelSpec
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "summary"),
+    [
+        ("GAN", "m:GAN", "Draws."),
+        ("", "m:GAN", "Draws."),
+        ("gan", "m.GAN", "Draws."),
+        ("gan", "m:GAN", "Draws.\nThen tells."),
+        ("gan", "m:GAN", ""),
+    ],
+)
+def test_malformed_spec_is_refused(name, target, summary):
+    with pytest.raises(ValueError, match=r"not (like|one line)"):
+        DataSpec(name, target, summary)
+
+
+def test_recipe_is_refined_by_data():
+    spec = ModelSpec("gan", "m:GAN", "Draws.", recipe={"a": 1, "b": 1}, recipes={"digits": {"b": 2}})
+    assert spec.recipe_for("digits") == {"a": 1, "b": 2}
+    assert spec.recipe_for("other") == {"a": 1, "b": 1}
+    assert spec.class_path == "m.GAN"
