@@ -1,5 +1,6 @@
 import pytest
 import torch
+
 from dlplug import InputError
 from dlplug.data import Batches, ImageInfo, Info, TensorData
 
@@ -47,8 +48,8 @@ def test_ranks_share_the_data_evenly(size, batch_size):
         shares.append([index.tolist() for index in sampler])
         assert len(shares[-1]) == len(sampler)
     assert len(shares[0]) == len(shares[1])
-    mine, yours = (sum(share, []) for share in shares)
-    assert not set(mine) & set(yours)
+    mine, yours = ({i for batch in share for i in batch} for share in shares)
+    assert not mine & yours
 
 
 def test_missing_split_and_bad_options():

@@ -3,8 +3,9 @@ import io
 import numpy as np
 import pytest
 import torch
-from dlplug.media import Image, save
 from PIL import Image as PillowImage
+
+from dlplug.media import Image, save
 
 
 def pixels(image):

@@ -2,8 +2,9 @@ from argparse import ArgumentError
 from typing import Literal
 
 import pytest
-from dlplug.messages import explain
 from jsonargparse import ArgumentParser
+
+from dlplug.messages import explain
 
 
 class Inner:

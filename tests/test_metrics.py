@@ -1,4 +1,5 @@
 import pytest
+
 from dlplug.metrics import MetricsFile
 
 

@@ -1,10 +1,11 @@
 import pytest
 import torch
+from lightning.pytorch import Trainer
+from torch import nn
+
 from dlplug import InputError
 from dlplug.data import ImageInfo, TensorData
 from dlplug.model import Model
-from lightning.pytorch import Trainer
-from torch import nn
 
 
 class Points(TensorData):

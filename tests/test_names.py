@@ -1,4 +1,5 @@
 import pytest
+
 from dlplug import DataSpec, InputError, ModelSpec
 from dlplug.names import expand, expand_config
 from dlplug.registry import Plugin, Registry

@@ -3,6 +3,7 @@ import types
 from importlib.metadata import Distribution, EntryPoint
 
 import pytest
+
 from dlplug import DataSpec, InputError, ModelSpec, hookimpl
 from dlplug.registry import Registry
 

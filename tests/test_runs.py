@@ -2,6 +2,7 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+
 from dlplug import InputError
 from dlplug.runs import Run, write_atomically
 

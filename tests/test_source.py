@@ -1,6 +1,7 @@
 import textwrap
 
 import pytest
+
 from dlplug.source import read_class
 
 MODULE = '''

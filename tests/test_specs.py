@@ -1,4 +1,5 @@
 import pytest
+
 from dlplug import DataSpec, ModelSpec
 
 

@@ -1,19 +1,19 @@
-"""What every run of the command gets besides Lightning: seeds that resume, checkpoints, pictures, a word on progress."""
+"""What every run gets besides Lightning: seeds that resume, checkpoints, pictures, a word on progress."""
 
 import copy
 import random
 import sys
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
-from lightning.pytorch.utilities.seed import isolate_rng
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from lightning.pytorch.utilities.seed import isolate_rng
+from lightning_utilities.core.rank_zero import rank_zero_only
 from torch import Tensor
 
 from dlplug import media
@@ -84,12 +84,15 @@ class Showcase(Callback):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Ask the model, and save what it gives; a showcase that raises costs a warning, not the run."""
-        if trainer.sanity_checking or not trainer.is_global_zero or not hasattr(pl_module, "showcase"):
+        if trainer.sanity_checking or not trainer.is_global_zero:
+            return
+        showcase: Callable[[Any], dict[str, media.Media]] | None = getattr(pl_module, "showcase", None)
+        if showcase is None:
             return
         try:
             with isolate_rng(), torch.no_grad():
                 torch.manual_seed(run_seed())
-                for key, medium in pl_module.showcase(self._batch).items():
+                for key, medium in showcase(self._batch).items():
                     media.save(medium, self._run.path, key, trainer.fit_loop.total_batch_idx + 1)
         except Exception as error:
             warnings.warn(f"nothing is shown: showcase raised {type(error).__name__}: {error}", stacklevel=1)
@@ -205,8 +208,10 @@ class Progress(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say what is trained."""
         weights = sum(p.numel() for p in pl_module.parameters())
-        data = type(trainer.datamodule).__name__ if trainer.datamodule else "its own data"
-        _say(f"{self._model}: {weights:,} weights, {data}, seed {run_seed()}, {trainer.strategy.root_device} -> {self._run.path}")
+        datamodule = getattr(trainer, "datamodule", None)
+        data = type(datamodule).__name__ if datamodule else "its own data"
+        device = trainer.strategy.root_device
+        _say(f"{self._model}: {weights:,} weights, {data}, seed {run_seed()}, {device} -> {self._run.path}")
 
     @rank_zero_only
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -18,7 +18,9 @@ COMMON_TRAINER = ("max_epochs", "max_steps", "accelerator", "devices", "strategy
 
 def print_list(registry: Registry, word: str, as_json: bool) -> int:
     """Print the specs that mention a word, by section of the course."""
-    specs = sorted((s for s in registry if _mentions(s, word)), key=lambda s: (_order(s.lecture), s.kind != "model", s.name))
+    specs = sorted(
+        (s for s in registry if _mentions(s, word)), key=lambda s: (_order(s.lecture), s.kind != "model", s.name)
+    )
     if as_json:
         print(json.dumps([_as_dict(spec) for spec in specs], indent=2))
         return 0
@@ -116,13 +118,17 @@ def _print_card(registry: Registry, spec: Spec) -> None:
     plugin = next(plugin for plugin in registry.plugins if spec in plugin.specs)
     source = read_class(spec.class_path)
     print(f"{spec.name}: {spec.summary}")
-    print(f"  {spec.kind} of {plugin.origin}, {spec.class_path}" + (f", section {spec.lecture}" if spec.lecture else ""))
+    print(
+        f"  {spec.kind} of {plugin.origin}, {spec.class_path}" + (f", section {spec.lecture}" if spec.lecture else "")
+    )
     if spec.tags:
         print(f"  tags: {', '.join(spec.tags)}")
     if isinstance(spec, ModelSpec):
         if spec.learning:
             print(f"  learning: {spec.learning}")
-        _print_wrapped("  takes: ", f"{spec.takes or 'anything'}; data that fits: {', '.join(registry.fitting(spec)) or '-'}")
+        _print_wrapped(
+            "  takes: ", f"{spec.takes or 'anything'}; data that fits: {', '.join(registry.fitting(spec)) or '-'}"
+        )
         print(f"  trains on {spec.data or 'the data you name'} unless told otherwise")
         for data, recipe in {spec.data: spec.recipe, **spec.recipes}.items():
             options = " ".join(f"--{key} {value}" for key, value in recipe.items())
@@ -153,4 +159,3 @@ def _print_arguments(arguments: Iterable[Argument], prefix: str, values: dict[st
 def _print_wrapped(start: str, text: str, indent: int | None = None) -> None:
     width = min(shutil.get_terminal_size((100, 24)).columns, 120)
     print(textwrap.fill(start + text, width, subsequent_indent=" " * (len(start) if indent is None else indent)))
-

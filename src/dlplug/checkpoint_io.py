@@ -15,7 +15,9 @@ from dlplug.runs import write_atomically
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Writes a checkpoint beside its place, syncs and renames it; Lightning's goes through another file system."""
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None) -> None:
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
+    ) -> None:
         """Save a checkpoint so that a kill at any moment leaves the old or the new one, whole."""
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)

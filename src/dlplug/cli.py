@@ -12,11 +12,11 @@ from typing import Any
 
 import yaml
 from jsonargparse import Namespace, get_loader, set_loader
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.strategies import DDPStrategy
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from lightning_utilities.core.rank_zero import rank_zero_only
 
 from dlplug.callbacks import Checkpoints, Progress, ResumedOptions, Seeds, Showcase
 from dlplug.checkpoint_io import AtomicCheckpointIO
@@ -189,17 +189,20 @@ class CLI(LightningCLI):
             self._discard_unused_run()
             if isinstance(error, MisconfigurationException):
                 raise InputError(" ".join(str(error).split())) from error
+            if "Error(s) in loading state_dict" in str(error):
+                shapes = " ".join(str(error).split()).partition(": ")[2]
+                raise InputError(f"the checkpoint's weights do not fit this model and data: {shapes[:300]}") from error
             raise
-        if self.run and rank_zero_only.rank == 0:
+        if self.run and _is_rank_zero():
             _say(self.run.summary(self.job.command))
         return 0
 
     def _discard_unused_run(self) -> None:
-        if self.run and not self.job.run and rank_zero_only.rank == 0 and self.run.is_empty():
+        if self.run and not self.job.run and _is_rank_zero() and self.run.is_empty():
             self.run.discard()
 
     def _create_run(self, root: Path) -> Run:
-        if rank_zero_only.rank != 0:
+        if not _is_rank_zero():
             return Run(root)  # writes nothing; what needs the folder has it broadcast
         config = yaml.safe_load(self.parser.dump(self.config, skip_none=False, format="yaml"))
         for name in ("config", "ckpt_path"):
@@ -244,6 +247,10 @@ def _checked(callbacks: Iterable[Callback]) -> list[Callback]:
         if not isinstance(callback, Callback):
             raise TypeError(f"{callback!r} is no Callback of lightning.pytorch")
     return found
+
+
+def _is_rank_zero() -> bool:
+    return getattr(rank_zero_only, "rank", 0) == 0
 
 
 def _as_list(value: Any) -> list[Any]:

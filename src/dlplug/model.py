@@ -91,7 +91,7 @@ class Model(LightningModule):
             value = value.detach()
             self._sums[name] = self._sums[name] + value if name in self._sums else value
         self._summed += 1
-        if (trainer.fit_loop.total_batch_idx + 1) % trainer.log_every_n_steps == 0:
+        if (trainer.fit_loop.total_batch_idx + 1) % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             self._log_means()
 
     def on_train_epoch_end(self) -> None:
@@ -115,5 +115,5 @@ class Model(LightningModule):
         self.manual_backward(loss)
         if self.gradient_clip:
             value, algorithm = self.gradient_clip
-            self.clip_gradients(optimizer, value, algorithm)
+            self.clip_gradients(optimizer.optimizer, value, algorithm)
         optimizer.step()

@@ -52,7 +52,7 @@ def expand(command: str, args: list[str], registry: Registry) -> Job:
         registry: Where names are looked up.
 
     Returns:
-        The job; for example ``--model gan`` becomes ``--model=….GAN --data=….MNIST5k --trainer.max_epochs=… --model ….GAN``.
+        The job; ``--model gan`` becomes ``--model=….GAN --data=….MNIST5k --trainer.max_epochs=… --model=….GAN``.
 
     Raises:
         InputError: A name, option or file cannot be used.
@@ -83,7 +83,9 @@ def expand(command: str, args: list[str], registry: Registry) -> Job:
         first = [f"--config={run.config}"]
         checkpoint = run.last if command == "fit" else run.best
         if command != "fit" and not checkpoint:
-            raise InputError(f"{run.path} holds no checkpoint yet: no epoch was completed; `dlplug fit {run.path}` goes on")
+            raise InputError(
+                f"{run.path} holds no checkpoint yet: no epoch was completed; `dlplug fit {run.path}` goes on"
+            )
         files = [*files, *([f"--ckpt_path={checkpoint}"] if checkpoint else [])]
     return Job(
         command=command,
@@ -178,7 +180,9 @@ def _chosen(kind: str, options: list[str], configs: Iterable[Mapping[str, Any]])
 def _check_fit(model: ModelSpec, data: DataSpec, registry: Registry) -> None:
     if model.takes and data.gives and model.takes != data.gives:
         fitting = ", ".join(registry.fitting(model)) or "none installed"
-        raise InputError(f"{model.name} takes {model.takes}, but {data.name} gives {data.gives}; data that fits: {fitting}")
+        raise InputError(
+            f"{model.name} takes {model.takes}, but {data.name} gives {data.gives}; data that fits: {fitting}"
+        )
 
 
 def _check_options(chosen: Mapping[str, str], own: list[str], configs: Iterable[Mapping[str, Any]]) -> None:
@@ -190,7 +194,9 @@ def _check_options(chosen: Mapping[str, str], own: list[str], configs: Iterable[
             section = config.get(kind)
             if isinstance(section, dict):
                 init_args = section.get("init_args", {}) if kind in KINDS else section
-                if (not section.get("class_path") or section["class_path"] == class_path) and isinstance(init_args, dict):
+                if (not section.get("class_path") or section["class_path"] == class_path) and isinstance(
+                    init_args, dict
+                ):
                     names += [str(name) for name in init_args]
         if not names or not class_path:
             continue

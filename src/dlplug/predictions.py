@@ -37,8 +37,10 @@ class WritePredictions(BasePredictionWriter):
         for name in _named(predictions[0]):
             values = torch.cat([_named(batch)[name] for batch in predictions]).cpu()
             if values.dim() > 2:
-                raise InputError(f"predict_step of {type(pl_module).__name__} gives {name} of shape (items, …) with "
-                                 f"{values.dim()} dimensions; a table takes (items,) or (items, k)")
+                raise InputError(
+                    f"predict_step of {type(pl_module).__name__} gives {name} of shape (items, …) with "
+                    f"{values.dim()} dimensions; a table takes (items,) or (items, k)"
+                )
             parts = {name: values} if values.dim() == 1 else {f"{name}_{k}": v for k, v in enumerate(values.T)}
             columns.update(parts)
         text = io.StringIO()

@@ -1,11 +1,11 @@
 """Where a run keeps its files.
 
-    runs/<model>/<date-time>/
-        config.yaml         complete, written before training and never again
-        metrics.csv         a row a logging step; test.csv and validate.csv beside it once asked for
-        checkpoints/        best.ckpt (where the model names a monitor) and last.ckpt, each of a completed epoch
-        media/<key>/        <step>.png, what the model showed
-        predictions.csv     what `dlplug predict` wrote
+runs/<model>/<date-time>/
+    config.yaml         complete, written before training and never again
+    metrics.csv         a row a logging step; test.csv and validate.csv beside it once asked for
+    checkpoints/        best.ckpt (where the model names a monitor) and last.ckpt, each of a completed epoch
+    media/<key>/        <step>.png, what the model showed
+    predictions.csv     what `dlplug predict` wrote
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Reads a class's arguments from its source, without importing it: what ``info``, ``--help`` and spelling checks need."""
+"""Reads a class's arguments from its source without importing it: for ``info``, ``--help`` and spelling checks."""
 
 import ast
 import inspect
@@ -65,7 +65,7 @@ def _arguments(init: ast.FunctionDef, doc: str) -> tuple[Argument, ...]:
     spec = init.args
     positional = [*spec.posonlyargs, *spec.args]
     defaults: list[ast.expr | None] = [*[None] * (len(positional) - len(spec.defaults)), *spec.defaults]
-    pairs = [*zip(positional, defaults, strict=True)][1:] + [*zip(spec.kwonlyargs, spec.kw_defaults, strict=True)]
+    pairs = [*list(zip(positional, defaults, strict=True))[1:], *zip(spec.kwonlyargs, spec.kw_defaults, strict=True)]
     return tuple(
         Argument(
             name=arg.arg,

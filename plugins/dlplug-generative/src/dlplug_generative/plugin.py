@@ -15,8 +15,8 @@ def dlplug_specs() -> list[Spec]:
             tags=("image", "adversarial", "dcgan"),
             takes="images",
             data="mnist5k",
-            recipe={"trainer.max_epochs": 3},
-            recipes={"digits": {"trainer.max_epochs": 2}},
+            recipe={"trainer.max_epochs": 40},
+            recipes={"digits": {"trainer.max_epochs": 40}},
             learning="unsupervised",
         ),
     ]

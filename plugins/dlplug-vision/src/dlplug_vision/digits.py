@@ -8,7 +8,7 @@ SHA256 = "09f66e6debdee2cd2b5ae59e0d6abbb73fc2b0e0185d2e1957e9ebb51e23aa22"
 
 
 class Digits(ImageData):
-    """1,797 handwritten digits, 8×8 grey of 17 levels: about 1,440 to train on, 178 each to validate and test.
+    """1,797 handwritten digits, 8×8 grey of 17 levels: 1,445 to train on, 176 each to validate and test.
 
     Source: Optical Recognition of Handwritten Digits (Alpaydin and Kaynak, 1998), UCI machine learning repository, as
     it comes with scikit-learn (BSD-3); 0.06 MB.

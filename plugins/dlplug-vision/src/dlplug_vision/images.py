@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from dlplug.data import Batch, ImageInfo, TensorData
 from torch import Tensor
+
+from dlplug.data import Batch, ImageInfo, TensorData
 
 
 class ImageData(TensorData):
@@ -29,7 +30,7 @@ class ImageData(TensorData):
         images, labels = self.read()
         parts = stratified_split(labels)
         channels, height, width = images.shape[1:]
-        info = ImageInfo(channels, height, width, classes=len(labels.unique()))
+        info = ImageInfo(channels, height, width, classes=len(torch.unique(labels)))
         return info, {split: (images[index], labels[index]) for split, index in parts.items()}
 
     def prepare_batch(self, batch: Batch) -> Batch:
@@ -48,7 +49,7 @@ def stratified_split(labels: Tensor) -> dict[str, Tensor]:
         The items' indices by split, in ascending order; the same on every machine.
     """
     parts: dict[str, list[Tensor]] = {"train": [], "val": [], "test": []}
-    for label in labels.unique().tolist():
+    for label in torch.unique(labels).tolist():
         items = (labels == label).nonzero().flatten()
         items = items[torch.randperm(len(items), generator=torch.Generator().manual_seed(label))]
         tenth = len(items) // 10
