@@ -230,7 +230,6 @@ def test_two_entry_points_of_one_name(dlplug: Command, tmp_path: Path) -> None:
     assert f"callbacks  stranger-callbacks {VERSION}  NOT LOADED\n" in result.stdout
 
 
-@pytest.mark.xfail(strict=True, reason="Spec does not check its fields yet")
 @pytest.mark.parametrize("field", ["lecture=4.6", "tags=None"])
 def test_spec_with_a_field_of_another_type(dlplug: Command, tmp_path: Path, field: str) -> None:
     """It stops its own plugin and no command."""

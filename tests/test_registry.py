@@ -103,3 +103,11 @@ def test_fitting_data(install):
     images, text = DataSpec("d", "m:D", "Images.", gives="images"), DataSpec("t", "m:T", "Text.", gives="text")
     install("a", dlplug_specs=lambda: [GAN, images, text])
     assert Registry.discover().fitting(GAN) == ["d"]
+
+
+def test_second_plugin_of_a_name_leaves_the_first_its_hooks(install):
+    install("a", dlplug_specs=lambda: [GAN], dlplug_callbacks=lambda: [])
+    install("a", dlplug_specs=lambda: [GAN], dlplug_callbacks=lambda: [])
+    registry = Registry.discover()
+    assert [plugin.problem for plugin in registry.plugins] == ["", "another plugin has this name"]
+    assert [name for name, _ in registry.hooks("dlplug_callbacks")] == ["a"]

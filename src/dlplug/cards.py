@@ -158,4 +158,7 @@ def _print_arguments(arguments: Iterable[Argument], prefix: str, values: dict[st
 
 def _print_wrapped(start: str, text: str, indent: int | None = None) -> None:
     width = min(shutil.get_terminal_size((100, 24)).columns, 120)
-    print(textwrap.fill(start + text, width, subsequent_indent=" " * (len(start) if indent is None else indent)))
+    hang = " " * (len(start) if indent is None else indent)
+    # Names and paths stay in one piece, to be copied.
+    wrapper = textwrap.TextWrapper(width, subsequent_indent=hang, break_on_hyphens=False, break_long_words=False)
+    print(wrapper.fill(start + text))

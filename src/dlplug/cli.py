@@ -193,7 +193,7 @@ class CLI(LightningCLI):
                 shapes = " ".join(str(error).split()).partition(": ")[2]
                 raise InputError(f"the checkpoint's weights do not fit this model and data: {shapes[:300]}") from error
             raise
-        if self.run and _is_rank_zero():
+        if self.run:
             _say(self.run.summary(self.job.command))
         return 0
 
@@ -260,7 +260,8 @@ def _as_list(value: Any) -> list[Any]:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr)
+    if _is_rank_zero():
+        print(text, file=sys.stderr)
 
 
 def _quieten() -> None:

@@ -3,7 +3,10 @@
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, distribution, entry_points, version
+from email import message_from_string
+from email.message import Message
+from functools import cache
+from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, entry_points, version
 from typing import Any
 
 from packaging.requirements import Requirement
@@ -49,7 +52,7 @@ class Registry:
     def discover(cls) -> "Registry":
         """Load every installed plugin except those that ``DLPLUG_DISABLE`` names (commas between them)."""
         registry = cls()
-        disabled = os.environ.get("DLPLUG_DISABLE", "").split(",")
+        disabled = os.environ.get("DLPLUG_DISABLE", "").replace(",", " ").split()
         for entry_point in sorted(entry_points(group=GROUP), key=lambda e: e.name):
             if entry_point.name not in disabled:
                 registry.plugins.append(registry._load(entry_point))
@@ -109,41 +112,49 @@ class Registry:
 
     def _load(self, entry_point: EntryPoint) -> Plugin:
         """Load one plugin, whatever it does wrong: pluggy's own loader would let one broken plugin stop them all."""
-        name, dist = entry_point.name, entry_point.dist
-        origin = f"{dist.name} {dist.version}" if dist else "unknown distribution"
+        name, module = entry_point.name, None
+        headers = _headers(entry_point.dist)
+        origin = f"{headers['Name'] or 'unknown distribution'} {headers['Version'] or ''}".rstrip()
         try:
-            if dist:
-                _check_requirements(dist)
+            for line in headers.get_all("Requires-Dist", []):
+                _require(line)
+            if self._manager.has_plugin(name):
+                raise _Unmet("another plugin has this name")
             module = entry_point.load()
             self._manager.register(module, name)
             self._manager.check_pending()
             return Plugin(name, origin, _specs_of(module))
         except (Exception, SystemExit) as error:
-            if self._manager.has_plugin(name):
-                self._manager.unregister(name=name)
+            if module is not None and self._manager.get_plugin(name) is module:
+                self._manager.unregister(module)
             reason = str(error) if isinstance(error, _Unmet) else f"{type(error).__name__}: {error}"
             return Plugin(name, origin, problem=" ".join(reason.split()))
 
 
 class _Unmet(Exception):
-    """A distribution lacks what it requires."""
+    """A plugin lacks what it requires."""
 
 
-def _check_requirements(dist: Distribution) -> None:
-    for line in dist.requires or ():
-        if "extra ==" in line:
-            continue
-        requirement = Requirement(line)
-        if requirement.marker and not requirement.marker.evaluate():
-            continue
-        if requirement.name == "dlplug":
-            if not requirement.specifier.contains(version("dlplug"), prereleases=True):
-                raise _Unmet(f"requires {requirement}, but dlplug is {version('dlplug')}")
-            continue
-        try:
-            distribution(requirement.name)
-        except PackageNotFoundError:
-            raise _Unmet(f"requires {requirement}, which is not installed") from None
+def _headers(dist: Distribution | None) -> Message:
+    """Return a distribution's metadata without the README below it, which would take longest to parse."""
+    text = (dist.read_text("METADATA") or dist.read_text("PKG-INFO") or "") if dist else ""
+    return message_from_string(text.partition("\n\n")[0])
+
+
+@cache
+def _require(line: str) -> None:
+    """Raise if a requirement is not met; cached, since most plugins require the same few things."""
+    if "extra ==" in line:
+        return
+    requirement = Requirement(line)
+    if requirement.marker and not requirement.marker.evaluate():
+        return
+    try:
+        found = version(requirement.name)
+    except PackageNotFoundError:
+        raise _Unmet(f"requires {requirement}, which is not installed") from None
+    if requirement.name == "dlplug" and not requirement.specifier.contains(found, prereleases=True):
+        raise _Unmet(f"requires {requirement}, but dlplug is {found}")
 
 
 def _specs_of(module: Any) -> tuple[Spec, ...]:

@@ -8,8 +8,6 @@ from functools import cache
 from importlib.machinery import PathFinder
 from pathlib import Path
 
-import docstring_parser
-
 
 @dataclass(frozen=True)
 class Argument:
@@ -78,6 +76,8 @@ def _arguments(init: ast.FunctionDef, doc: str) -> tuple[Argument, ...]:
 
 
 def _helps(doc: str) -> dict[str, str]:
+    import docstring_parser  # 10 ms, which `list` does without
+
     try:
         params = docstring_parser.parse(doc, docstring_parser.DocstringStyle.GOOGLE).params
     except docstring_parser.ParseError:

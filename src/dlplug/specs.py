@@ -21,7 +21,7 @@ class Spec:
         tags: Further words to search by.
 
     Raises:
-        ValueError: A name, target or summary is malformed.
+        ValueError: A field is malformed.
     """
 
     name: str
@@ -37,6 +37,8 @@ class Spec:
             raise ValueError(f"name {self.name!r} is not like 'my-name' (lower-case letters, digits, hyphens)")
         if not TARGET.fullmatch(self.target):
             raise ValueError(f"target {self.target!r} of {self.name!r} is not like 'package.module:Class'")
+        if not isinstance(self.lecture, str) or not isinstance(self.tags, tuple):
+            raise ValueError(f"lecture of {self.name!r} is no string or its tags are no tuple")
         if not self.summary or "\n" in self.summary:
             raise ValueError(f"summary of {self.name!r} is not one line")
 
