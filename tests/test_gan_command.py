@@ -56,10 +56,10 @@ def test_two_processes_and_mixed_precision(tmp_path):
     assert result.stderr.count("strategy ddp becomes ddp_find_unused_parameters_true") == 1
     [run] = tmp_path.glob("runs/gan/*")
     metrics = (run / "metrics.csv").read_text().splitlines()
-    assert [line.split(",")[1] for line in metrics[1:]] == ["10"]  # 1,445 images on 2 ranks in batches of 64: 11 each
+    assert [line.split(",")[1] for line in metrics[1:]] == ["21"]  # 1,445 images on 2 ranks in batches of 32: 22 each
 
 
 def test_bad_input_in_one_line(refused):
-    assert "latent_dim and width must be at least 1" in refused("fit", *SHORT, "--model.latent_dim=0")
+    assert "latent_dim must be at least 1" in refused("fit", *SHORT, "--model.latent_dim=0")
     assert "'foo' is not 'non-saturating' or 'minimax'" in refused("fit", *SHORT, "--model.objective=foo")
     assert "has no option 'latnt_dim'; did you mean 'latent_dim'?" in refused("fit", *SHORT, "--model.latnt_dim=3")

@@ -9,8 +9,6 @@ import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 from torch.nn.functional import pad, softplus
-from torch.nn.utils.parametrizations import spectral_norm
-from torch.optim.lr_scheduler import LambdaLR
 
 from dlplug.data import Batch, ImageInfo
 from dlplug.media import Image, Media
@@ -21,20 +19,19 @@ class GAN(Model):
     """Two networks compete: the generator draws images from noise, the discriminator tells them from real ones.
 
     The game is Goodfellow et al. (2014), the networks follow DCGAN (Radford et al., 2016); section 4.6 of the notes.
-    Both players see images moved by a few pixels at random, so that the discriminator cannot learn 4,000 images by
-    heart (Zhao et al., 2020), the discriminator is kept smooth by spectral normalisation (Miyato et al., 2018), and
-    what is shown comes from a running average of the generator (Yazici et al., 2019).
+    The generator upsamples before plain convolutions (Odena et al., 2016) and normalises by pixel (Karras et al.,
+    2018), so that no network keeps running state; what is shown comes from a running average of the generator (Yazici
+    et al., 2019). Both players may see images moved by a few pixels at random (Zhao et al., 2020).
 
     Fits images of 8×8 to 64×64 with 1 or 3 channels. Logs ``g_loss`` and ``d_loss`` in nats, ``d_real`` and ``d_fake``,
     the mean probabilities of being real that the discriminator gives to real and to drawn images.
 
     Args:
         latent_dim: Width of the noise that an image is drawn from.
-        width: Channels of both players at full resolution; doubled at each halving.
-        lr: Learning rate of both players' Adam; it falls to zero over the training.
+        width: Channels of the discriminator after its first halving, twice those that the generator ends with.
+        lr: Learning rate of both players' Adam.
         objective: The generator's: ``non-saturating``, or ``minimax`` as in the notes, where it plays the same loss.
         augment: Largest random shift that both players see, as a share of the image's side; 0 for none.
-        spectral: Whether the discriminator is spectrally normalised.
         ema: Decay of the generator's running average a batch; 0 for none.
     """
 
@@ -42,15 +39,14 @@ class GAN(Model):
         self,
         latent_dim: int = 64,
         width: int = 32,
-        lr: float = 5e-4,
+        lr: float = 1e-3,
         objective: Literal["non-saturating", "minimax"] = "non-saturating",
-        augment: float = 0.125,
-        spectral: bool = True,
+        augment: float = 0.0,
         ema: float = 0.999,
     ) -> None:
         super().__init__()
-        if latent_dim < 1 or width < 1:
-            raise ValueError(f"latent_dim and width must be at least 1, not {latent_dim} and {width}")
+        if latent_dim < 1 or width < 2:
+            raise ValueError(f"latent_dim must be at least 1 and width at least 2, not {latent_dim} and {width}")
         if lr <= 0:
             raise ValueError(f"lr must be above 0, not {lr}")
         if not 0 <= augment < 0.5 or not 0 <= ema < 1:
@@ -58,7 +54,7 @@ class GAN(Model):
         self.save_hyperparameters()
         self.automatic_optimization = False
         self.latent_dim, self.width, self.lr, self.objective = latent_dim, width, lr, objective
-        self.augment, self.spectral, self.ema = augment, spectral, ema
+        self.augment, self.ema = augment, ema
 
     def build(self, info: ImageInfo) -> None:
         """Make both players and the noise that the showcase keeps drawing from."""
@@ -67,8 +63,8 @@ class GAN(Model):
             3,
         ):
             raise ValueError(f"fits 8×8 to 64×64 images of 1 or 3 channels, not {info}")
-        self.generator = Generator(info, self.latent_dim, self.width)
-        self.discriminator = Discriminator(info, self.width, self.spectral)
+        self.generator = Generator(info, self.latent_dim, self.width // 2)
+        self.discriminator = Discriminator(info, self.width)
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
         self.register_buffer("noise", torch.randn(64, self.latent_dim))
         self.noise: Tensor
@@ -105,12 +101,6 @@ class GAN(Model):
             g_loss=g_loss, d_loss=d_loss, d_real=logit_real.sigmoid().mean(), d_fake=logit_fake.sigmoid().mean()
         )
 
-    def on_train_epoch_end(self) -> None:
-        """Lower the learning rates."""
-        super().on_train_epoch_end()
-        for schedule in cast(list[LambdaLR], self.lr_schedulers()):
-            schedule.step()
-
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Judge images that were not trained on, and as many drawn ones."""
         drawn = self.average(torch.randn(len(batch[0]), self.latent_dim, device=self.device))
@@ -127,25 +117,18 @@ class GAN(Model):
         probability: Tensor = self.discriminator(batch[0] * 2 - 1).sigmoid()
         return probability
 
-    def configure_optimizers(self) -> tuple[list[torch.optim.Optimizer], list[LambdaLR]]:
-        """Return an Adam for each player, and schedules that end at zero."""
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        """Return an Adam for each player."""
         players: Sequence[nn.Module] = (self.generator, self.discriminator)
-        optimizers = [torch.optim.Adam(p.parameters(), self.lr, betas=(0.5, 0.999), foreach=True) for p in players]
-        return list(optimizers), [LambdaLR(optimizer, self._share_left) for optimizer in optimizers]
+        return [torch.optim.Adam(player.parameters(), self.lr, betas=(0.0, 0.99), foreach=True) for player in players]
 
     def showcase(self, batch: Batch) -> dict[str, Media]:
         """Show what the same noise becomes over time."""
         return {"samples": Image(self(self.noise))}
 
-    def _share_left(self, epoch: int) -> float:
-        epochs = self.trainer.max_epochs
-        return max(1 - epoch / epochs, 0.01) if epochs and epochs > 0 else 1.0
-
     @torch.no_grad()
     def _average(self) -> None:
         torch._foreach_lerp_(list(self.average.parameters()), list(self.generator.parameters()), 1 - self.ema)
-        for mine, theirs in zip(self.average.buffers(), self.generator.buffers(), strict=True):
-            mine.copy_(theirs)
 
     def _shift(self, images: Tensor) -> Tensor:
         """Move each image by its own few pixels, black coming in at the edges; differentiable."""
@@ -166,27 +149,34 @@ def _halvings(info: ImageInfo) -> int:
     return max(1, int(math.log2(min(info.height, info.width) / 4)))
 
 
+class PixelNorm(nn.Module):
+    """Divides the channels at each pixel by their root mean square; unlike batch normalisation it keeps no state."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``x``, of shape (n, channels, height, width), normalised."""
+        return x * torch.rsqrt(x.square().mean(1, keepdim=True) + 1e-8)
+
+
 class Generator(nn.Module):
     """Noise to images from -1 to 1, doubling the resolution step by step.
 
     Args:
         info: What images are like.
         latent_dim: Width of the noise.
-        width: Channels before the last doubling.
+        width: Channels after the last doubling.
     """
 
     def __init__(self, info: ImageInfo, latent_dim: int, width: int) -> None:
         super().__init__()
         steps = _halvings(info)
         self.size = (info.height, info.width)
-        self.start = (width * 2 ** (steps - 1), math.ceil(info.height / 2**steps), math.ceil(info.width / 2**steps))
+        self.start = (width * 2**steps, math.ceil(info.height / 2**steps), math.ceil(info.width / 2**steps))
         self.project = nn.Linear(latent_dim, math.prod(self.start))
-        layers: list[nn.Module] = []
+        layers: list[nn.Module] = [PixelNorm(), nn.ReLU()]
         for step in reversed(range(steps)):
-            channels = width * 2**step
-            layers += [nn.BatchNorm2d(channels), nn.ReLU()]
-            layers += [nn.ConvTranspose2d(channels, channels // 2 if step else info.channels, 4, 2, 1)]
-        self.draw = nn.Sequential(*layers)
+            layers += [nn.Upsample(scale_factor=2), nn.Conv2d(width * 2 ** (step + 1), width * 2**step, 3, padding=1)]
+            layers += [PixelNorm(), nn.ReLU()]
+        self.draw = nn.Sequential(*layers, nn.Conv2d(width, info.channels, 3, padding=1))
 
     def forward(self, noise: Tensor) -> Tensor:
         """Draw."""
@@ -201,21 +191,21 @@ class Discriminator(nn.Module):
 
     Args:
         info: What images are like.
-        width: Channels after the first halving.
-        spectral: Whether each layer's spectral norm is kept at 1.
+        width: Channels after the first halving; four times as many units in the last hidden layer.
     """
 
-    def __init__(self, info: ImageInfo, width: int, spectral: bool) -> None:
+    def __init__(self, info: ImageInfo, width: int) -> None:
         super().__init__()
         steps = _halvings(info)
-        keep = spectral_norm if spectral else nn.Identity()
         self.missing = (0, -info.width % 2**steps, 0, -info.height % 2**steps)
         layers: list[nn.Module] = []
         for step in range(steps):
             before = width * 2 ** (step - 1) if step else info.channels
-            layers += [keep(nn.Conv2d(before, width * 2**step, 4, 2, 1)), nn.LeakyReLU(0.2)]
+            layers += [nn.Conv2d(before, width * 2**step, 4, 2, 1), nn.LeakyReLU(0.2)]
         flat = width * 2 ** (steps - 1) * math.ceil(info.height / 2**steps) * math.ceil(info.width / 2**steps)
-        self.tell = nn.Sequential(*layers, nn.Flatten(), keep(nn.Linear(flat, 1)))
+        self.tell = nn.Sequential(
+            *layers, nn.Flatten(), nn.Linear(flat, 4 * width), nn.LeakyReLU(0.2), nn.Linear(4 * width, 1)
+        )
 
     def forward(self, images: Tensor) -> Tensor:
         """Return a logit each, shape (n,)."""

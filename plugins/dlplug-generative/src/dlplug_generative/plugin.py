@@ -15,8 +15,8 @@ def dlplug_specs() -> list[Spec]:
             tags=("image", "adversarial", "dcgan"),
             takes="images",
             data="mnist5k",
-            recipe={"trainer.max_epochs": 40},
-            recipes={"digits": {"trainer.max_epochs": 40}},
+            recipe={"trainer.max_epochs": 24, "data.batch_size": 32},
+            recipes={"digits": {"trainer.max_epochs": 60}},
             learning="unsupervised",
         ),
     ]
