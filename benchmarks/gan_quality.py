@@ -24,7 +24,7 @@ SAMPLES = 10_000
 def mixture(train: Tensor) -> Tensor:
     """Return samples of 50 full Gaussians on 50 principal components."""
     pca = PCA(50, random_state=0).fit(train.flatten(1).numpy())
-    gaussians = GaussianMixture(50, random_state=0, reg_covar=1e-3).fit(pca.transform(train.flatten(1).numpy()))
+    gaussians = GaussianMixture(50, random_state=0).fit(pca.transform(train.flatten(1).numpy()))
     drawn = torch.from_numpy(pca.inverse_transform(gaussians.sample(SAMPLES)[0])).float()
     return drawn.view(-1, *train.shape[1:]).clamp(0, 1)
 
