@@ -1,17 +1,15 @@
-"""The ``dlplug`` command: answers cheap questions itself and leaves training to Lightning."""
+"""The ``dlplug`` command: which module answers which command.
 
-import argparse
+Each command imports what it needs and no more, since a command that only looks something up is to answer at once.
+"""
+
 import os
 import sys
-from importlib.metadata import version
-from typing import NoReturn
 
-from dlplug import cards
 from dlplug.errors import InputError, did_you_mean
-from dlplug.names import expand
-from dlplug.registry import Registry
 
 TRAINING = ("fit", "validate", "test", "predict")
+LOOKING = ("list", "info", "plugins")
 USAGE = """\
 usage: dlplug COMMAND ...
 
@@ -31,11 +29,6 @@ find
   plugins                      installed plugins, or why one does not load
 
 dlplug --help, --version. DLPLUG_DISABLE=a,b switches plugins off, DLPLUG_DEBUG=1 shows tracebacks."""
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise InputError(message)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -59,46 +52,36 @@ def _run(args: list[str]) -> int:
             print(USAGE)
             return 0
         case ["--version", *_]:
+            from importlib.metadata import version
+
             print(f"dlplug {version('dlplug')}")
             return 0
-        case [("list" | "info" | "plugins") as command, *rest]:
-            return _answer(command, rest)
         case [command, *rest] if command in TRAINING:
             return _train(command, rest)
-    raise InputError(
-        f"no command is called {args[0]!r}; " + did_you_mean(args[0], {*TRAINING, "list", "info", "plugins"})
-    )
+        case [command, *rest] if command in LOOKING:
+            from dlplug import cards
 
-
-def _answer(command: str, args: list[str]) -> int:
-    parser = _Parser(prog=f"dlplug {command}", allow_abbrev=False)
-    if command == "list":
-        parser.description = "Show the models and data of the installed plugins, by section of the course."
-        parser.add_argument("word", nargs="?", default="", help="only what mentions this word, or this lecture")
-        parser.add_argument("--json", action="store_true", help="for programs")
-        options = parser.parse_args(args)
-        return cards.print_list(Registry.discover(), options.word, options.json)
-    if command == "info":
-        parser.description = "Show one model or data set: its arguments, what fits it and where it comes from."
-        parser.add_argument("name", help="as in `dlplug list`, or topic:name")
-        return cards.print_info(Registry.discover(), parser.parse_args(args).name)
-    parser.description = "Show every installed plugin with what it offers, or why it does not load."
-    parser.parse_args(args)
-    return cards.print_plugins(Registry.discover())
+            return cards.main(command, rest)
+    raise InputError(f"no command is called {args[0]!r}; " + did_you_mean(args[0], {*TRAINING, *LOOKING}))
 
 
 def _train(command: str, args: list[str]) -> int:
+    from dlplug.registry import Registry
+
     # A class of the user's own may be in a file here. Last, so that no file here hides a module of Python's.
     sys.path.append(os.getcwd())
     registry = Registry.discover()
     if {"-h", "--help"} & set(args):
-        return cards.print_help(registry, command, args)
+        from dlplug.usage import print_help
+
+        return print_help(registry, command, args)
+    from dlplug.names import expand
+
     job = expand(command, [arg for arg in args if arg != "--help-all"], registry)
     from dlplug.cli import print_help_all, run  # seconds, from here on
 
     if "--help-all" in args:
         return print_help_all(job, registry)
-
     return run(job, registry)
 
 

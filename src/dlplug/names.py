@@ -3,13 +3,12 @@
 Everything here is torch-free: a misspelt name or option is found before the seconds that importing torch takes.
 """
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from dlplug.errors import InputError, did_you_mean
 from dlplug.registry import Registry
@@ -76,7 +75,9 @@ def expand(command: str, args: list[str], registry: Registry) -> Job:
         if not run:
             recipe = model.recipe_for(data.name if data else "")
             first = [f"--{kind}={path}" for kind, path in chosen.items() if path]
-            first += [f"--{key}={_as_argument(value)}" for key, value in recipe.items()]
+            first += [
+                f"--{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in recipe.items()
+            ]
     _check_options(chosen, own, configs)
 
     if run:
@@ -117,6 +118,8 @@ def load_config(path: str, registry: Registry) -> dict[str, Any]:
     Raises:
         InputError: It cannot be read, is no YAML or is no mapping of options.
     """
+    import yaml  # 10 ms, which most commands do without
+
     try:
         config = yaml.safe_load(Path(path).read_text())
     except (OSError, UnicodeDecodeError) as error:
@@ -208,9 +211,3 @@ def _check_options(chosen: Mapping[str, str], own: list[str], configs: Iterable[
         for name in names:
             if name not in known | {"class_path", "init_args", "dict_kwargs", "help"}:
                 raise InputError(f"{what} has no option {name!r}; " + did_you_mean(name, known))
-
-
-def _as_argument(value: Any) -> str:
-    """Return a recipe's value as YAML in one line."""
-    text: str = yaml.safe_dump(value, default_flow_style=True, width=1 << 30).removesuffix("...\n").strip()
-    return text

@@ -10,7 +10,6 @@ runs/<model>/<date-time>/
 
 import os
 import shutil
-import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -43,6 +42,8 @@ class Run:
         Raises:
             InputError: The folder cannot be made.
         """
+        import tempfile  # 5 ms, which `--help` and a misspelt name do without
+
         name = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
         try:
             root.mkdir(parents=True, exist_ok=True)
