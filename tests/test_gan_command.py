@@ -1,6 +1,7 @@
 """The first plugin through the real command, on the smallest data."""
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -13,6 +14,26 @@ from PIL import Image
 from dlplug_generative.gan import GAN
 
 pytestmark = pytest.mark.slow
+
+WATCH = """
+import torch
+from lightning.pytorch import Callback
+class Watch(Callback):
+    seen = []
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        self.seen += [image.numpy().tobytes() for image in batch[0]]
+    def on_train_end(self, trainer, pl_module):
+        torch.save((self.seen, pl_module.state_dict()), f"rank{trainer.global_rank}.pt")
+"""
+
+KILL = """
+import os, signal
+from lightning.pytorch import Callback
+class Kill(Callback):
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        if (trainer.current_epoch, batch_idx) == (1, 20) and "KILLED" not in os.environ:
+            os.kill(os.getpid(), signal.SIGKILL)
+"""
 
 SHORT = ("--model", "gan", "--data", "digits", "--model.width", "4", "--trainer.max_epochs", "1")
 
@@ -35,6 +56,19 @@ def test_fit_test_predict_and_load(command, tmp_path):
     assert len(list(run.glob("media/samples/*.png"))) == 2
 
 
+def test_killed_and_resumed_is_the_run_that_never_stopped(command, tmp_path):
+    (tmp_path / "kill.py").write_text(KILL)
+    options = (*SHORT, "--trainer.max_epochs=3")
+    assert command("fit", *options, "--trainer.callbacks+=kill.Kill").returncode == -signal.SIGKILL
+    [run] = tmp_path.glob("runs/gan/*")
+    assert command("fit", run, KILLED="1").returncode == 0
+    assert command("fit", *options).returncode == 0
+    [other] = set(tmp_path.glob("runs/gan/*")) - {run}
+    assert (run / "metrics.csv").read_bytes() == (other / "metrics.csv").read_bytes()
+    weights, others = (torch.load(path / "checkpoints" / "last.ckpt")["state_dict"] for path in (run, other))
+    assert all(torch.equal(weight, others[name]) for name, weight in weights.items())
+
+
 def test_model_from_yaml_brings_its_recipe(command, tmp_path):
     (tmp_path / "gan.yaml").write_text("model: gan\ndata: digits\ntrainer: {max_steps: 4}\nseed_everything: 3")
     result = command("fit", "-c", "gan.yaml", "--model.objective", "minimax")
@@ -47,9 +81,11 @@ def test_model_from_yaml_brings_its_recipe(command, tmp_path):
 
 
 def test_two_processes_and_mixed_precision(tmp_path):
-    """Each rank its own share, one folder, one set of metrics; clipping is honoured in manual optimisation."""
+    """Each rank its own share, equal weights, one folder, one set of metrics, with clipping by hand."""
+    (tmp_path / "watch.py").write_text(WATCH)
     line = [sys.executable, "-m", "dlplug", "fit", *SHORT, "--trainer.devices=2", "--trainer.accelerator=cpu"]
     line += ["--trainer.strategy=ddp", "--trainer.precision=bf16-mixed", "--trainer.gradient_clip_val=0.5"]
+    line += ["--trainer.callbacks+=watch.Watch"]
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
     result = subprocess.run(line, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300, check=False)
     assert result.returncode == 0, result.stderr
@@ -57,6 +93,10 @@ def test_two_processes_and_mixed_precision(tmp_path):
     [run] = tmp_path.glob("runs/gan/*")
     metrics = (run / "metrics.csv").read_text().splitlines()
     assert [line.split(",")[1] for line in metrics[1:]] == ["21"]  # 1,445 images on 2 ranks in batches of 32: 22 each
+    (seen, weights), (other_seen, other_weights) = (torch.load(tmp_path / f"rank{rank}.pt") for rank in (0, 1))
+    assert len({*seen, *other_seen}) == len(seen) + len(other_seen) == 2 * 22 * 32
+    for name, weight in weights.items():
+        assert torch.equal(weight, other_weights[name]), name
 
 
 def test_bad_input_in_one_line(refused):

@@ -192,7 +192,7 @@ def _check_options(chosen: Mapping[str, str], own: list[str], configs: Iterable[
     """Refuse a misspelt option of the chosen classes or of the trainer."""
     for kind, class_path in {**chosen, "trainer": TRAINER}.items():
         given = [option[2:].partition("=")[0] for option in own if option.startswith(f"--{kind}.")]
-        names = [key.split(".")[1] for key in given]
+        names = [key.split(".")[1].removesuffix("+") for key in given]  # `--trainer.callbacks+=` appends
         for config in configs:
             section = config.get(kind)
             if isinstance(section, dict):
