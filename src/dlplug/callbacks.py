@@ -2,7 +2,6 @@
 
 import copy
 import random
-import sys
 import time
 import warnings
 from collections.abc import Callable, Mapping
@@ -13,12 +12,12 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.utilities.seed import isolate_rng
-from lightning_utilities.core.rank_zero import rank_zero_only
 from torch import Tensor
 
 from dlplug import media
 from dlplug.data import run_seed
 from dlplug.errors import InputError
+from dlplug.messages import say
 from dlplug.metrics import MetricsFile
 from dlplug.runs import Run
 
@@ -204,22 +203,19 @@ class Progress(Callback):
         self._model = model
         self._started: float | None = None
 
-    @rank_zero_only
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say what is trained."""
         weights = sum(p.numel() for p in pl_module.parameters())
         datamodule = getattr(trainer, "datamodule", None)
         data = type(datamodule).__name__ if datamodule else "its own data"
         device = trainer.strategy.root_device
-        _say(f"{self._model}: {weights:,} weights, {data}, seed {run_seed()}, {device} -> {self._run.path}")
+        say(f"{self._model}: {weights:,} weights, {data}, seed {run_seed()}, {device} -> {self._run.path}")
 
-    @rank_zero_only
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say what the epoch before brought: only now are all its metrics known."""
         self._say_epoch(trainer, trainer.current_epoch)
         self._started = time.monotonic()
 
-    @rank_zero_only
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say what the last epoch brought."""
         self._say_epoch(trainer, trainer.current_epoch)
@@ -228,8 +224,4 @@ class Progress(Callback):
         if self._started is None or trainer.progress_bar_callback:
             return
         metrics = "  ".join(f"{k} {float(v):.4g}" for k, v in sorted(trainer.callback_metrics.items()))
-        _say(f"epoch {epochs}/{trainer.max_epochs}  {metrics}  ({time.monotonic() - self._started:.1f} s)")
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr)
+        say(f"epoch {epochs}/{trainer.max_epochs}  {metrics}  ({time.monotonic() - self._started:.1f} s)")

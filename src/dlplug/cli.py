@@ -21,7 +21,7 @@ from lightning_utilities.core.rank_zero import rank_zero_only
 from dlplug.callbacks import Checkpoints, Progress, ResumedOptions, Seeds, Showcase
 from dlplug.checkpoint_io import AtomicCheckpointIO
 from dlplug.errors import InputError
-from dlplug.messages import explain
+from dlplug.messages import explain, say
 from dlplug.metrics import MetricsFile
 from dlplug.model import Model
 from dlplug.names import Job, expand_config
@@ -68,10 +68,12 @@ def run(job: Job, registry: Registry) -> int:
 
 
 def print_help_all(job: Job, registry: Registry) -> int:
-    """Print every argument of a training command as Lightning does."""
+    """Print every argument of a training command as Lightning does, then those of the chosen classes."""
     _quieten()
-    with suppress(SystemExit):
-        CLI(replace(job, args=["--help"]), registry)
+    chosen = [f"--{kind}.help={class_path}" for kind, class_path in job.chosen.items() if class_path]
+    for option in ("--help", *chosen):
+        with suppress(SystemExit):
+            CLI(replace(job, args=[option]), registry)
     return 0
 
 
@@ -170,7 +172,7 @@ class CLI(LightningCLI):
         trainer = super().instantiate_trainer(**kwargs)
         if isinstance(trainer.strategy, DDPStrategy) and asked.strategy in ("auto", "ddp"):
             # Its alternating steps leave parameters without gradients, which plain ddp refuses.
-            _say(f"{self.job.model} optimises by hand: strategy ddp becomes ddp_find_unused_parameters_true")
+            say(f"{self.job.model} optimises by hand: strategy ddp becomes ddp_find_unused_parameters_true")
             trainer = super().instantiate_trainer(**kwargs, strategy="ddp_find_unused_parameters_true")
         return trainer
 
@@ -183,7 +185,7 @@ class CLI(LightningCLI):
             if not self.trainer.interrupted:
                 raise
             if self.run:
-                _say(f"stopped; go on with: dlplug fit {self.run.path}")
+                say(f"stopped; go on with: dlplug fit {self.run.path}")
             return 130 if isinstance(stop, KeyboardInterrupt) or stop.code == 1 else 143
         except Exception as error:
             self._discard_unused_run()
@@ -194,7 +196,7 @@ class CLI(LightningCLI):
                 raise InputError(f"the checkpoint's weights do not fit this model and data: {shapes[:300]}") from error
             raise
         if self.run:
-            _say(self.run.summary(self.job.command))
+            say(self.run.summary(self.job.command))
         return 0
 
     def _discard_unused_run(self) -> None:
@@ -257,11 +259,6 @@ def _as_list(value: Any) -> list[Any]:
     if isinstance(value, list):
         return list(value)
     return [value] if value else []
-
-
-def _say(text: str) -> None:
-    if _is_rank_zero():
-        print(text, file=sys.stderr)
 
 
 def _quieten() -> None:

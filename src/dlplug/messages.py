@@ -1,11 +1,20 @@
-"""Says in one line what jsonargparse says in ten."""
+"""What a person reads in the terminal, errors of jsonargparse in one line of its ten among it."""
 
 import re
+import sys
+
+from lightning_utilities.core.rank_zero import rank_zero_only
 
 KEY = re.compile(r'Parser key "([^"]+)":')
 WRAPPING = re.compile(r'Parser key "|Does not validate against any|Problem with given class_path|Validation failed')
 UNION = re.compile(r"Subtypes: \[(?P<types>.*?)\]\n.*Given value: (?P<value>.*)\Z", re.DOTALL)
 SINGLE = re.compile(r"Expected an? (?P<types>.*?)(?:\. Got value: (?P<value>.*))?\Z", re.DOTALL)
+
+
+@rank_zero_only
+def say(text: str) -> None:
+    """Print what the person should know, apart from a command's output, and once where there are several processes."""
+    print(text, file=sys.stderr)
 
 
 def explain(error: BaseException) -> str:
