@@ -9,7 +9,7 @@ from dlplug.runs import Run, write_atomically
 
 def test_ten_launches_at_once_make_ten_folders(tmp_path):
     with ThreadPoolExecutor(10) as pool:
-        runs = list(pool.map(lambda i: Run.create(tmp_path / "gan", f"seed_everything: {i}"), range(10)))
+        runs = list(pool.map(lambda i: Run.create(tmp_path / "gan", f"seed_everything: {i}", {}), range(10)))
     assert len({run.path for run in runs}) == 10
     assert sorted(run.config.read_text() for run in runs) == [f"seed_everything: {i}" for i in range(10)]
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d(-\d+)?", run.path.name) for run in runs)
@@ -19,11 +19,11 @@ def test_ten_launches_at_once_make_ten_folders(tmp_path):
 def test_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "runs").write_text("a file")
     with pytest.raises(InputError, match="cannot make a run folder in .*runs/gan: Not a directory"):
-        Run.create(tmp_path / "runs" / "gan", "")
+        Run.create(tmp_path / "runs" / "gan", "", {})
 
 
 def test_best_is_last_where_the_model_names_no_monitor(tmp_path):
-    run = Run.create(tmp_path, "")
+    run = Run.create(tmp_path, "", {})
     assert run.last is run.best is None
     write_atomically(run.checkpoints / "last.ckpt", b"1")
     assert run.best == run.last
@@ -32,7 +32,7 @@ def test_best_is_last_where_the_model_names_no_monitor(tmp_path):
 
 
 def test_unused_run_is_discarded(tmp_path):
-    run = Run.create(tmp_path / "gan", "")
+    run = Run.create(tmp_path / "gan", "", {})
     assert run.is_empty()
     write_atomically(run.path / "metrics.csv", b"1")
     assert not run.is_empty()

@@ -6,6 +6,7 @@ imports torch. The interfaces that need torch are one module further: ``dlplug.m
 
 from dlplug.errors import InputError
 from dlplug.hookspecs import hookimpl
-from dlplug.specs import DataSpec, ModelSpec, Spec
+from dlplug.panels import Panel
+from dlplug.specs import DataSpec, LoggerSpec, ModelSpec, Spec
 
-__all__ = ["DataSpec", "InputError", "ModelSpec", "Spec", "hookimpl"]
+__all__ = ["DataSpec", "InputError", "LoggerSpec", "ModelSpec", "Panel", "Spec", "hookimpl"]

@@ -91,8 +91,10 @@ class Showcase(Callback):
         try:
             with isolate_rng(), torch.no_grad():
                 torch.manual_seed(run_seed())
+                step = trainer.fit_loop.total_batch_idx + 1
                 for key, medium in showcase(self._batch).items():
-                    media.save(medium, self._run.path, key, trainer.fit_loop.total_batch_idx + 1)
+                    path = media.save(medium, self._run.path, key, step)
+                    media.send(medium, key, path, step, trainer.loggers)
         except Exception as error:
             warnings.warn(f"nothing is shown: showcase raised {type(error).__name__}: {error}", stacklevel=1)
 

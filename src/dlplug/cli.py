@@ -1,12 +1,14 @@
 """Lightning's command line with dlplug's names, hooks and run folders."""
 
 import logging
+import shlex
 import sys
 import warnings
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +27,11 @@ from dlplug.messages import explain, say
 from dlplug.metrics import MetricsFile
 from dlplug.model import Model
 from dlplug.names import Job, expand_config
+from dlplug.panels import COMMON
 from dlplug.predictions import WritePredictions
 from dlplug.registry import Registry
 from dlplug.runs import Run
+from dlplug.source import read_class
 
 PARSER_MODE = "dlplug"
 BASES: dict[str, type] = {"model": LightningModule, "data": LightningDataModule}
@@ -145,6 +149,8 @@ class CLI(LightningCLI):
         asked = self.config_init.trainer
         if self.job.command == "fit" and not asked.fast_dev_run and not self.run:
             self.run = self._create_run(Path(asked.default_root_dir))
+        elif self.job.command == "fit" and self.run and _is_rank_zero():
+            self.run.add_command(self.job.typed)
         try:
             return self._make_trainer(asked, kwargs)
         except Exception:
@@ -152,9 +158,14 @@ class CLI(LightningCLI):
             raise
 
     def _make_trainer(self, asked: Namespace, kwargs: dict[str, Any]) -> Trainer:
+        loggers = [logger for logger in _as_list(asked.logger) if logger is not True]
+        if self.run and self.job.command == "fit":
+            for logger in loggers:
+                if hasattr(logger, "attach"):
+                    logger.attach(self.run)
         kwargs.update(
             callbacks=_as_list(asked.callbacks) + self._callbacks(),
-            logger=[logger for logger in _as_list(asked.logger) if logger is not True] + self._metrics_files(),
+            logger=loggers + self._metrics_files(),
             plugins=[*_as_list(asked.plugins), AtomicCheckpointIO()],
         )
         if not self.run:
@@ -209,7 +220,26 @@ class CLI(LightningCLI):
         config = yaml.safe_load(self.parser.dump(self.config, skip_none=False, format="yaml"))
         for name in ("config", "ckpt_path"):
             config.pop(name, None)
-        return Run.create(root / self.job.model, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+        text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+        return Run.create(root / self.job.model, text, self._about())
+
+    def _about(self) -> dict[str, Any]:
+        """Return what a run folder says of itself, readable where neither its plugin nor torch is."""
+        about: dict[str, Any] = {"commands": [shlex.join(self.job.typed)]}
+        for kind, class_path in self.job.chosen.items():
+            source = read_class(class_path) if class_path else None
+            spec = self.registry.spec_of(kind, class_path)
+            about[kind] = {
+                "name": spec.name if spec else class_path,
+                "class_path": class_path,
+                "origin": next((p.origin for p in self.registry.plugins if spec in p.specs), ""),
+                "summary": spec.summary if spec else "",
+                "lecture": spec.lecture if spec else "",
+                "doc": source.doc.partition("\nArgs:")[0].strip() if source else "",
+            }
+        about["versions"] = {name: version(name) for name in ("dlplug", "lightning", "torch")}
+        about["panels"] = [panel.to_dict() for panel in (*getattr(self.model, "panels", ()), *COMMON)]
+        return about
 
     def _callbacks(self) -> list[Callback]:
         callbacks: list[Callback] = [Seeds()]

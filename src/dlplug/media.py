@@ -1,15 +1,18 @@
 """What a model shows, and the one place that knows how it is saved."""
 
+import csv
 import io
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 from urllib.parse import quote
 
 import torch
 from PIL import Image as PillowImage
+from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from dlplug.runs import write_atomically
@@ -34,28 +37,136 @@ class Image(Media):
         low: The value that is black.
         high: The value that is white.
         columns: Pictures in a row of a grid; as many as make it square unless given.
+        caption: What is seen; kept in the file.
     """
 
     pixels: Tensor
     low: float = 0.0
     high: float = 1.0
     columns: int | None = None
+    caption: str = ""
 
     suffix = "png"
 
     def encode(self) -> bytes:
         """Return a PNG, small pictures enlarged without blur so that a person can see them."""
-        pixels = self.pixels.detach().float().cpu()
-        if pixels.dim() not in (3, 4) or pixels.shape[-3] not in (1, 3):
-            raise ValueError(f"an image has shape ([n,] 1 or 3, height, width), not {tuple(pixels.shape)}")
-        levels = ((pixels - self.low) / (self.high - self.low)).nan_to_num().clamp(0, 1).mul(255).round().byte()
-        picture = _grid(levels, self.columns) if levels.dim() == 4 else levels
-        zoom = max(1, 480 // max(picture.shape[1:]))
-        picture = picture.repeat_interleave(zoom, 1).repeat_interleave(zoom, 2)
-        array = picture.permute(1, 2, 0).expand(-1, -1, 3).numpy()  # (height, width, 3)
+        caption = PngInfo()
+        if self.caption:
+            caption.add_itxt("Description", self.caption)
         file = io.BytesIO()
-        PillowImage.fromarray(array).save(file, "PNG")
+        picture = _picture(self.pixels, self.low, self.high, self.columns)
+        picture.save(file, "PNG", pnginfo=caption)
         return file.getvalue()
+
+
+@dataclass(frozen=True)
+class Video(Media):
+    """A moving picture.
+
+    Attributes:
+        frames: Shape (frames, channels, height, width), or (frames, n, channels, height, width) for grids; 1 or 3
+            channels.
+        low: The value that is black.
+        high: The value that is white.
+        rate: Frames a second.
+    """
+
+    frames: Tensor
+    low: float = 0.0
+    high: float = 1.0
+    rate: float = 10.0
+
+    suffix = "gif"
+
+    def encode(self) -> bytes:
+        """Return a GIF that repeats for ever."""
+        first, *rest = [_picture(frame, self.low, self.high, None) for frame in self.frames]
+        file = io.BytesIO()
+        first.save(file, "GIF", save_all=True, append_images=rest, duration=round(1000 / self.rate), loop=0)
+        return file.getvalue()
+
+
+@dataclass(frozen=True)
+class Text(Media):
+    """Words.
+
+    Attributes:
+        text: Any text.
+    """
+
+    text: str
+
+    suffix = "txt"
+
+    def encode(self) -> bytes:
+        """Return it as UTF-8."""
+        return self.text.encode()
+
+
+@dataclass(frozen=True)
+class Table(Media):
+    """Rows under named columns.
+
+    Attributes:
+        columns: The columns' names.
+        rows: A value for each column, row by row.
+    """
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[object]]
+
+    suffix = "csv"
+
+    def encode(self) -> bytes:
+        """Return a CSV file with a heading line."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(self.columns)
+        writer.writerows(self.rows)
+        return text.getvalue().encode()
+
+
+class Figure(Media):
+    """A figure of matplotlib's, kept as a picture, or of plotly's, kept as data that a page draws.
+
+    Args:
+        figure: A ``matplotlib.figure.Figure`` or ``plotly.graph_objects.Figure``; neither library is needed here.
+
+    Raises:
+        TypeError: It is neither.
+    """
+
+    def __init__(self, figure: Any) -> None:
+        if not (hasattr(figure, "savefig") or hasattr(figure, "to_json")):
+            raise TypeError(f"{type(figure).__name__} is no figure of matplotlib or plotly")
+        self.figure = figure
+
+    @property
+    def suffix(self) -> str:  # type: ignore[override]
+        """``png`` or ``json``."""
+        return "png" if hasattr(self.figure, "savefig") else "json"
+
+    def encode(self) -> bytes:
+        """Return a PNG, or plotly's JSON."""
+        if self.suffix == "json":
+            return str(self.figure.to_json()).encode()
+        file = io.BytesIO()
+        self.figure.savefig(file, format="png", dpi=120, bbox_inches="tight")
+        return file.getvalue()
+
+
+def _picture(pixels: Tensor, low: float, high: float, columns: int | None) -> PillowImage.Image:
+    """Return a picture, or a grid of pictures, enlarged to about 480 pixels."""
+    pixels = pixels.detach().float().cpu()
+    if pixels.dim() not in (3, 4) or pixels.shape[-3] not in (1, 3) or not pixels.numel():
+        raise ValueError(f"an image has shape ([n,] 1 or 3, height, width), not {tuple(pixels.shape)}")
+    if not low < high:
+        raise ValueError(f"low must be below high, not {low} and {high}")
+    levels = ((pixels - low) / (high - low)).nan_to_num().clamp(0, 1).mul(255).round().byte()
+    picture = _grid(levels, columns) if levels.dim() == 4 else levels
+    zoom = max(1, 480 // max(picture.shape[1:]))
+    picture = picture.repeat_interleave(zoom, 1).repeat_interleave(zoom, 2)
+    return PillowImage.fromarray(picture.permute(1, 2, 0).expand(-1, -1, 3).numpy())  # (height, width, 3)
 
 
 def _grid(pictures: Tensor, columns: int | None) -> Tensor:
@@ -80,9 +191,20 @@ def save(media: Media, folder: Path, key: str, step: int) -> Path:
         step: Batches trained so far.
 
     Returns:
-        Its file, ``media/<key>/<step>.<suffix>``; characters that no file name may hold are written as ``%xx``.
+        Its file, ``media/<key>/<step>.<suffix>``, where the key is written as ``file_name`` says.
     """
-    name = quote(key, safe=" ").replace(".", "%2E")
-    path = folder / "media" / name / f"{step:08d}.{media.suffix}"
+    path = folder / "media" / file_name(key) / f"{step:08d}.{media.suffix}"
     write_atomically(path, media.encode())
     return path
+
+
+def file_name(key: str) -> str:
+    """Return a key as a file name, characters that no file name may hold as ``%xx``, for ``unquote`` to read back."""
+    return quote(key, safe=" ").replace(".", "%2E") or "%"
+
+
+def send(media: Media, key: str, path: Path, step: int, loggers: Iterable[object]) -> None:
+    """Send a saved medium to the loggers that can show it, which say so with a method ``log_media``."""
+    for logger in loggers:
+        if show := getattr(logger, "log_media", None):
+            show(key, media, path, step)

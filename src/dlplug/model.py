@@ -8,6 +8,7 @@ from torch import Tensor
 
 from dlplug.data import Info
 from dlplug.errors import InputError
+from dlplug.panels import Panel
 
 
 class Model(LightningModule):
@@ -19,12 +20,14 @@ class Model(LightningModule):
       with the first validation batch, in evaluation mode, without gradients and without a trace in any random state.
 
     Attributes:
+        panels: Its dashboard, for the HTML report and W&B: what is drawn together, and how to read it.
         monitor: The metric that says which checkpoint is best, and whether its ``"min"`` or ``"max"`` is.
         info: What the data is like; None until the layers are built.
         gradient_clip: ``--trainer.gradient_clip_val`` and ``--trainer.gradient_clip_algorithm`` for models that
             optimise by hand, which Lightning does not clip for; ``minimise`` honours it.
     """
 
+    panels: ClassVar[tuple[Panel, ...]] = ()
     monitor: ClassVar[tuple[str, Literal["min", "max"]] | None] = None
 
     def __init__(self) -> None:

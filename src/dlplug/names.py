@@ -18,6 +18,7 @@ from dlplug.specs import DataSpec, ModelSpec
 
 KINDS = ("model", "data")
 SHORT = re.compile(r"(\w[\w-]*:)?\w[\w-]*")  # anything else is a class path, a file or an inline config
+ALWAYS_ON = "dlplug.metrics.MetricsFile"  # `--logger csv` asks for what is there anyway
 TRAINER = "lightning.pytorch.trainer.trainer.Trainer"
 
 
@@ -32,6 +33,7 @@ class Job:
         chosen: Class paths of the model and, where one is named, the data.
         run: The run folder that was named instead of a model.
         changed: Whether the user's own arguments change the options of the model of ``run``.
+        typed: The command line as the user typed it.
     """
 
     command: str
@@ -40,6 +42,7 @@ class Job:
     chosen: Mapping[str, str]
     run: Run | None = None
     changed: bool = False
+    typed: tuple[str, ...] = ()
 
 
 def expand(command: str, args: list[str], registry: Registry) -> Job:
@@ -95,6 +98,7 @@ def expand(command: str, args: list[str], registry: Registry) -> Job:
         chosen=chosen,
         run=run,
         changed=any(option.startswith("--model") for option in own) or any("model" in c for c in configs[1:]),
+        typed=("dlplug", command, *args),
     )
 
 
@@ -144,10 +148,19 @@ def _class_path(kind: str, name: str, registry: Registry) -> str:
 def _expand_options(args: list[str], registry: Registry) -> list[str]:
     """Return each option as ``--key=value`` where it can be, with names expanded."""
     options: list[str] = []
+    logger = ""
     rest = iter(args)
     for arg in rest:
         key, equals, value = arg.partition("=")
-        if key in ("-c", "--config", "--model", "--data", "--model.help", "--data.help"):
+        if key == "--logger" or key.startswith("--logger."):
+            value = value if equals else next(rest, "")
+            if key == "--logger":
+                logger = _class_path("logger", value, registry)
+                options += [f"--trainer.logger+={logger}"] if logger != ALWAYS_ON else []
+            else:
+                _check_logger_option(logger, key.removeprefix("--logger."))
+                options.append(f"--trainer.{key[2:]}={value}")
+        elif key in ("-c", "--config", "--model", "--data", "--model.help", "--data.help"):
             if not equals:
                 value = next(rest, "")
             if not value:
@@ -211,3 +224,12 @@ def _check_options(chosen: Mapping[str, str], own: list[str], configs: Iterable[
         for name in names:
             if name not in known | {"class_path", "init_args", "dict_kwargs", "help"}:
                 raise InputError(f"{what} has no option {name!r}; " + did_you_mean(name, known))
+
+
+def _check_logger_option(logger: str, name: str) -> None:
+    if not logger:
+        raise InputError(f"--logger.{name} needs a --logger NAME before it")
+    source = read_class(logger)
+    known = {argument.name for argument in source.arguments} if source and source.complete else {name}
+    if name not in known:
+        raise InputError(f"logger {logger.rpartition('.')[2]} has no option {name!r}; " + did_you_mean(name, known))

@@ -2,18 +2,26 @@
 
 runs/<model>/<date-time>/
     config.yaml         complete, written before training and never again
+    about.json          what a reader needs where the plugin is not installed: the model's card, its panels, who made
+                        it, and the commands that were typed
     metrics.csv         a row a logging step; test.csv and validate.csv beside it once asked for
     checkpoints/        best.ckpt (where the model names a monitor) and last.ckpt, each of a completed epoch
     media/<key>/        <step>.png, what the model showed
+    timing.csv          seconds an epoch and batches a second, apart from what is the same on every machine
+    report.html         all of it on one page
     predictions.csv     what `dlplug predict` wrote
 """
 
+import json
 import os
+import shlex
 import shutil
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from dlplug.errors import InputError
 
@@ -29,7 +37,7 @@ class Run:
     path: Path
 
     @classmethod
-    def create(cls, root: Path, config: str) -> "Run":
+    def create(cls, root: Path, config: str, about: Mapping[str, Any]) -> "Run":
         """Make a new folder ``root/<date-time>`` that holds its config from the first moment on.
 
         The folder is filled under another name and renamed: a rename onto a folder that is not empty fails, so of any
@@ -38,6 +46,7 @@ class Run:
         Args:
             root: Where the runs of one model are.
             config: Text of config.yaml.
+            about: Content of about.json: plain data.
 
         Raises:
             InputError: The folder cannot be made.
@@ -50,6 +59,7 @@ class Run:
             filled = Path(tempfile.mkdtemp(prefix=".new-", dir=root))
             filled.chmod(0o777 & ~_umask())
             (filled / "config.yaml").write_text(config)
+            (filled / "about.json").write_text(json.dumps(about, indent=1))
             for suffix in ("", *(f"-{n}" for n in range(2, 1000))):
                 path = root / f"{name}{suffix}"
                 if not path.exists():
@@ -83,6 +93,21 @@ class Run:
         return self.path / "config.yaml"
 
     @property
+    def about(self) -> dict[str, Any]:
+        """What the run says of itself; empty where it says nothing that can be read."""
+        try:
+            about = json.loads((self.path / "about.json").read_text())
+        except (OSError, ValueError):
+            return {}
+        return about if isinstance(about, dict) else {}
+
+    def add_command(self, typed: Sequence[str]) -> None:
+        """Note a further command that trained it."""
+        about = self.about
+        about["commands"] = [*about.get("commands", []), shlex.join(typed)]
+        write_atomically(self.path / "about.json", json.dumps(about, indent=1).encode())
+
+    @property
     def checkpoints(self) -> Path:
         """The folder of its checkpoints."""
         return self.path / "checkpoints"
@@ -100,8 +125,8 @@ class Run:
         return path if path.is_file() else self.last
 
     def is_empty(self) -> bool:
-        """Whether it holds nothing but its config."""
-        return [path.name for path in self.path.iterdir()] == ["config.yaml"]
+        """Whether it holds nothing but its config and what it says of itself."""
+        return {path.name for path in self.path.iterdir()} <= {"config.yaml", "about.json"}
 
     def summary(self, command: str) -> str:
         """Return what a person does next after a command: where to look, what to type."""

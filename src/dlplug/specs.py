@@ -85,3 +85,15 @@ class ModelSpec(Spec):
     def recipe_for(self, data: str) -> dict[str, Any]:
         """Return the options to train on the data of that name."""
         return {**self.recipe, **self.recipes.get(data, {})}
+
+
+@dataclass(frozen=True)
+class LoggerSpec(Spec):
+    """A logger for ``--logger NAME``: a Lightning ``Logger``.
+
+    Where it has a method ``attach(run: Run)``, that is called before training with the run folder. Where it has a
+    method ``log_media(key: str, medium: Media, path: Path, step: int)``, that is called with what the model shows and
+    the file it was saved in; ``step`` counts batches.
+    """
+
+    kind = "logger"
