@@ -2,9 +2,11 @@
 
 from typing import Any, ClassVar, Literal
 
+import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
+from torch.optim import Optimizer
 
 from dlplug.data import Info
 from dlplug.errors import InputError
@@ -18,6 +20,7 @@ class Model(LightningModule):
 
     - ``showcase(batch) -> dict[str, Media]``: what a person would look at, called after each validation on rank zero
       with the first validation batch, in evaluation mode, without gradients and without a trace in any random state.
+    - ``generate(**options) -> Media``: what ``dlplug generate RUN`` writes; typed arguments become its options.
 
     Attributes:
         panels: Its dashboard, for the HTML report and W&B: what is drawn together, and how to read it.
@@ -107,16 +110,27 @@ class Model(LightningModule):
         self._sums, self._summed = {}, 0
         self.log_dict(means, sync_dist=self.trainer.world_size > 1, batch_size=1)
 
-    def minimise(self, loss: Tensor, optimizer: LightningOptimizer) -> None:
+    def minimise(self, loss: Tensor, optimizer: LightningOptimizer) -> Tensor:
         """Take one step down a loss, in models that optimise by hand.
 
         Args:
             loss: A scalar.
             optimizer: One of ``self.optimizers()``.
+
+        Returns:
+            The length of the gradient before it was clipped, a scalar.
         """
         optimizer.zero_grad()
         self.manual_backward(loss)
+        norm = gradient_norm(optimizer.optimizer)
         if self.gradient_clip:
             value, algorithm = self.gradient_clip
             self.clip_gradients(optimizer.optimizer, value, algorithm)
         optimizer.step()
+        return norm
+
+
+def gradient_norm(optimizer: Optimizer) -> Tensor:
+    """Return the Euclidean length of the gradient of all weights of an optimiser, a scalar."""
+    weights = (weight for group in optimizer.param_groups for weight in group["params"])
+    return torch.nn.utils.get_total_norm([w.grad for w in weights if w.grad is not None])

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 
@@ -12,7 +14,7 @@ def test_both_players_fit_any_size(channels, size):
     images = Generator(info, latent_dim=5, width=4)(torch.randn(3, 5))
     assert images.shape == (3, channels, *size)
     assert images.abs().max() <= 1
-    assert Discriminator(info, width=4)(images).shape == (3,)
+    assert Discriminator(info, width=4, pack=3)(images).shape == (1,)
 
 
 @pytest.mark.parametrize("info", [ImageInfo(1, 4, 8), ImageInfo(2, 8, 8), ImageInfo(1, 8, 65)])
@@ -21,7 +23,9 @@ def test_images_that_do_not_fit_are_refused(info):
         GAN().build(info)
 
 
-@pytest.mark.parametrize("options", [{"latent_dim": 0}, {"width": 1}, {"lr": 0.0}, {"augment": 0.5}, {"ema": 1.0}])
+@pytest.mark.parametrize(
+    "options", [{"latent_dim": 0}, {"width": 0}, {"lr": 0.0}, {"pack": 0}, {"shift": -1}, {"ema": 1.0}]
+)
 def test_options_out_of_range_are_refused(options):
     with pytest.raises(ValueError, match="not"):
         GAN(**options)
@@ -34,7 +38,7 @@ def built(**options):
 
 
 def test_shift_moves_images_and_passes_gradients():
-    gan = built(augment=0.25)
+    gan = built(shift=2)
     images = torch.full((50, 1, 8, 8), -1.0)
     images[:, :, 3, 4] = 1
     images.requires_grad_()
@@ -45,7 +49,7 @@ def test_shift_moves_images_and_passes_gradients():
     assert set(rows.tolist()) == set(columns.tolist()) == {-2, -1, 0, 1, 2}
     moved.sum().backward()
     assert images.grad[:, :, 3, 4].eq(1).all()
-    assert torch.equal(built(augment=0.0)._shift(images), images)
+    assert torch.equal(built(shift=0)._shift(images), images)
 
 
 def test_average_follows_the_generator():
@@ -58,3 +62,84 @@ def test_average_follows_the_generator():
     for old, new in zip(before, gan.average.parameters(), strict=True):
         assert torch.allclose(new, old + 0.25)
     assert not any(p.requires_grad for p in gan.average.parameters())
+
+
+def play(gan, batch, rounds):
+    """Train without a trainer; return what was recorded each round."""
+    optimizers = gan.configure_optimizers()
+    recorded = []
+    gan.optimizers = lambda: optimizers
+    gan.record = lambda **values: recorded.append({name: value.item() for name, value in values.items()})
+
+    def minimise(loss, optimizer):
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss.detach()
+
+    gan.minimise = minimise
+    for i in range(rounds):
+        gan.training_step((batch,), i)
+    return recorded
+
+
+def test_undecided_discriminator_loses_what_the_paper_says():
+    gan = built()
+    torch.nn.init.zeros_(gan.discriminator.tell[-1].weight)
+    torch.nn.init.zeros_(gan.discriminator.tell[-1].bias)
+    [first] = play(gan, torch.rand(4, 1, 8, 8), rounds=1)
+    assert first["d_loss"] == pytest.approx(2 * math.log(2))
+    assert first["d_real"] == first["d_fake"] == 0.5
+
+
+def test_objectives_agree_where_the_discriminator_is_undecided():
+    """d/dl of log(1 - D) and of -log D are -D and -(1 - D): equal at D = 1/2 (section 4.6)."""
+    gradients = []
+    for objective in ("non-saturating", "minimax"):
+        torch.manual_seed(0)
+        gan = built(objective=objective, lr=1e-12)
+        with torch.no_grad():
+            gan.discriminator.tell[-1].weight.mul_(1e-4)
+            gan.discriminator.tell[-1].bias.zero_()
+        play(gan, torch.rand(4, 1, 8, 8), rounds=1)
+        gradients.append(torch.cat([p.grad.flatten() for p in gan.generator.parameters()]))
+    assert gradients[0].norm() > 0
+    assert torch.allclose(*gradients, rtol=1e-2, atol=1e-9)
+
+
+def test_generator_comes_to_draw_the_only_image_there_is():
+    torch.manual_seed(0)
+    gan = GAN(latent_dim=3, width=4, shift=0, ema=0.9, lr=5e-3)
+    gan.build(ImageInfo(1, 8, 8))
+    image = torch.zeros(1, 8, 8)
+    image[:, 2:6, 2:6] = 1
+    noise = torch.randn(20, 3)
+    before = (gan(noise) - image).square().mean()
+    play(gan, image.expand(16, 1, 8, 8), rounds=150)
+    assert (gan(noise) - image).square().mean() < 0.1 * before
+
+
+def test_half_the_samples_alike_is_seen_by_packs():
+    """A pack's logit depends on its images together, and on no other pack's."""
+    discriminator = Discriminator(ImageInfo(1, 8, 8), width=4, pack=2)
+    images = torch.rand(4, 1, 8, 8, requires_grad=True)
+    discriminator(images)[0].backward()
+    touched = images.grad.flatten(1).abs().sum(1) > 0
+    assert touched.tolist() == [True, True, False, False]
+
+
+def test_every_image_gets_a_probability():
+    gan = built(pack=2)
+    probabilities = gan.predict_step((torch.rand(5, 1, 8, 8),), 0)
+    assert probabilities.shape == (5,)
+    assert probabilities[0] == probabilities[1] != probabilities[2]
+
+
+def test_interpolation_starts_and_ends_at_its_noise():
+    gan = built()
+    noise = torch.randn(4, 3)
+    rows = gan._interpolate(noise).pixels.view(2, 10, 1, 8, 8)
+    assert torch.allclose(rows[:, 0], gan(noise[0::2]), atol=1e-5)
+    assert torch.allclose(rows[:, -1], gan(noise[1::2]), atol=1e-5)
+    assert gan.generate(5).pixels.shape == (5, 1, 8, 8)
+    assert gan.generate(2, interpolate=True).pixels.shape == (20, 1, 8, 8)

@@ -10,6 +10,7 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 from torch.nn.functional import pad, softplus
 
+from dlplug import InputError, Panel
 from dlplug.data import Batch, ImageInfo
 from dlplug.media import Image, Media
 from dlplug.model import Model
@@ -21,40 +22,83 @@ class GAN(Model):
     The game is Goodfellow et al. (2014), the networks follow DCGAN (Radford et al., 2016); section 4.6 of the notes.
     The generator upsamples before plain convolutions (Odena et al., 2016) and normalises by pixel (Karras et al.,
     2018), so that no network keeps running state; what is shown comes from a running average of the generator (Yazici
-    et al., 2019). Both players may see images moved by a few pixels at random (Zhao et al., 2020).
+    et al., 2019). The discriminator judges images in packs, real or drawn together, so that a generator that draws too
+    little variety gives itself away (PacGAN: Lin et al., 2018), and sees every image moved by a pixel or so at random
+    (Zhao et al., 2020), so that it cannot learn the training images by heart.
 
     Fits images of 8×8 to 64×64 with 1 or 3 channels. Logs ``g_loss`` and ``d_loss`` in nats, ``d_real`` and ``d_fake``,
     the mean probabilities of being real that the discriminator gives to real and to drawn images.
 
     Args:
         latent_dim: Width of the noise that an image is drawn from.
-        width: Channels of the discriminator after its first halving, twice those that the generator ends with.
+        width: Channels that the generator ends with; a quarter of the discriminator's after its first halving.
         lr: Learning rate of both players' Adam.
         objective: The generator's: ``non-saturating``, or ``minimax`` as in the notes, where it plays the same loss.
-        augment: Largest random shift that both players see, as a share of the image's side; 0 for none.
+        pack: Images that the discriminator judges together.
+        shift: Largest random shift that the discriminator sees, in pixels; 0 for none.
         ema: Decay of the generator's running average a batch; 0 for none.
     """
+
+    panels = (
+        Panel(
+            "Game",
+            "Losses",
+            "What each player loses, in nats. Healthy: both waver about a level, near 1.39 for the discriminator and "
+            "0.69 for the generator if neither wins. Broken: the discriminator's falls to 0, the generator's climbs.",
+            curves=("g_loss", "d_loss"),
+        ),
+        Panel(
+            "Game",
+            "Judgement",
+            "Mean probability of being real that the discriminator gives to real and to drawn images. Healthy: they "
+            "come together, the ideal end being 0.5 for both. Broken: 1 and 0, which teaches the generator nothing; "
+            "real images that fare worse in validation than in training are learned by heart.",
+            curves=("d_real", "d_fake"),
+        ),
+        Panel(
+            "Game",
+            "Gradient norms",
+            "Length of each player's gradient. Healthy: of one order of magnitude, wavering. Broken: one vanishes, "
+            "so that this player no longer learns, or explodes.",
+            curves=("g_grad_norm", "d_grad_norm"),
+        ),
+        Panel(
+            "Pictures",
+            "Samples",
+            "Drawn from the same noise each time. Healthy: they sharpen, then change slowly. Broken: many alike "
+            "(mode collapse), or sudden changes of all.",
+            media="samples",
+        ),
+        Panel(
+            "Pictures",
+            "Interpolation",
+            "Each row goes from one noise to another. Healthy: every step is a plausible picture. Broken: sudden "
+            "jumps, a sign of learning by heart.",
+            media="interpolation",
+        ),
+    )
 
     def __init__(
         self,
         latent_dim: int = 64,
-        width: int = 32,
+        width: int = 16,
         lr: float = 1e-3,
         objective: Literal["non-saturating", "minimax"] = "non-saturating",
-        augment: float = 0.0,
+        pack: int = 2,
+        shift: int = 1,
         ema: float = 0.999,
     ) -> None:
         super().__init__()
-        if latent_dim < 1 or width < 2:
-            raise ValueError(f"latent_dim must be at least 1 and width at least 2, not {latent_dim} and {width}")
+        if latent_dim < 1 or width < 1 or pack < 1:
+            raise ValueError(f"latent_dim, width and pack must be at least 1, not {latent_dim}, {width} and {pack}")
         if lr <= 0:
             raise ValueError(f"lr must be above 0, not {lr}")
-        if not 0 <= augment < 0.5 or not 0 <= ema < 1:
-            raise ValueError(f"augment must be from 0 to 0.5 and ema from 0 to 1, not {augment} and {ema}")
+        if shift < 0 or not 0 <= ema < 1:
+            raise ValueError(f"shift must be at least 0 and ema from 0 to 1, not {shift} and {ema}")
         self.save_hyperparameters()
         self.automatic_optimization = False
         self.latent_dim, self.width, self.lr, self.objective = latent_dim, width, lr, objective
-        self.augment, self.ema = augment, ema
+        self.pack, self.shift, self.ema = pack, shift, ema
 
     def build(self, info: ImageInfo) -> None:
         """Make both players and the noise that the showcase keeps drawing from."""
@@ -63,8 +107,8 @@ class GAN(Model):
             3,
         ):
             raise ValueError(f"fits 8×8 to 64×64 images of 1 or 3 channels, not {info}")
-        self.generator = Generator(info, self.latent_dim, self.width // 2)
-        self.discriminator = Discriminator(info, self.width)
+        self.generator = Generator(info, self.latent_dim, self.width)
+        self.discriminator = Discriminator(info, 4 * self.width, self.pack)
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
         self.register_buffer("noise", torch.randn(64, self.latent_dim))
         self.noise: Tensor
@@ -83,39 +127,45 @@ class GAN(Model):
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Play one round: a step of the discriminator, then one of the generator."""
-        real = batch[0] * 2 - 1
+        real = self._packs(batch[0] * 2 - 1)
         optimizer_g, optimizer_d = cast(list[LightningOptimizer], self.optimizers())
         drawn = self.generator(torch.randn(len(real), self.latent_dim, device=self.device))
         both = self._shift(torch.cat([real, drawn.detach()]))
         logit_real, logit_fake = self.discriminator(both).chunk(2)
         d_loss = softplus(-logit_real).mean() + softplus(logit_fake).mean()
-        self.minimise(d_loss, optimizer_d)
+        d_norm = self.minimise(d_loss, optimizer_d)
 
         self.discriminator.requires_grad_(False)  # its gradients are not needed for the generator's step
         logit = self.discriminator(self._shift(drawn))
         g_loss = softplus(-logit).mean() if self.objective == "non-saturating" else -softplus(logit).mean()
-        self.minimise(g_loss, optimizer_g)
+        g_norm = self.minimise(g_loss, optimizer_g)
         self.discriminator.requires_grad_(True)
         self._average()
         self.record(
-            g_loss=g_loss, d_loss=d_loss, d_real=logit_real.sigmoid().mean(), d_fake=logit_fake.sigmoid().mean()
+            g_loss=g_loss,
+            d_loss=d_loss,
+            d_real=logit_real.sigmoid().mean(),
+            d_fake=logit_fake.sigmoid().mean(),
+            g_grad_norm=g_norm,
+            d_grad_norm=d_norm,
         )
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Judge images that were not trained on, and as many drawn ones."""
-        drawn = self.average(torch.randn(len(batch[0]), self.latent_dim, device=self.device))
-        self.record(
-            d_real=self.predict_step(batch, batch_idx).mean(), d_fake=self.discriminator(drawn).sigmoid().mean()
-        )
+        real = self._packs(batch[0] * 2 - 1)
+        drawn = self.average(torch.randn(len(real), self.latent_dim, device=self.device))
+        self.record(d_real=self.discriminator(real).sigmoid().mean(), d_fake=self.discriminator(drawn).sigmoid().mean())
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """The same on the test images."""
         self.validation_step(batch, batch_idx)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the probability, shape (n,), that the discriminator gives each image of being real."""
-        probability: Tensor = self.discriminator(batch[0] * 2 - 1).sigmoid()
-        return probability
+        """Return the probability, shape (n,), of being real that the discriminator gives the pack each image is in."""
+        images = batch[0] * 2 - 1
+        filled = torch.cat([images, images[: -len(images) % self.pack]])  # the last pack with the first images again
+        probability: Tensor = self.discriminator(filled).sigmoid()
+        return probability.repeat_interleave(self.pack)[: len(images)]
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """Return an Adam for each player."""
@@ -123,8 +173,36 @@ class GAN(Model):
         return [torch.optim.Adam(player.parameters(), self.lr, betas=(0.0, 0.99), foreach=True) for player in players]
 
     def showcase(self, batch: Batch) -> dict[str, Media]:
-        """Show what the same noise becomes over time."""
-        return {"samples": Image(self(self.noise))}
+        """Show what the same noise becomes over time, and what lies between one noise and another."""
+        return {"samples": Image(self(self.noise)), "interpolation": self._interpolate(self.noise[:16])}
+
+    def generate(self, n: int = 64, interpolate: bool = False) -> Image:
+        """Draw images from noise.
+
+        Args:
+            n: Number of images, or of rows with ``interpolate``.
+            interpolate: Whether to draw ten steps from one image to another in each row.
+        """
+        if n < 1:
+            raise ValueError(f"n must be at least 1, not {n}")
+        noise = torch.randn(2 * n if interpolate else n, self.latent_dim, device=self.device)
+        return self._interpolate(noise) if interpolate else Image(self(noise))
+
+    def _interpolate(self, noise: Tensor, steps: int = 10) -> Image:
+        """Draw a row of images for each two noises, along the great circle where all noise of that length lies."""
+        first, last = noise.view(-1, 2, self.latent_dim).unbind(1)  # (rows, latent_dim) each
+        cosine = nn.functional.cosine_similarity(first, last, dim=1).clamp(-0.999, 0.999)
+        angle = cosine.acos()[:, None, None]
+        along = torch.linspace(0, 1, steps, device=noise.device)[None, :, None]
+        weights = torch.sin((1 - along) * angle) / angle.sin(), torch.sin(along * angle) / angle.sin()
+        between = weights[0] * first[:, None] + weights[1] * last[:, None]  # (rows, steps, latent_dim)
+        return Image(self(between.flatten(0, 1)), columns=steps)
+
+    def _packs(self, images: Tensor) -> Tensor:
+        """Return as many images as make whole packs."""
+        if len(images) < self.pack:
+            raise InputError(f"a batch of {len(images)} images is smaller than a pack of {self.pack}")
+        return images[: len(images) // self.pack * self.pack]
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -133,7 +211,7 @@ class GAN(Model):
     def _shift(self, images: Tensor) -> Tensor:
         """Move each image by its own few pixels, black coming in at the edges; differentiable."""
         n, _, height, width = images.shape
-        reach = round(self.augment * min(height, width))
+        reach = self.shift
         if not reach:
             return images
         moved = pad(images, [reach] * 4, value=-1.0)  # (n, channels, height + 2 reach, width + 2 reach)
@@ -191,23 +269,26 @@ class Discriminator(nn.Module):
 
     Args:
         info: What images are like.
-        width: Channels after the first halving; four times as many units in the last hidden layer.
+        width: Channels after the first halving; twice as many units in the last hidden layer.
+        pack: Images judged together; they come in as that many times the channels.
     """
 
-    def __init__(self, info: ImageInfo, width: int) -> None:
+    def __init__(self, info: ImageInfo, width: int, pack: int) -> None:
         super().__init__()
         steps = _halvings(info)
+        self.pack = pack
         self.missing = (0, -info.width % 2**steps, 0, -info.height % 2**steps)
         layers: list[nn.Module] = []
         for step in range(steps):
-            before = width * 2 ** (step - 1) if step else info.channels
+            before = width * 2 ** (step - 1) if step else pack * info.channels
             layers += [nn.Conv2d(before, width * 2**step, 4, 2, 1), nn.LeakyReLU(0.2)]
         flat = width * 2 ** (steps - 1) * math.ceil(info.height / 2**steps) * math.ceil(info.width / 2**steps)
         self.tell = nn.Sequential(
-            *layers, nn.Flatten(), nn.Linear(flat, 4 * width), nn.LeakyReLU(0.2), nn.Linear(4 * width, 1)
+            *layers, nn.Flatten(), nn.Linear(flat, 2 * width), nn.LeakyReLU(0.2), nn.Linear(2 * width, 1)
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return a logit each, shape (n,)."""
-        logits: Tensor = self.tell(pad(images, self.missing, value=-1.0)).squeeze(1)  # (n,)
+        """Return a logit a pack, shape (n / pack,)."""
+        packs = images.reshape(-1, self.pack * images.shape[1], *images.shape[2:])
+        logits: Tensor = self.tell(pad(packs, self.missing, value=-1.0)).squeeze(1)  # (n / pack,)
         return logits

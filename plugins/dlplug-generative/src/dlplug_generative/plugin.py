@@ -15,7 +15,7 @@ def dlplug_specs() -> list[Spec]:
             tags=("image", "adversarial", "dcgan"),
             takes="images",
             data="mnist5k",
-            recipe={"trainer.max_epochs": 24, "data.batch_size": 32},
+            recipe={"trainer.max_epochs": 50, "data.batch_size": 32},
             recipes={"digits": {"trainer.max_epochs": 60}},
             learning="unsupervised",
         ),
