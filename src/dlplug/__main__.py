@@ -22,6 +22,7 @@ train and look
   test RUN                     measure a run's best checkpoint on the test data
   validate RUN                 the same on the validation data
   predict RUN                  write the predictions for the test data
+  generate RUN [options]       draw, write or play with a trained model
 
 find
   list [WORD] [--json]         models and data, by section of the course
@@ -58,11 +59,13 @@ def _run(args: list[str]) -> int:
             return 0
         case [command, *rest] if command in TRAINING:
             return _train(command, rest)
+        case ["generate", *rest]:
+            return _generate(rest)
         case [command, *rest] if command in LOOKING:
             from dlplug import cards
 
             return cards.main(command, rest)
-    raise InputError(f"no command is called {args[0]!r}; " + did_you_mean(args[0], {*TRAINING, *LOOKING}))
+    raise InputError(f"no command is called {args[0]!r}; " + did_you_mean(args[0], {*TRAINING, *LOOKING, "generate"}))
 
 
 def _train(command: str, args: list[str]) -> int:
@@ -83,6 +86,21 @@ def _train(command: str, args: list[str]) -> int:
     if "--help-all" in args:
         return print_help_all(job, registry)
     return run(job, registry)
+
+
+def _generate(args: list[str]) -> int:
+    if not args or args[0] in ("-h", "--help"):
+        print("usage: dlplug generate RUN [options]\n\n`dlplug generate RUN --help` shows what that run's model takes.")
+        return 0
+    from dlplug.registry import Registry
+    from dlplug.runs import Run
+
+    folder = Run.open(args[0])
+    sys.path.append(os.getcwd())  # as in _train
+    registry = Registry.discover()
+    from dlplug import generate
+
+    return generate.run(folder, args[1:], registry)
 
 
 if __name__ == "__main__":
