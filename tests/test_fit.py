@@ -1,6 +1,7 @@
 """The training commands on a plain LightningModule and LightningDataModule of a user's own."""
 
 import csv
+import json
 import shutil
 import signal
 import subprocess
@@ -58,6 +59,10 @@ def test_run_folder_is_all_that_test_validate_predict_and_fit_need(fit, command,
     assert config["model"]["init_args"] == {"width": 3, "lr": 0.1, "steps": 0, "slow": 0.0}
     assert not {"ckpt_path", "config"} & config.keys()
     assert {row["epoch"] for row in rows(run)} == {"0", "1"}
+    assert all(
+        float(row["train/grad_norm"]) > 0 and float(row["train/lr"]) == 0.1 for row in rows(run) if row["train/lr"]
+    )
+    assert [row["epoch"] for row in rows(run, "timing")] == ["0", "1"]
     before = (run / "config.yaml").read_bytes()
 
     for name in ("test", "validate", "predict"):
@@ -74,6 +79,8 @@ def test_run_folder_is_all_that_test_validate_predict_and_fit_need(fit, command,
 
     fit(run, "--trainer.max_epochs=4")
     assert {row["epoch"] for row in rows(run)} == {"0", "1", "2", "3"}
+    assert [row["epoch"] for row in rows(run, "timing")] == ["0", "1", "2", "3"]
+    assert len(json.loads((run / "about.json").read_text())["commands"]) == 2
     assert (run / "config.yaml").read_bytes() == before
     assert_same_run(run, fit(*OWN, "--trainer.max_epochs=4"))
 

@@ -1,8 +1,7 @@
-"""What every run gets besides Lightning: seeds that resume, checkpoints, pictures, a word on progress."""
+"""What every run gets besides Lightning: seeds that resume, checkpoints, pictures, vital signs."""
 
 import copy
 import random
-import time
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -17,8 +16,8 @@ from torch import Tensor
 from dlplug import media
 from dlplug.data import run_seed
 from dlplug.errors import InputError
-from dlplug.messages import say
 from dlplug.metrics import MetricsFile
+from dlplug.model import gradient_norm
 from dlplug.runs import Run
 
 
@@ -104,12 +103,18 @@ class Checkpoints(Checkpoint):
 
     Lightning's ModelCheckpoint skips the last checkpoint of an epoch that is not among the best, and keeps absolute
     paths, which a moved folder breaks.
+
+    Attributes:
+        monitor: The metric and whether its ``"min"`` or ``"max"`` is best; None for none.
+        best: Its best value so far.
+        best_epoch: The epoch that had it, counted from 0.
     """
 
     def __init__(self, run: Run, monitor: tuple[str, str] | None) -> None:
         self._run = run
-        self._monitor = monitor
-        self._best: float | None = None
+        self.monitor = monitor
+        self.best: float | None = None
+        self.best_epoch = -1
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Learn the folder from rank zero, which made it."""
@@ -122,26 +127,27 @@ class Checkpoints(Checkpoint):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the best value so far."""
-        return {"best": self._best}
+        return {"best": self.best, "best_epoch": self.best_epoch}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from the best value so far."""
-        self._best = state_dict["best"]
+        self.best, self.best_epoch = state_dict["best"], state_dict["best_epoch"]
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the epoch's metrics down, then the checkpoint that vouches for them."""
         _write_metrics(trainer)
         if self._improves(trainer.callback_metrics):
+            self.best_epoch = trainer.current_epoch
             trainer.save_checkpoint(self._run.checkpoints / "best.ckpt")
         trainer.save_checkpoint(self._run.checkpoints / "last.ckpt")
 
     def _improves(self, metrics: Mapping[str, Tensor]) -> bool:
-        if self._monitor is None or self._monitor[0] not in metrics:
+        if self.monitor is None or self.monitor[0] not in metrics:
             return False
-        value = float(metrics[self._monitor[0]])
-        improves = self._best is None or (value < self._best if self._monitor[1] == "min" else value > self._best)
+        value = float(metrics[self.monitor[0]])
+        improves = self.best is None or (value < self.best if self.monitor[1] == "min" else value > self.best)
         if improves:
-            self._best = value
+            self.best = value
         return improves
 
 
@@ -192,38 +198,22 @@ def _options(group: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in group.items() if name != "params"}
 
 
-class Progress(Callback):
-    """Says what is trained, and a line an epoch where there is no terminal to draw a progress bar on.
+class Vitals(Callback):
+    """Logs the gradient's length and the learning rate at the logging interval.
 
-    Args:
-        run: Where it is trained.
-        model: The model's name.
+    Models that optimise by hand have several of each, and log what they find worth it.
     """
 
-    def __init__(self, run: Run, model: str) -> None:
-        self._run = run
-        self._model = model
-        self._started: float | None = None
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Say what is trained."""
-        weights = sum(p.numel() for p in pl_module.parameters())
-        datamodule = getattr(trainer, "datamodule", None)
-        data = type(datamodule).__name__ if datamodule else "its own data"
-        device = trainer.strategy.root_device
-        say(f"{self._model}: {weights:,} weights, {data}, seed {run_seed()}, {device} -> {self._run.path}")
-
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Say what the epoch before brought: only now are all its metrics known."""
-        self._say_epoch(trainer, trainer.current_epoch)
-        self._started = time.monotonic()
-
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Say what the last epoch brought."""
-        self._say_epoch(trainer, trainer.current_epoch)
-
-    def _say_epoch(self, trainer: Trainer, epochs: int) -> None:
-        if self._started is None or trainer.progress_bar_callback:
+    def on_before_optimizer_step(
+        self, trainer: Trainer, pl_module: LightningModule, optimizer: torch.optim.Optimizer
+    ) -> None:
+        """Log both before the step, so that a gradient that is no number is seen."""
+        if not pl_module.automatic_optimization or (trainer.fit_loop.total_batch_idx + 1) % _log_interval(trainer):
             return
-        metrics = "  ".join(f"{k} {float(v):.4g}" for k, v in sorted(trainer.callback_metrics.items()))
-        say(f"epoch {epochs}/{trainer.max_epochs}  {metrics}  ({time.monotonic() - self._started:.1f} s)")
+        pl_module.log("train/grad_norm", gradient_norm(optimizer), batch_size=1)
+        pl_module.log("train/lr", optimizer.param_groups[0]["lr"], batch_size=1)
+
+
+def _log_interval(trainer: Trainer) -> int:
+    interval: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
+    return interval

@@ -16,11 +16,12 @@ import yaml
 from jsonargparse import Namespace, get_loader, set_loader
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.strategies import DDPStrategy
 from lightning_utilities.core.rank_zero import rank_zero_only
 
-from dlplug.callbacks import Checkpoints, Progress, ResumedOptions, Seeds, Showcase
+from dlplug.callbacks import Checkpoints, ResumedOptions, Seeds, Showcase, Vitals
 from dlplug.checkpoint_io import AtomicCheckpointIO
 from dlplug.errors import InputError
 from dlplug.messages import explain, say
@@ -29,6 +30,7 @@ from dlplug.model import Model
 from dlplug.names import Job, expand_config
 from dlplug.panels import COMMON
 from dlplug.predictions import WritePredictions
+from dlplug.progress import Bar, Progress
 from dlplug.registry import Registry
 from dlplug.runs import Run
 from dlplug.source import read_class
@@ -170,8 +172,10 @@ class CLI(LightningCLI):
         )
         if not self.run:
             kwargs["enable_checkpointing"] = False
-        if asked.enable_progress_bar is None:
-            kwargs["enable_progress_bar"] = sys.stdout.isatty()
+        draws = sys.stderr.isatty() if asked.enable_progress_bar is None else asked.enable_progress_bar
+        kwargs["enable_progress_bar"] = draws
+        if draws and self.job.command == "fit" and not any(isinstance(c, ProgressBar) for c in kwargs["callbacks"]):
+            kwargs["callbacks"].append(Bar())
         if self.model.automatic_optimization:
             return super().instantiate_trainer(**kwargs)
         if asked.gradient_clip_val and isinstance(self.model, Model):
@@ -246,7 +250,7 @@ class CLI(LightningCLI):
         if self.run and self.job.command == "fit":
             if self.job.changed:
                 callbacks.append(ResumedOptions())
-            callbacks += [Progress(self.run, self.job.model), Showcase(self.run)]
+            callbacks += [Progress(self.run, self.job.model), Showcase(self.run), Vitals()]
             if self.config_init.trainer.enable_checkpointing is not False:
                 callbacks.append(Checkpoints(self.run, getattr(self.model, "monitor", None)))
         if self.run and self.job.command == "predict":
