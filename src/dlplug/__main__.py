@@ -24,6 +24,9 @@ train and look
   predict RUN                  write the predictions for the test data
   generate RUN [options]       draw, write or play with a trained model
 
+check
+  verify [WORD ...]            measure sentences of the course: claims, models or sections by name
+
 find
   list [WORD] [--json]         models and data, by section of the course
   info NAME                    one card: arguments, data that fits, where it comes from
@@ -61,11 +64,17 @@ def _run(args: list[str]) -> int:
             return _train(command, rest)
         case ["generate", *rest]:
             return _generate(rest)
+        case ["verify", *rest]:
+            from dlplug import verify
+
+            return verify.main(rest)
         case [command, *rest] if command in LOOKING:
             from dlplug import cards
 
             return cards.main(command, rest)
-    raise InputError(f"no command is called {args[0]!r}; " + did_you_mean(args[0], {*TRAINING, *LOOKING, "generate"}))
+    raise InputError(
+        f"no command is called {args[0]!r}; " + did_you_mean(args[0], {*TRAINING, *LOOKING, "generate", "verify"})
+    )
 
 
 def _train(command: str, args: list[str]) -> int:

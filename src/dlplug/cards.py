@@ -83,7 +83,7 @@ def print_plugins(registry: Registry) -> int:
 
 
 def _mentions(spec: Spec, word: str) -> bool:
-    words = (spec.name, spec.summary, *spec.tags)
+    words = (spec.name, spec.summary, *spec.tags, f"{spec.kind}s")
     in_lecture = spec.lecture == word or spec.lecture.startswith(f"{word}.")
     return word.lower() in " ".join(words).lower() or in_lecture
 

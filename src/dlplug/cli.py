@@ -62,15 +62,23 @@ def run(job: Job, registry: Registry) -> int:
     Raises:
         InputError: Something the user gave cannot be used.
     """
+    return prepare(job, registry).execute()
+
+
+def prepare(job: Job, registry: Registry) -> "CLI":
+    """Make the model, the data and the trainer of a training command, ready to execute.
+
+    Raises:
+        InputError: Something the user gave cannot be used.
+    """
     _quieten()
     for kind, class_path in job.chosen.items():
         if class_path:
             load_class(class_path, BASES[kind])
     try:
-        cli = CLI(job, registry)
+        return CLI(job, registry)
     except Exception as error:  # jsonargparse's, and whatever the options make a constructor raise
         raise InputError(explain(error)) from error
-    return cli.execute()
 
 
 def print_help_all(job: Job, registry: Registry) -> int:

@@ -64,7 +64,7 @@ class MetricsFile(Logger):
         if not self._row:
             return
         if new := [name for name in self._row if name not in self._columns]:
-            rows = self._read()
+            rows = read_metrics(self.path)
             self._rewrite([*self._columns, *new], rows[:-1] if self._is_written() else rows)
         with open(self.path, "r+", newline="") as file:
             file.truncate(self._start)
@@ -74,7 +74,7 @@ class MetricsFile(Logger):
     @rank_zero_only
     def resume(self, epoch: int) -> None:
         """Cut back to what had been logged when an epoch was completed; -1 for nothing."""
-        rows = [row for row in self._read() if row["epoch"].isdigit() and int(row["epoch"]) <= epoch]
+        rows = [row for row in read_metrics(self.path) if row["epoch"].isdigit() and int(row["epoch"]) <= epoch]
         if rows:
             self._rewrite([name for name in rows[0] if any(row[name] for row in rows)], rows)
         else:
@@ -89,13 +89,6 @@ class MetricsFile(Logger):
     def _is_written(self) -> bool:
         return self.path.exists() and self.path.stat().st_size > self._start
 
-    def _read(self) -> list[dict[str, str]]:
-        """Return the whole rows; a last line that a kill tore off is none."""
-        if not self.path.exists():
-            return []
-        lines = self.path.read_text().splitlines(keepends=True)
-        return list(csv.DictReader(line for line in lines if line.endswith("\n")))
-
     def _rewrite(self, columns: list[str], rows: list[dict[str, str]]) -> None:
         text = io.StringIO()
         writer = csv.DictWriter(text, columns, lineterminator="\n", extrasaction="ignore")
@@ -104,3 +97,11 @@ class MetricsFile(Logger):
         content = text.getvalue().encode()
         write_atomically(self.path, content)
         self._columns, self._start = columns, len(content)
+
+
+def read_metrics(path: Path) -> list[dict[str, str]]:
+    """Return the whole rows of a metrics file, none without a file; a last line that a kill tore off is none."""
+    if not path.exists():
+        return []
+    lines = path.read_text().splitlines(keepends=True)
+    return list(csv.DictReader(line for line in lines if line.endswith("\n")))

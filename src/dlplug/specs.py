@@ -97,3 +97,18 @@ class LoggerSpec(Spec):
     """
 
     kind = "logger"
+
+
+@dataclass(frozen=True)
+class ClaimSpec(Spec):
+    """A testable sentence of the course, which is the summary; the target is a function from a ``Lab`` to ``Evidence``.
+
+    Attributes:
+        models: Names of the models that it is about.
+        full: Whether it takes longer than a few minutes, and so runs only with ``--full``.
+    """
+
+    models: tuple[str, ...] = ()
+    full: bool = False
+
+    kind = "claim"

@@ -1,0 +1,212 @@
+"""Claims: a sentence of the course, measured, with a control that has to fail.
+
+A claim is a function from a ``Lab``, which trains through the same code as the command, to ``Evidence``.
+"""
+
+import json
+import statistics
+import time
+import traceback
+from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import asdict, dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from lightning.pytorch import LightningDataModule, seed_everything
+
+from dlplug import media
+from dlplug.cli import CLI, load_class, prepare
+from dlplug.data import Info
+from dlplug.errors import InputError
+from dlplug.metrics import read_metrics
+from dlplug.model import Model
+from dlplug.names import Job, expand
+from dlplug.registry import Registry
+from dlplug.runs import Run, write_atomically
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A number held against a threshold.
+
+    Attributes:
+        name: What was measured, with its unit.
+        values: One a seed; their mean is what counts.
+        sense: ``">="`` or ``"<="``: how the mean has to compare with the threshold.
+        threshold: The bar, set before measuring.
+        baseline: What the bar comes from, with its figure.
+    """
+
+    name: str
+    values: Sequence[float]
+    sense: Literal[">=", "<="]
+    threshold: float
+    baseline: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.values:
+            raise ValueError(f"{self.name!r} holds no value")
+
+    @property
+    def mean(self) -> float:
+        """The mean of the seeds."""
+        return statistics.fmean(self.values)
+
+    @property
+    def spread(self) -> float:
+        """The standard deviation of the seeds; 0 for a single value."""
+        return statistics.stdev(self.values) if len(self.values) > 1 else 0.0
+
+    @property
+    def holds(self) -> bool:
+        """Whether the mean is a number and on the right side of the threshold."""
+        return self.mean >= self.threshold if self.sense == ">=" else self.mean <= self.threshold
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a claim found.
+
+    Attributes:
+        measures: What has to hold.
+        controls: The same measured where the claim must not hold (labels shuffled, the mechanism taken out, a planted
+            error): each has to fail its threshold, or the claim could not have failed either.
+        figures: What a person looks at, by title.
+        note: What a reader should know besides.
+    """
+
+    measures: Sequence[Measure]
+    controls: Sequence[Measure]
+    figures: dict[str, media.Media] = field(default_factory=dict)
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.measures or not self.controls:
+            raise ValueError("evidence needs a measure and a control: a claim that cannot fail says nothing")
+
+    @property
+    def holds(self) -> bool:
+        """Whether every measure holds and every control fails."""
+        return all(m.holds for m in self.measures) and not any(c.holds for c in self.controls)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training command left.
+
+    Attributes:
+        run: Its folder.
+        model: The model with the weights of the last epoch, in evaluation mode.
+        data: The data it was trained on.
+    """
+
+    run: Run
+    model: Any
+    data: LightningDataModule
+
+    def history(self, metric: str) -> list[float]:
+        """Return the values of a metric in the order they were logged, such as ``train/loss``."""
+        return [float(row[metric]) for row in read_metrics(self.run.path / "metrics.csv") if row.get(metric)]
+
+
+class Lab:
+    """Where a claim trains.
+
+    Attributes:
+        registry: The installed plugins.
+        folder: Where its runs land.
+        seeds: What it repeats its measurements over.
+    """
+
+    def __init__(self, registry: Registry, folder: Path, seeds: Sequence[int]) -> None:
+        self.registry = registry
+        self.folder = folder
+        self.seeds = seeds
+
+    def fit(self, model: str, *options: str, seed: int = 0) -> Trained:
+        """Train as ``dlplug fit --model MODEL OPTIONS --seed_everything SEED`` does.
+
+        Args:
+            model: Short name or class path.
+            options: Further options, each ``--key=value``.
+            seed: Seed of everything.
+        """
+        own = ["--model", model, *options, "--seed_everything", str(seed)]
+        cli = self._run(expand("fit", [*own, f"--trainer.default_root_dir={self.folder}"], self.registry))
+        assert cli.run
+        return Trained(cli.run, cli.model.eval(), cli.datamodule)
+
+    def test(self, trained: Trained, *options: str) -> dict[str, float]:
+        """Measure the best checkpoint as ``dlplug test RUN`` does, and return the metrics by name."""
+        self._run(expand("test", [str(trained.run.path), *options], self.registry))
+        [row] = read_metrics(trained.run.path / "test.csv")
+        return {name: float(value) for name, value in row.items() if "/" in name}
+
+    def data(self, name: str, **options: Any) -> Any:
+        """Return data of that name, set up."""
+        data: Any = self._class("data", name, LightningDataModule)(**options)
+        data.setup()
+        return data
+
+    def model(self, name: str, info: Info, seed: int = 0, **options: Any) -> Any:
+        """Return an untrained model of that name, built to fit data that is like ``info``, in evaluation mode."""
+        seed_everything(seed, verbose=False)
+        model: Any = self._class("model", name, Model)(**options)
+        model.build(info)
+        model.info = info
+        return model.eval()
+
+    def _class(self, kind: str, name: str, base: type) -> type:
+        return load_class(self.registry.find(kind, name).class_path, base)
+
+    def _run(self, job: Job) -> CLI:
+        cli = prepare(job, self.registry)
+        if cli.execute():
+            raise RuntimeError("training was interrupted")
+        return cli
+
+
+def run_claim(name: str, folder: Path, seeds: Sequence[int], threads: int) -> None:
+    """Run one claim and write what it found to ``folder/evidence.json``; its figures are beside it.
+
+    Meant for a process of its own: what the claim prints goes to ``folder/log.txt``, and a claim that raises is
+    written down as one that failed.
+    """
+    torch.set_num_threads(threads)
+    registry = Registry.discover()
+    folder.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    with open(folder / "log.txt", "w") as log, redirect_stdout(log), redirect_stderr(log):
+        try:
+            module, _, function = registry.find("claim", name).target.partition(":")
+            evidence = getattr(import_module(module), function)(Lab(registry, folder, seeds))
+            found = _as_dict(evidence, folder)
+        except Exception as error:
+            traceback.print_exc()
+            found = {"holds": False, "error": f"{type(error).__name__}: {' '.join(str(error).split())}"}
+    found["seconds"] = time.monotonic() - started
+    write_atomically(folder / "evidence.json", json.dumps(found, indent=1).encode())
+
+
+def _as_dict(evidence: Evidence, folder: Path) -> dict[str, Any]:
+    if not isinstance(evidence, Evidence):
+        raise InputError(f"the claim returned {evidence!r}, which is no Evidence")
+    figures = {}
+    for title, medium in evidence.figures.items():
+        path = folder / f"{media.file_name(title)}.{medium.suffix}"
+        write_atomically(path, medium.encode())
+        figures[title] = path.name
+
+    def plain(measure: Measure) -> dict[str, Any]:
+        return {**asdict(measure), "mean": measure.mean, "spread": measure.spread, "holds": measure.holds}
+
+    return {
+        "holds": evidence.holds,
+        "measures": [plain(measure) for measure in evidence.measures],
+        "controls": [plain(control) for control in evidence.controls],
+        "figures": figures,
+        "note": evidence.note,
+    }
