@@ -258,7 +258,7 @@ def draw_confusion(counts: Tensor) -> Drawing:
     side = min(8.0, 2 + 0.35 * classes)
     drawing = Drawing(figsize=(side, side), layout="constrained")
     axes = drawing.add_subplot(xlabel="given class", ylabel="true class")
-    axes.imshow(counts / counts.sum(1, keepdim=True).clamp_min(1), cmap="Blues", vmin=0, vmax=1)
+    axes.imshow((counts / counts.sum(1, keepdim=True).clamp_min(1)).numpy(), cmap="Blues", vmin=0, vmax=1)
     if classes <= 20:  # more are too small to read
         axes.set(xticks=range(classes), yticks=range(classes))
         for row, column in counts.nonzero().tolist():

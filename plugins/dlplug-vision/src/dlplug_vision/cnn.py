@@ -1,5 +1,6 @@
 """The notes' convolutional network."""
 
+from collections import OrderedDict
 from typing import Literal
 
 from torch import nn
@@ -63,29 +64,33 @@ class CNN(Classifier):
         self.hidden, self.dropout = hidden, dropout
 
     def network(self, info: ImageInfo) -> nn.Module:
-        """Return the layers in a row."""
-        layers: list[nn.Module] = []
+        """Return the layers in a row, by names that stay the same where options change others."""
+        layers: dict[str, nn.Module] = {}
         before, height, width = info.channels, info.height, info.width
-        for number, depth in enumerate(self.channels, start=1):
-            layers.append(nn.Conv2d(before, depth, self.kernel, self.stride, self.padding, bias=not self.norm))
-            layers += [nn.BatchNorm2d(depth), nn.ReLU()] if self.norm else [nn.ReLU()]
+        for k, depth in enumerate(self.channels, start=1):
+            layers[f"conv{k}"] = nn.Conv2d(before, depth, self.kernel, self.stride, self.padding, bias=not self.norm)
+            layers |= {f"norm{k}": nn.BatchNorm2d(depth)} if self.norm else {}
+            layers[f"relu{k}"] = nn.ReLU()
             before = depth
             height, width = (output_size(n, self.kernel, self.stride, self.padding) for n in (height, width))
             if min(height, width) < 1:
                 raise ValueError(
                     f"kernel {self.kernel}, stride {self.stride} and padding {self.padding} leave nothing of {info} "
-                    f"after {number} of {len(self.channels)} CONVs"
+                    f"after {k} of {len(self.channels)} CONVs"
                 )
-            if self.pooling != "none" and number % self.pool_every == 0 and min(height, width) > 1:
-                layers.append(nn.MaxPool2d(2) if self.pooling == "max" else nn.AvgPool2d(2))
+            if self.pooling != "none" and k % self.pool_every == 0 and min(height, width) > 1:
+                layers[f"pool{k}"] = nn.MaxPool2d(2) if self.pooling == "max" else nn.AvgPool2d(2)
                 height, width = output_size(height, 2, 2, 0), output_size(width, 2, 2, 0)
-        layers.append(nn.Flatten())
-        flat = before * height * width
+        layers |= self._classify(before * height * width, info.classes)
+        return nn.Sequential(OrderedDict(layers))
+
+    def _classify(self, features: int, classes: int) -> dict[str, nn.Module]:
+        layers: dict[str, nn.Module] = {"flatten": nn.Flatten()}
         if self.hidden:
-            layers.append(nn.Linear(flat, self.hidden, bias=not self.norm))
-            layers += [nn.BatchNorm1d(self.hidden), nn.ReLU()] if self.norm else [nn.ReLU()]
-        layers += [nn.Dropout(self.dropout), nn.Linear(self.hidden or flat, info.classes)]
-        return nn.Sequential(*layers)
+            layers["hidden"] = nn.Linear(features, self.hidden, bias=not self.norm)
+            layers |= {"hidden_norm": nn.BatchNorm1d(self.hidden)} if self.norm else {}
+            layers["hidden_relu"] = nn.ReLU()
+        return layers | {"dropout": nn.Dropout(self.dropout), "scores": nn.Linear(self.hidden or features, classes)}
 
 
 def output_size(size: int, kernel: int, stride: int, padding: int) -> int:

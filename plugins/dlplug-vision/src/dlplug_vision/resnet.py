@@ -72,7 +72,7 @@ class ResNet(Classifier):
     def train(self, mode: bool = True) -> "ResNet":
         """Switch between training and evaluation; frozen stages keep their normalisation, too, as it is."""
         super().train(mode)
-        if self.info is not None:
+        if hasattr(self, "net"):
             for stage in self._frozen_stages(self.net):
                 stage.eval()
         return self
