@@ -2,7 +2,7 @@
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
@@ -66,9 +66,15 @@ class ImageInfo(Info):
 
 
 class Data(LightningDataModule):
-    """A data module that says what it gives in ``info``, at the latest after ``setup``."""
+    """A data module that says what it gives in ``info``, at the latest after ``setup``.
+
+    Attributes:
+        info: What its items are like.
+        names: What the items of ``predict_dataloader`` are called, in its order, where they have names.
+    """
 
     info: Info
+    names: Sequence[str] | None = None
 
 
 class Batches(DistributedSampler[list[int]]):

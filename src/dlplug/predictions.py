@@ -15,7 +15,7 @@ from dlplug.runs import Run, write_atomically
 
 
 class WritePredictions(BasePredictionWriter):
-    """Writes a row an item: its place in the data, and a column for each number predicted of it.
+    """Writes a row an item: its name or place in the data, and a column for each number predicted of it.
 
     A model's ``predict_step`` returns a tensor of shape (items,) or (items, k), or a dict of such.
 
@@ -46,7 +46,9 @@ class WritePredictions(BasePredictionWriter):
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["item", *columns])
-        writer.writerows([i, *row] for i, row in enumerate(zip(*(c.tolist() for c in columns.values()), strict=True)))
+        rows = list(zip(*(c.tolist() for c in columns.values()), strict=True))
+        items = getattr(getattr(trainer, "datamodule", None), "names", None) or range(len(rows))
+        writer.writerows([item, *row] for item, row in zip(items, rows, strict=True))
         write_atomically(self._run.path / "predictions.csv", text.getvalue().encode())
 
 

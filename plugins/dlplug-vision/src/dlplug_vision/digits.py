@@ -2,12 +2,12 @@
 
 from torch import Tensor
 
-from dlplug_vision.images import ImageData, read_table
+from dlplug_vision.images import SplitImages, read_table
 
 SHA256 = "09f66e6debdee2cd2b5ae59e0d6abbb73fc2b0e0185d2e1957e9ebb51e23aa22"
 
 
-class Digits(ImageData):
+class Digits(SplitImages):
     """1,797 handwritten digits, 8×8 grey of 17 levels: 1,445 to train on, 176 each to validate and test.
 
     Source: Optical Recognition of Handwritten Digits (Alpaydin and Kaynak, 1998), UCI machine learning repository, as
@@ -15,10 +15,14 @@ class Digits(ImageData):
 
     Args:
         batch_size: Images a batch on each device.
+        augment: How strongly training images are turned, scaled and moved at random; 0 for not at all, 1 for up to
+            10 degrees, 10 % and 8 % of the side.
+        fold: Five-fold cross-validation over all images: which fifth is the test part, from 0 to 4; a tenth validates.
+            None for the fixed split.
     """
 
-    def __init__(self, batch_size: int = 64) -> None:
-        super().__init__(batch_size)
+    def __init__(self, batch_size: int = 64, augment: float = 0.0, fold: int | None = None) -> None:
+        super().__init__(batch_size, augment, fold)
 
     def read(self) -> tuple[Tensor, Tensor]:
         """Return all images and labels."""

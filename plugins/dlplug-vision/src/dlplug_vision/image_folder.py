@@ -1,0 +1,115 @@
+"""A person's own pictures."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import PIL.Image
+import PIL.ImageOps
+import torch
+from torch import Tensor
+from torchvision.datasets.folder import IMG_EXTENSIONS, find_classes, make_dataset
+from torchvision.transforms.v2 import functional
+
+from dlplug.data import Batch, ImageInfo
+from dlplug.errors import InputError
+from dlplug.messages import say
+from dlplug_vision.images import ImageData, hold_out, stratified_split
+
+NAMED = 10
+
+
+class ImageFolder(ImageData):
+    """Pictures of your own, in a folder a class: ``root/cat/1.jpg``, ``root/dog/2.png``; classes in alphabetical order.
+
+    Where ``root`` holds a folder ``train`` (and maybe ``val`` and ``test``), the class folders are in these; else the
+    pictures are split 80 : 10 : 10, class by class. Each picture is scaled and cut to a square. One that cannot be read
+    is named and left out. They are kept as bytes: 10,000 of 64×64 take 123 MB.
+
+    Args:
+        root: The folder.
+        size: Side of the square in pixels.
+        channels: 3 for colour, 1 for grey.
+        split_seed: Another number is another split.
+        batch_size: Images a batch on each device.
+        augment: How strongly training images are turned, scaled and moved at random; 0 for not at all, 1 for up to
+            10 degrees, 10 % and 8 % of the side.
+        flip: Whether a random half of the training images is mirrored left to right.
+    """
+
+    def __init__(
+        self,
+        root: str = "pictures",
+        size: int = 64,
+        channels: Literal[1, 3] = 3,
+        split_seed: int = 0,
+        batch_size: int = 64,
+        augment: float = 0.0,
+        flip: bool = False,
+    ) -> None:
+        super().__init__(batch_size, augment, flip)
+        if size < 1:
+            raise InputError(f"size must be at least 1, not {size}")
+        self.root, self.size, self.channels, self.split_seed = Path(root).expanduser(), size, channels, split_seed
+
+    def load(self) -> tuple[ImageInfo, Mapping[str, Batch]]:
+        """Read all pictures."""
+        if not self.root.is_dir():
+            raise ValueError(f"{self.root} is no folder; give one that holds a folder of pictures a class as root")
+        split = [name for name in ("train", "val", "test") if (self.root / name / "").is_dir()]
+        whole = self.root / "train" if "train" in split else self.root
+        classes, indices = find_classes(whole)
+        splits = self._read_parts(split, indices) if "train" in split else self._read_and_split(indices)
+        for name, (images, _) in splits.items():
+            if not len(images):
+                raise ValueError(f"no picture is left for {name}: {self.root} holds too few")
+        say(f"classes: {', '.join(f'{index} {name}' for index, name in enumerate(classes))}")
+        return ImageInfo(self.channels, self.size, self.size, classes=len(classes)), splits
+
+    def _read_parts(self, names: list[str], indices: dict[str, int]) -> Mapping[str, Batch]:
+        splits: dict[str, tuple[Tensor, Tensor]] = {}
+        for name in names:
+            if unknown := set(find_classes(self.root / name)[0]) - indices.keys():
+                raise ValueError(f"{self.root / name} holds a class that train lacks: {', '.join(sorted(unknown))}")
+            images, labels, self.names = self._read(self.root / name, indices)  # the last is test's, or is not asked
+            splits[name] = images, labels
+        if "val" not in splits:
+            images, labels = splits["train"]
+            splits |= hold_out(images, labels, self.split_seed)
+        return splits
+
+    def _read_and_split(self, indices: dict[str, int]) -> Mapping[str, Batch]:
+        images, labels, files = self._read(self.root, indices)
+        parts = stratified_split(labels, seed=self.split_seed)
+        self.names = [files[i] for i in parts["test"].tolist()]
+        return {name: (images[index], labels[index]) for name, index in parts.items()}
+
+    def _read(self, folder: Path, indices: dict[str, int]) -> tuple[Tensor, Tensor, list[str]]:
+        """Return images, labels and file names of the pictures in a folder of class folders."""
+        images, labels, files, unreadable = [], [], [], []
+        for path, label in make_dataset(folder, indices, IMG_EXTENSIONS, allow_empty=True):
+            name = str(Path(path).relative_to(self.root))
+            try:
+                images.append(self._picture(path))
+            except Exception as error:  # what a damaged picture makes a decoder raise is anyone's guess
+                unreadable.append(f"{name} ({type(error).__name__})")
+            else:
+                labels.append(label)
+                files.append(name)
+        if unreadable:
+            more = f" and {len(unreadable) - NAMED} more" if len(unreadable) > NAMED else ""
+            count = f"{len(unreadable)} of {len(unreadable) + len(images)} pictures in {folder}"
+            say(f"left out, since they cannot be read, {count}: {', '.join(unreadable[:NAMED])}{more}")
+        if not images:
+            raise ValueError(f"{folder} holds no picture that can be read ({', '.join(IMG_EXTENSIONS)})")
+        return torch.stack(images), torch.tensor(labels), files
+
+    def _picture(self, path: str) -> Tensor:
+        """Return a picture as bytes of shape (channels, size, size)."""
+        with PIL.Image.open(path) as file:
+            mode = "RGB" if self.channels == 3 else "L"
+            file.draft(mode, (2 * self.size, 2 * self.size))  # large JPEGs are decoded at a fraction of their size
+            picture = PIL.ImageOps.exif_transpose(file).convert(mode)
+        picture = functional.center_crop(functional.resize(picture, [self.size]), [self.size])
+        pixels: Tensor = functional.pil_to_tensor(picture)
+        return pixels

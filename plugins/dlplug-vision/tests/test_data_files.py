@@ -1,0 +1,178 @@
+"""Data from files: tiny ones of each kind, damaged ones among them."""
+
+import gzip
+import hashlib
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from dlplug.data import ImageInfo
+from dlplug.errors import InputError
+from dlplug_vision.full_size import CIFAR10, MNIST, FashionMNIST, read_idx
+from dlplug_vision.image_folder import ImageFolder
+
+
+def idx(array):
+    return bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes() + array.astype(np.uint8).tobytes()
+
+
+def write_idx(folder, pack=lambda content: content, suffix=""):
+    folder.mkdir(parents=True, exist_ok=True)
+    for part, count in (("train", 100), ("t10k", 20)):
+        images = np.random.default_rng(count).integers(0, 256, (count, 28, 28))
+        (folder / f"{part}-images-idx3-ubyte{suffix}").write_bytes(pack(idx(images)))
+        (folder / f"{part}-labels-idx1-ubyte{suffix}").write_bytes(pack(idx(np.arange(count) % 10)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "folder", "pack", "suffix"),
+    [
+        (MNIST, "MNIST/raw", lambda content: content, ""),
+        (FashionMNIST, ".", gzip.compress, ".gz"),
+    ],
+)
+def test_idx_files(tmp_path, kind, folder, pack, suffix):
+    write_idx(tmp_path / folder, pack, suffix)
+    data = kind(root=str(tmp_path), batch_size=5)
+    data.setup()
+    assert data.info == ImageInfo(1, 28, 28, classes=10)
+    sizes = {name: tuple(images.shape) for name, (images, _) in data.splits.items()}
+    assert sizes == {"train": (90, 1, 28, 28), "val": (10, 1, 28, 28), "test": (20, 1, 28, 28)}
+    assert data.splits["val"][1].bincount().tolist() == [1] * 10
+    images, labels = data.splits["test"]
+    assert images.dtype == torch.uint8
+    assert np.array_equal(images[:, 0], np.random.default_rng(20).integers(0, 256, (20, 28, 28)))
+    assert labels.tolist() == [i % 10 for i in range(20)]
+    batch, _ = data.prepare_batch(next(iter(data.test_dataloader())))
+    assert batch.dtype == torch.float
+    assert batch.max() <= 1
+
+
+def test_missing_files_say_what_to_put_where(tmp_path):
+    with pytest.raises(InputError, match=r"no t10k-images-idx3-ubyte \(or .*gz\) in .* put the four IDX files there"):
+        MNIST(root=str(tmp_path)).setup()
+    with pytest.raises(InputError, match="cifar-10-batches-py.*: unpack cifar-10-python.tar.gz in"):
+        CIFAR10(root=str(tmp_path)).setup()
+
+
+def test_failed_download_says_what_to_put_where(tmp_path, monkeypatch):
+    def offline(self):
+        raise OSError("Name or service not known")
+
+    monkeypatch.setattr("torchvision.datasets.FashionMNIST.download", offline)
+    with pytest.raises(InputError, match=r"the download failed \(Name or service not known\); no t10k-images"):
+        FashionMNIST(root=str(tmp_path), download=True).setup()
+
+
+def test_damaged_files_are_named(tmp_path):
+    write_idx(tmp_path)
+    whole = (tmp_path / "t10k-images-idx3-ubyte").read_bytes()
+    compressed = gzip.compress(whole)
+    huge = whole[:4] + b"\xff" * 12 + whole[16:]
+    for name, content in {"short": whole[:-1], "long": whole + b"\0", "other": b"PNG" + whole, "huge": huge}.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ValueError, match=f"{name} is damaged"):
+            read_idx(tmp_path / name, dims=3)
+    for cut in (compressed[:-20], compressed[:50] + b"\0\0\0" + compressed[53:], whole):
+        (tmp_path / "cut.gz").write_bytes(cut)
+        with pytest.raises(ValueError, match="cut.gz is damaged"):
+            read_idx(tmp_path / "cut.gz", dims=3)
+    (tmp_path / "t10k-labels-idx1-ubyte").write_bytes(idx(np.arange(19) % 10))
+    with pytest.raises(InputError, match="holds 20 images, but .*t10k-labels-idx1-ubyte 19 labels"):
+        MNIST(root=str(tmp_path)).setup()
+    (tmp_path / "t10k-labels-idx1-ubyte").write_bytes(idx(np.arange(20)))
+    with pytest.raises(InputError, match="t10k-labels-idx1-ubyte is damaged: its labels should be from 0 to 9"):
+        MNIST(root=str(tmp_path)).setup()
+
+
+def test_cifar10(tmp_path, monkeypatch):
+    source = CIFAR10.source
+    folder = tmp_path / source.base_folder
+    folder.mkdir()
+    digests = {}
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 3072), dtype=np.uint8)
+    for name in (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch", "batches.meta"):
+        entry = {"data": pixels, "labels": [i % 10 for i in range(20)], "label_names": ["x"]}
+        content = pickle.dumps(entry)
+        (folder / name).write_bytes(content)
+        digests[name] = hashlib.md5(content).hexdigest()
+    monkeypatch.setattr(source, "train_list", [[f"data_batch_{i}", digests[f"data_batch_{i}"]] for i in range(1, 6)])
+    monkeypatch.setattr(source, "test_list", [["test_batch", digests["test_batch"]]])
+    monkeypatch.setattr(source, "meta", {**source.meta, "md5": digests["batches.meta"]})
+    data = CIFAR10(root=str(tmp_path))
+    data.setup()
+    assert data.info == ImageInfo(3, 32, 32, classes=10)
+    assert len(data.splits["train"][0]) == 90
+    assert np.array_equal(data.splits["test"][0].flatten(1), pixels)
+    (folder / "data_batch_3").write_bytes(b"other")
+    with pytest.raises(InputError, match="data_batch_3 is damaged"):
+        CIFAR10(root=str(tmp_path)).setup()
+
+
+def picture(path, level, size=(30, 20), mode="RGB"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new(mode, size, level if mode == "L" else (level, 0, 255 - level)).save(path)
+
+
+def pictures(root, count=10):
+    for label, name in enumerate(("cat", "dog")):
+        for i in range(count):
+            picture(root / name / f"{i:02}.png", 100 * label + i, mode="L" if i == 3 else "RGB")
+
+
+def test_image_folder_is_split_and_names_what_it_leaves_out(tmp_path, capsys):
+    pictures(tmp_path)
+    (tmp_path / "cat" / "torn.jpg").write_bytes(b"\xff\xd8\xff\xe0torn")
+    (tmp_path / "dog" / "empty.png").write_bytes(b"")
+    (tmp_path / "dog" / "note.txt").write_text("no picture")
+    data = ImageFolder(root=str(tmp_path), size=16)
+    data.setup()
+    said = capsys.readouterr().err
+    assert "left out, since they cannot be read, 2 of 22 pictures" in said
+    assert "cat/torn.jpg (OSError), dog/empty.png (UnidentifiedImageError)" in said
+    assert "classes: 0 cat, 1 dog" in said
+    assert data.info == ImageInfo(3, 16, 16, classes=2)
+    assert {name: len(labels) for name, (_, labels) in data.splits.items()} == {"train": 16, "val": 2, "test": 2}
+    images, labels = data.splits["test"]
+    assert images.dtype == torch.uint8
+    for image, label, name in zip(images, labels, data.names, strict=True):
+        folder, number = name.split("/")
+        assert folder == ("cat", "dog")[label]
+        assert image[0, 0, 0] == 100 * label + int(number[:2])
+    other = ImageFolder(root=str(tmp_path), size=16, split_seed=1)
+    other.setup()
+    assert other.names != data.names
+
+
+def test_image_folder_with_parts_of_its_own(tmp_path):
+    pictures(tmp_path / "train")
+    pictures(tmp_path / "test", 2)
+    data = ImageFolder(root=str(tmp_path), size=8, channels=1)
+    data.setup()
+    assert data.info == ImageInfo(1, 8, 8, classes=2)
+    assert {name: len(labels) for name, (_, labels) in data.splits.items()} == {"train": 18, "val": 2, "test": 4}
+    assert data.names == [f"test/{name}/{i:02}.png" for name in ("cat", "dog") for i in range(2)]
+    pictures(tmp_path / "val", 3)
+    data = ImageFolder(root=str(tmp_path), size=8)
+    data.setup()
+    assert {name: len(labels) for name, (_, labels) in data.splits.items()} == {"train": 20, "val": 6, "test": 4}
+    assert data.names == [f"test/{name}/{i:02}.png" for name in ("cat", "dog") for i in range(2)]
+    picture(tmp_path / "test" / "cow" / "0.png", 3)
+    with pytest.raises(InputError, match="test holds a class that train lacks: cow"):
+        ImageFolder(root=str(tmp_path)).setup()
+
+
+def test_image_folder_that_is_none(tmp_path):
+    with pytest.raises(InputError, match="nosuch is no folder; give one that holds a folder of pictures a class"):
+        ImageFolder(root=str(tmp_path / "nosuch")).setup()
+    with pytest.raises(InputError, match="Couldn't find any class folder"):
+        ImageFolder(root=str(tmp_path)).setup()
+    (tmp_path / "cat").mkdir()
+    with pytest.raises(InputError, match="holds no picture that can be read"):
+        ImageFolder(root=str(tmp_path)).setup()
+    pictures(tmp_path, 1)
+    with pytest.raises(InputError, match="no picture is left for val"):
+        ImageFolder(root=str(tmp_path)).setup()
