@@ -34,7 +34,9 @@ def test_scores_for_any_size(kind, shape):
 @pytest.mark.parametrize("padding", [0, 1, 3])
 def test_output_size_is_what_torch_makes(kernel, stride, padding):
     for size in range(8, 14):
-        made = nn.functional.conv2d(torch.rand(1, 1, size, size), torch.rand(1, 1, kernel, kernel), None, stride, padding)
+        made = nn.functional.conv2d(
+            torch.rand(1, 1, size, size), torch.rand(1, 1, kernel, kernel), None, stride, padding
+        )
         assert made.shape[-1] == output_size(size, kernel, stride, padding)
     options = {"kernel": kernel, "stride": stride, "padding": padding, "channels": (2, 2), "pooling": "mean"}
     try:
@@ -111,7 +113,9 @@ def test_frozen_stages_do_not_change_and_the_others_do(freeze, count):
     optimizer = torch.optim.AdamW(trained, 0.01)
     cross_entropy(model(torch.rand(6, 1, 8, 8)), torch.arange(6) % 3).backward()
     optimizer.step()
-    changed = {name.partition(".")[0] for name, value in model.net.state_dict().items() if not value.equal(before[name])}
+    changed = {
+        name.partition(".")[0] for name, value in model.net.state_dict().items() if not value.equal(before[name])
+    }
     frozen = {name for stage in STAGES[:count] for name in stage}
     assert changed == {name for stage in STAGES for name in stage} - frozen | {"fc"}
 

@@ -1,14 +1,14 @@
 """What this plugin offers."""
 
-from dlplug import DataSpec, ModelSpec, Spec, hookimpl
+from dlplug import ClaimSpec, DataSpec, ModelSpec, Spec, hookimpl
 
 PHOTOGRAPHS = {"data.augment": 1.0, "data.flip": True}
 
 
 @hookimpl
 def dlplug_specs() -> list[Spec]:
-    """Return the models and the data."""
-    return [*_models(), *_data()]
+    """Return the models, the data and the claims."""
+    return [*_models(), *_data(), *_claims()]
 
 
 def _models() -> list[Spec]:
@@ -104,4 +104,20 @@ def _data() -> list[Spec]:
             tags=("image", "label", "photograph", "own", "folder"),
             gives="images",
         ),
+    ]
+
+
+def _claims() -> list[Spec]:
+    def claim(name: str, function: str, sentence: str, lecture: str = "3.1") -> Spec:
+        return ClaimSpec(name, f"dlplug_vision.claims:{function}", sentence, lecture=lecture, models=("cnn",))
+
+    return [
+        claim("learning-is-descent", "descent", "Learning is optimisation of a function.", "3"),
+        claim("conv-is-local", "local_regions", "A CONV's outputs are connected to local regions of its input."),
+        claim("layer-sizes", "layer_sizes", "CONV, RELU, POOL and FC give 32×32×12, the same, 16×16×12 and 10 scores."),
+        claim("output-size", "output_sizes", "Depth, stride and padding settle the size of a CONV's output."),
+        claim(
+            "cnn-uses-structure", "structure", "A CNN beats a fully connected net of its size and minds shifts less."
+        ),
+        claim("pretraining-helps", "pretraining", "Weights of another network are a better start than random.", "5.3"),
     ]

@@ -1,0 +1,291 @@
+"""The sentences of section 3.1, and of 5.3 where they are about images, measured."""
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, pad
+
+from dlplug.claims import Evidence, Lab, Measure, Trained
+from dlplug.data import ImageInfo
+from dlplug_vision.classifier import Classifier
+from dlplug_vision.cnn import output_size
+from dlplug_vision.mnist5k import MNIST5k
+
+RATES = (1e-3, 3e-3, 1e-2)  # what a network that loses may choose from
+SHORT = ("--trainer.max_epochs=8", "--data.fold=0", "--trainer.enable_progress_bar=false")
+
+
+class Dense(Classifier):
+    """A network of two fully connected layers with as many weights as ``cnn``: what CONV is measured against.
+
+    Args:
+        hidden: Units of its hidden layer.
+        lr: Highest learning rate of AdamW.
+    """
+
+    def __init__(self, hidden: int = 148, lr: float = 3e-3) -> None:
+        super().__init__(lr, weight_decay=0.01, init_from="")
+        self.save_hyperparameters()
+        self.hidden = hidden
+
+    def network(self, info: ImageInfo) -> nn.Module:
+        """Return the layers."""
+        pixels = info.channels * info.height * info.width
+        first, last = nn.Linear(pixels, self.hidden, bias=False), nn.Linear(self.hidden, info.classes)
+        return nn.Sequential(nn.Flatten(), first, nn.BatchNorm1d(self.hidden), nn.ReLU(), last)
+
+    def showcase(self, batch: Any) -> dict[str, Any]:
+        """Show nothing: there are no filters."""
+        return {}
+
+
+class Scrambled(MNIST5k):
+    """mnist5k with its pixels in another order, the same for all images: all is there but who is whose neighbour."""
+
+    def read(self) -> tuple[Tensor, Tensor]:
+        """Return the images, scrambled."""
+        images, labels = super().read()
+        return scramble(images), labels
+
+
+class Half(MNIST5k):
+    """The digits 0 to 4 or 5 to 9 of mnist5k.
+
+    Args:
+        upper: Whether 5 to 9.
+        labels: Training images of each class; 0 for all.
+        shuffled: Whether the training labels are in random order, so that nothing can be learnt.
+    """
+
+    def __init__(self, upper: bool = False, labels: int = 0, shuffled: bool = False) -> None:
+        super().__init__(batch_size=32)
+        self.upper, self.labels, self.shuffled = upper, labels, shuffled
+
+    def load(self) -> Any:
+        """Return the classes asked for, as 0 to 4."""
+        info, splits = super().load()
+        halves = {}
+        for split, (images, labels) in splits.items():
+            rows = (labels >= 5) if self.upper else (labels < 5)
+            halves[split] = (images[rows], labels[rows] % 5)
+        images, labels = halves["train"]
+        if self.labels:
+            rows = torch.cat([(labels == k).nonzero().flatten()[: self.labels] for k in range(5)])
+            images, labels = images[rows], labels[rows]
+        if self.shuffled:
+            labels = labels[torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))]
+        return ImageInfo(info.channels, info.height, info.width, classes=5), {**halves, "train": (images, labels)}
+
+
+def scramble(images: Tensor) -> Tensor:
+    """Return images (n, channels, height, width) with their pixels in another, fixed order."""
+    order = torch.randperm(images[0, 0].numel(), generator=torch.Generator().manual_seed(0))
+    return images.flatten(2)[:, :, order].view_as(images)
+
+
+def local_regions(lab: Lab) -> Evidence:
+    """Hold the region that a unit's gradient reaches against the formula, over a grid of networks."""
+    info = ImageInfo(1, 49, 49, 10)  # wide enough for the widest region
+    grid = list(itertools.product((1, 3, 5), (1, 2), ("none", "max"), (1, 2)))
+    wrong, dense_wrong = [], []
+    for seed in lab.seeds:
+        misses = dense_misses = 0
+        for kernel, stride, pooling, layers in grid:
+            options: dict[str, Any] = {
+                "channels": (8,) * layers,
+                "kernel": kernel,
+                "stride": stride,
+                "padding": kernel // 2,
+            }
+            model = lab.model("cnn", info, seed, **options, pooling=pooling, pool_every=1, hidden=0, norm=False)
+            body = nn.Sequential(*itertools.takewhile(lambda layer: not isinstance(layer, nn.Flatten), model.net))
+            expected = receptive_field(kernel, stride, pooling != "none", layers)
+            misses += reach(body, info) != expected
+            mixed = nn.Sequential(nn.Flatten(), nn.Linear(49 * 49, 9), nn.Unflatten(1, (1, 3, 3)))
+            dense_misses += reach(mixed, info) != expected
+        wrong.append(float(misses))
+        dense_wrong.append(float(dense_misses))
+    name = f"networks of {len(grid)} whose units see another region than the formula says"
+    return Evidence(
+        [Measure(name, wrong, "<=", 0, "1 + sum of (kernel - 1) × strides before")],
+        [Measure("the same of fully connected layers", dense_wrong, "<=", 0)],
+    )
+
+
+def receptive_field(kernel: int, stride: int, pooled: bool, layers: int) -> int:
+    """Return the side of the region that a unit sees after so many CONVs of one kind, each with a POOL of 2 if any."""
+    side, step = 1, 1
+    for _ in range(layers):
+        side, step = side + (kernel - 1) * step, step * stride
+        if pooled:
+            side, step = side + step, step * 2
+    return side
+
+
+def reach(body: nn.Module, info: ImageInfo) -> int:
+    """Return the side of the region of the input that the middle unit of a network's output depends on."""
+    images = torch.rand(64, info.channels, info.height, info.width, requires_grad=True)
+    features = body(images)  # (64, depth, rows, columns)
+    _, _, rows, columns = features.shape
+    features[:, :, rows // 2, columns // 2].sum().backward()
+    assert images.grad is not None
+    touched = images.grad.abs().sum((0, 1))  # (height, width)
+    seen = touched.any(0).nonzero()
+    return int(seen.max() - seen.min()) + 1
+
+
+def layer_sizes(lab: Lab) -> Evidence:
+    """Run an image of 32×32 through CONV with 12 filters, RELU, POOL and FC, and look at the sizes."""
+    notes = {"conv1": (12, 32, 32), "relu1": (12, 32, 32), "pool1": (12, 16, 16), "scores": (10,)}
+
+    def misses(stride: int) -> float:
+        options: dict[str, Any] = {"channels": (12,), "pool_every": 1, "hidden": 0, "stride": stride}
+        model = lab.model("cnn", ImageInfo(3, 32, 32, 10), **options)
+        sizes = {}
+        x = torch.rand(1, 3, 32, 32)
+        for name, layer in model.net.named_children():
+            x = layer(x)
+            sizes[name] = tuple(x.shape[1:])
+        return float(sum(sizes[name] != size for name, size in notes.items()))
+
+    name = "layers of 4 of another size than in the notes"
+    return Evidence(
+        [Measure(name, [misses(stride=1)], "<=", 0, "32×32×12, 32×32×12, 16×16×12, 10")],
+        [Measure("the same with a stride of 2", [misses(stride=2)], "<=", 0)],
+    )
+
+
+def output_sizes(lab: Lab) -> Evidence:
+    """Hold the size of what a CONV gives against the formula, over depth, kernel, stride and padding."""
+    grid = list(itertools.product((1, 7), (1, 2, 3, 5), (1, 2, 3), (0, 1, 2), (8, 13, 28)))
+
+    def misses(formula: Callable[[int, int, int, int], int]) -> float:
+        count = 0
+        for depth, kernel, stride, padding, side in grid:
+            options: dict[str, Any] = {"channels": (depth,), "kernel": kernel, "stride": stride, "padding": padding}
+            model = lab.model("cnn", ImageInfo(1, side, side, 10), **options, pooling="none")
+            size = formula(side, kernel, stride, padding)
+            count += tuple(model.net.conv1(torch.rand(1, 1, side, side)).shape) != (1, depth, size, size)
+        return float(count)
+
+    name = f"CONVs of {len(grid)} whose output has another size"
+    return Evidence(
+        [Measure(name, [misses(output_size)], "<=", 0, "(n + 2 padding - kernel) / stride + 1, rounded down")],
+        [Measure("the same, padding forgotten", [misses(lambda n, k, s, p: output_size(n, k, s, 0))], "<=", 0)],
+    )
+
+
+def descent(lab: Lab) -> Evidence:
+    """Step along the negative gradient and along a random direction, equally far, and compare how the loss falls."""
+    data = lab.data("mnist5k")
+    images, labels = data.prepare_batch(tuple(part[:500] for part in data.splits["train"]))
+    along: list[float] = []
+    astray: list[float] = []
+    for seed in lab.seeds:
+        model = lab.model("cnn", data.info, seed)
+        weights = [weight for weight in model.parameters() if weight.requires_grad]
+        start = cross_entropy(model(images), labels)
+        gradient = torch.cat([g.flatten() for g in torch.autograd.grad(start, weights)])
+        for direction, falls in ((-gradient, along), (torch.randn_like(gradient), astray)):
+            step = 1e-2 * direction / direction.norm()
+            moved = torch.nn.utils.parameters_to_vector(weights).detach() + step
+            other = lab.model("cnn", data.info, seed)
+            torch.nn.utils.vector_to_parameters(moved, [w for w in other.parameters() if w.requires_grad])
+            with torch.no_grad():
+                fall = start - cross_entropy(other(images), labels)
+            falls.append(float(fall / (1e-2 * gradient.norm())))
+    name = "fall of the loss on a step of 0.01, as a share of what the gradient's length promises"
+    return Evidence(
+        [Measure(name, along, ">=", 0.5, "1 for an infinitely short step")],
+        [Measure("the same along a random direction", astray, ">=", 0.5)],
+    )
+
+
+def structure(lab: Lab) -> Evidence:
+    """Compare ``cnn`` with a fully connected network of as many weights, on images as they are and scrambled."""
+    found: dict[str, list[tuple[float, float]]] = {"mnist5k": [], "dlplug_vision.claims.Scrambled": []}
+    rates = {data: best_rate(lab, data) for data in found}
+    sizes = ""
+    for data, seed in itertools.product(found, lab.seeds):
+        cnn = lab.fit("cnn", f"--data={data}", *SHORT, seed=seed)
+        dense = lab.fit("dlplug_vision.claims.Dense", f"--data={data}", *SHORT, f"--model.lr={rates[data]}", seed=seed)
+        still, dense_still = accuracy(cnn, shift=0), accuracy(dense, shift=0)
+        cost, dense_cost = still - accuracy(cnn, shift=3), dense_still - accuracy(dense, shift=3)
+        found[data].append((100 * (still - dense_still), cost / dense_cost))
+        sizes = " and ".join(f"{sum(p.numel() for p in t.model.parameters()):,}" for t in (cnn, dense))
+    (gains, shares), (scrambled_gains, scrambled_shares) = (zip(*pairs, strict=True) for pairs in found.values())
+    points, share = (
+        "points of test accuracy above the fully connected net's",
+        "cost of a shift of 3 pixels over that net's",
+    )
+    return Evidence(
+        [Measure(points, gains, ">=", 2), Measure(share, shares, "<=", 0.5)],
+        [
+            Measure(f"{points}, pixels scrambled", scrambled_gains, ">=", 2),
+            Measure(f"{share}, pixels scrambled", scrambled_shares, "<=", 0.5),
+        ],
+        note=f"{sizes} weights, 8 epochs each without augmentation, 1,000 test images. The fully connected net has the "
+        f"best of learning rates {RATES} on validation images: {' and '.join(map(str, rates.values()))}.",
+    )
+
+
+def best_rate(lab: Lab, data: str) -> float:
+    """Return the learning rate that suits the fully connected network best, by validation loss."""
+
+    def loss(rate: float) -> float:
+        trained = lab.fit("dlplug_vision.claims.Dense", f"--data={data}", *SHORT, f"--model.lr={rate}")
+        return min(trained.history("val/loss"))
+
+    return min(RATES, key=loss)
+
+
+@torch.no_grad()
+def accuracy(trained: Trained, shift: int) -> float:
+    """Return the mean test accuracy on images moved so many pixels left, right, up and down."""
+    images, labels = trained.data.prepare_batch(trained.data.splits["test"])  # type: ignore[attr-defined]
+    if shift:
+        still = unscramble(images) if isinstance(trained.data, Scrambled) else images
+        moved = pad(still, [shift] * 4)
+        side = images.shape[-1]
+        starts = ((0, shift), (2 * shift, shift), (shift, 0), (shift, 2 * shift))
+        parts = [moved[:, :, top : top + side, left : left + side] for top, left in starts]
+        parts = [scramble(part) for part in parts] if isinstance(trained.data, Scrambled) else parts
+    else:
+        parts = [images]
+    return sum(float((trained.model(part).argmax(1) == labels).float().mean()) for part in parts) / len(parts)
+
+
+def unscramble(images: Tensor) -> Tensor:
+    """Undo ``scramble``."""
+    places = scramble(torch.arange(images[0, 0].numel()).view(1, 1, *images.shape[2:])).flatten()
+    plain = torch.empty_like(images.flatten(2))
+    plain[:, :, places] = images.flatten(2)
+    return plain.view_as(images)
+
+
+def pretraining(lab: Lab) -> Evidence:
+    """Learn the digits 5 to 9 from 20 images each, from random weights and from a network's that knows 0 to 4."""
+    few = ("--data=dlplug_vision.claims.Half", "--data.upper=true", "--data.labels=20", "--trainer.max_epochs=40")
+    other = ("--data=dlplug_vision.claims.Half", "--trainer.max_epochs=8")
+
+    def score(seed: int, rate: float, start: Path | None) -> float:
+        options = [f"--model.lr={rate}", *([f"--model.init_from={start}"] if start else [])]
+        return 100 * accuracy(lab.fit("cnn", *few, *options, seed=seed), shift=0)
+
+    gains, shuffled_gains = [], []
+    for seed in lab.seeds:
+        plain = max(score(seed, rate, None) for rate in RATES)
+        known = lab.fit("cnn", *other, seed=seed).run.path
+        nonsense = lab.fit("cnn", *other, "--data.shuffled=true", seed=seed).run.path
+        gains.append(score(seed, 1e-3, known) - plain)
+        shuffled_gains.append(score(seed, 1e-3, nonsense) - plain)
+    name = "points of test accuracy gained over random weights"
+    return Evidence(
+        [Measure(name, gains, ">=", 5)],
+        [Measure(f"{name} from a network trained on shuffled labels", shuffled_gains, ">=", 5)],
+        note=f"Random weights have the best of learning rates {RATES} on the test images, which flatters them.",
+    )
