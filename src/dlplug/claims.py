@@ -169,13 +169,20 @@ class Lab:
         return cli
 
 
-def run_claim(name: str, folder: Path, seeds: Sequence[int], threads: int) -> None:
+def run_claim(name: str, folder: Path, seeds: Sequence[int], jobs: int) -> None:
     """Run one claim and write what it found to ``folder/evidence.json``; its figures are beside it.
 
     Meant for a process of its own: what the claim prints goes to ``folder/log.txt``, and a claim that raises is
     written down as one that failed.
+
+    Args:
+        name: The claim's.
+        folder: Where its runs and what it found land.
+        seeds: What it repeats its measurements over.
+        jobs: How many claims run at once, each with its share of the threads: more of them than cores would wait for
+            each other.
     """
-    torch.set_num_threads(threads)
+    torch.set_num_threads(max(1, torch.get_num_threads() // jobs))
     registry = Registry.discover()
     folder.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()

@@ -2,7 +2,6 @@
 
 import json
 import multiprocessing
-import os
 import shutil
 import sys
 from collections.abc import Sequence
@@ -100,8 +99,7 @@ def _run(claim: ClaimSpec, seeds: range, jobs: int) -> dict[str, Any]:
     """Run a claim in a process of its own, so that whatever happens to it happens to no other."""
     folder = FOLDER / claim.name
     shutil.rmtree(folder, ignore_errors=True)  # what it found last time, and the runs that were for that
-    threads = max(1, (os.cpu_count() or 1) // jobs)
-    process = _context().Process(target=_in_child, args=(claim.name, folder, seeds, threads))  # type: ignore[attr-defined]
+    process = _context().Process(target=_in_child, args=(claim.name, folder, seeds, jobs))  # type: ignore[attr-defined]
     process.start()
     process.join()
     try:
@@ -121,7 +119,7 @@ def _context() -> BaseContext:
     return context
 
 
-def _in_child(name: str, folder: Path, seeds: Sequence[int], threads: int) -> None:
+def _in_child(name: str, folder: Path, seeds: Sequence[int], jobs: int) -> None:
     from dlplug.claims import run_claim  # torch: only where something is measured
 
-    run_claim(name, folder, seeds, threads)
+    run_claim(name, folder, seeds, jobs)

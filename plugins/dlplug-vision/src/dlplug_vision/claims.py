@@ -16,7 +16,7 @@ from dlplug_vision.cnn import output_size
 from dlplug_vision.mnist5k import MNIST5k
 
 RATES = (1e-3, 3e-3, 1e-2)  # what a network that loses may choose from
-SHORT = ("--trainer.max_epochs=8", "--data.fold=0", "--trainer.enable_progress_bar=false")
+SHORT = ("--trainer.max_epochs=8", "--data.fold=0", "--data.augment=0")
 
 
 class Dense(Classifier):
