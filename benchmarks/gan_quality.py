@@ -30,8 +30,10 @@ def mixture(train: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def draw(run: Path) -> Tensor:
+def draw(run: Path, raw: bool) -> Tensor:
     gan = GAN.load_from_checkpoint(run / "checkpoints" / "last.ckpt").eval()
+    if raw:
+        gan.average = gan.generator
     noise = torch.randn(SAMPLES, gan.latent_dim, generator=torch.Generator().manual_seed(0))
     return torch.cat([gan(part) for part in noise.split(500)])
 
@@ -40,6 +42,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runs", nargs="*", type=Path)
     parser.add_argument("--data", choices=("mnist5k", "digits"), default="mnist5k")
+    parser.add_argument("--raw", action="store_true", help="draw with the generator itself, not its running average")
     options = parser.parse_args()
     data = {"mnist5k": MNIST5k, "digits": Digits}[options.data]()
     data.setup()
@@ -59,7 +62,7 @@ def main() -> None:
     show("real: validation images", splits["val"][0])
     limit = show("mixture of 50 Gaussians", mixture(train))
     show("noise", torch.rand(SAMPLES, *train.shape[1:]))
-    fids = [show(run.name, draw(run)) for run in options.runs]
+    fids = [show(str(run)[-28:], draw(run, options.raw)) for run in options.runs]
     if len(fids) > 1:
         mean, spread = statistics.mean(fids), statistics.stdev(fids)
         print(f"GAN: {mean:.1f} ± {spread:.1f} over {len(fids)} seeds = {mean / limit:.2f} × the mixture (target 0.6)")
