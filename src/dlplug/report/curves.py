@@ -1,0 +1,145 @@
+"""metrics.csv as curves, and few enough points of them to draw."""
+
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+STAGES = ("train", "val", "test")
+CHUNK = 1 << 25  # bytes parsed at once
+
+Floats = NDArray[np.float64]
+Indices = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One metric over time.
+
+    Attributes:
+        column: What it is called in the file, such as ``"val/loss"``.
+        steps: Batches trained so far, shape (n,).
+        values: Finite numbers, shape (n,).
+        lost: How many values were not finite.
+        first_lost: Step of the first of these.
+    """
+
+    column: str
+    steps: Floats
+    values: Floats
+    lost: int = 0
+    first_lost: int = 0
+
+    @property
+    def stage(self) -> str:
+        """``"train"``, ``"val"``, ``"test"``, or nothing where the name has none."""
+        stage, slash, _ = self.column.partition("/")
+        return stage if slash and stage in STAGES else ""
+
+    @property
+    def name(self) -> str:
+        """The name without its stage."""
+        return self.column.partition("/")[2] if self.stage else self.column
+
+
+def read(path: Path) -> tuple[list[Curve], Floats]:
+    """Read a file that ``MetricsFile`` wrote, or is writing: its last line may be torn.
+
+    A file of 100,000 rows and 400 columns takes seconds, so cells are parsed many at once.
+
+    Args:
+        path: The file; there may be none.
+
+    Returns:
+        A curve for each column that holds a number, and the steps at which the epochs start.
+    """
+    columns, table = _read_table(path)
+    if not {"epoch", "step"} <= set(columns) or not len(table):
+        return [], np.empty(0)
+    table = table[np.isfinite(table[:, columns.index("step")])]
+    steps, epochs = table[:, columns.index("step")], table[:, columns.index("epoch")]
+    curves = [_curve(column, steps, table[:, i]) for i, column in enumerate(columns) if column not in ("epoch", "step")]
+    starts = steps[np.flatnonzero(np.diff(epochs, prepend=-1.0) > 0)]
+    return [curve for curve in curves if len(curve.values) or curve.lost], starts
+
+
+def _curve(column: str, steps: Floats, values: Floats) -> Curve:
+    finite, lost = np.isfinite(values), np.isinf(values)
+    return Curve(column, steps[finite], values[finite], int(lost.sum()), int(steps[lost][0]) if lost.any() else 0)
+
+
+def _read_table(path: Path) -> tuple[list[str], Floats]:
+    """Return the columns' names and a row a line: NaN where a cell is empty, infinite where it is not finite."""
+    chunks: list[Floats] = []
+    try:
+        with open(path, "rb") as file:
+            columns = next(csv.reader([file.readline().decode(errors="replace")]), [])
+            for lines in _chunks(file):
+                try:
+                    chunks.append(_parse(lines, len(columns)))
+                except ValueError:
+                    chunks.append(_parse_carefully(lines, len(columns)))
+    except FileNotFoundError:
+        return [], np.empty((0, 0))
+    return columns, np.concatenate(chunks) if chunks else np.empty((0, len(columns)))
+
+
+def _chunks(file: io.BufferedReader) -> Iterator[bytes]:
+    while lines := file.readlines(CHUNK):
+        if not lines[-1].endswith(b"\n"):  # torn off by a kill, or not yet whole
+            lines.pop()
+        if lines:
+            yield b"".join(lines)
+
+
+def _parse(lines: bytes, width: int) -> Floats:
+    """Return rows of numbers.
+
+    Raises:
+        ValueError: Something is no number, or rows differ in length.
+    """
+    text = np.frombuffer(lines.replace(b"\n", b","), np.uint8)
+    ends = text == ord(",")
+    filled = np.diff(np.flatnonzero(ends), prepend=-1) > 1
+    empty = ends & np.concatenate(([True], ends[:-1]))  # the comma of an empty cell
+    values = np.full(len(filled), np.nan)
+    values[filled] = np.nan_to_num(np.fromstring(text[~empty].tobytes(), sep=","), nan=np.inf, posinf=np.inf)
+    return values.reshape(-1, width)
+
+
+def _parse_carefully(lines: bytes, width: int) -> Floats:
+    """Return rows of numbers, without what is none and without rows of another length."""
+    rows = csv.reader(io.StringIO(lines.decode(errors="replace")))
+    return np.array([[_number(cell) for cell in row] for row in rows if len(row) == width]).reshape(-1, width)
+
+
+def _number(cell: str) -> float:
+    try:
+        value = float(cell)
+    except ValueError:
+        return np.nan
+    return value if np.isfinite(value) else np.inf
+
+
+def thin(values: Floats, points: int) -> Indices:
+    """Choose what to draw of a curve: the least and the greatest value of each of ``points / 2`` stretches.
+
+    Args:
+        values: Shape (n,), finite.
+        points: About how many to choose, at least 2.
+
+    Returns:
+        Indices, ascending, the first and the last among them.
+    """
+    if len(values) <= points:
+        return np.arange(len(values))
+    size = -(-len(values) // (points // 2))
+    stretches = np.pad(values, (0, -len(values) % size), mode="edge").reshape(-1, size)
+    starts = np.arange(len(stretches)) * size
+    extremes = (starts + stretches.argmin(1), starts + stretches.argmax(1), [0, len(values) - 1])
+    chosen: Indices = np.unique(np.concatenate(extremes).clip(max=len(values) - 1))
+    return chosen
