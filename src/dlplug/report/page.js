@@ -49,6 +49,7 @@ function layoutOf(element) {
 
 function curvesOf(element, traces) {
   const several = epochs.length > 1;
+  const validated = traces.some((trace) => trace.stage === "val");
   const seen = new Set();
   const data = traces.map((trace) => {
     const name = plain(several ? `${trace.run} ${trace.name}` : trace.name);
@@ -64,7 +65,8 @@ function curvesOf(element, traces) {
       y: trace.y,
       customdata: trace.x.map((step) => epochAt(epochs[trace.index], step)),
       hovertemplate: `${name} %{y:.5g} (epoch %{customdata})<extra></extra>`,
-      line: { color: colour(trace.colour), dash: DASHES[trace.stage] || "solid", width: 2 },
+      line: { color: colour(trace.colour), dash: DASHES[trace.stage] || "solid", width: 1.75 },
+      opacity: trace.stage === "train" && validated ? 0.6 : 1,
       marker: { size: 5 },
     };
   });
@@ -102,8 +104,9 @@ async function draw(element) {
       await Plotly.newPlot(element, ...curvesOf(element, content), CONFIG);
     } else {
       const { width, height, ...layout } = content.layout;
+      const margin = { l: 56, r: 16, t: layout.title ? 56 : 16, b: 48 };
       element.style.height = `${Math.min(height || 420, 800)}px`;
-      await Plotly.newPlot(element, content.data, { ...layout, autosize: true }, CONFIG);
+      await Plotly.newPlot(element, content.data, { margin, ...layout, autosize: true }, CONFIG);
       await Plotly.relayout(element, recolour(element, element.layout));
     }
     drawn.add(element);

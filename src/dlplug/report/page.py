@@ -21,7 +21,7 @@ from dlplug.panels import Panel
 from dlplug.report import frames
 from dlplug.report.curves import STAGES, Curve, Indices, thin
 from dlplug.report.frames import Reel
-from dlplug.report.views import View
+from dlplug.report.views import SPEED, View
 from dlplug.runs import Run, write_atomically
 
 HERE = Path(__file__).parent
@@ -121,10 +121,11 @@ def _sections(views: Sequence[View]) -> dict[str, list[Drawn]]:
     panels = list({panel: None for view in views for panel in view.panels})
     curves = {curve.name: None for view in views for curve in view.curves}
     media = {reel.key: None for view in views for reel in view.reels}
-    described = {name for panel in panels for name in panel.curves}
+    described = {name for panel in (*panels, *SPEED) for name in panel.curves}
     panels += [Panel("Other metrics", n, _undescribed("metric", n), (n,)) for n in curves if n not in described]
     described = {panel.media for panel in panels if not panel.curves}
     panels += [Panel("Other media", k, _undescribed("medium", k), media=k) for k in media if k not in described]
+    panels += SPEED
     count = sum(len(view.curves) for view in views)
     points = max(50, min(POINTS, POINTS_TOGETHER // max(1, count)))
     sections: dict[str, list[Drawn]] = {}

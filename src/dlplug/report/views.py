@@ -75,7 +75,7 @@ class View:
                 found.append(Panel.from_dict(plain))
             except (TypeError, ValueError, AttributeError):  # of another version
                 continue
-        return [*found, *SPEED]
+        return found
 
     @property
     def steps(self) -> int:
