@@ -107,7 +107,9 @@ def _parse(lines: bytes, width: int) -> Floats:
     filled = np.diff(np.flatnonzero(ends), prepend=-1) > 1
     empty = ends & np.concatenate(([True], ends[:-1]))  # the comma of an empty cell
     values = np.full(len(filled), np.nan)
-    values[filled] = np.nan_to_num(np.fromstring(text[~empty].tobytes(), sep=","), nan=np.inf, posinf=np.inf)
+    values[filled] = np.nan_to_num(
+        np.fromstring(text[~empty].tobytes(), sep=","), nan=np.inf, posinf=np.inf, neginf=np.inf
+    )
     return values.reshape(-1, width)
 
 

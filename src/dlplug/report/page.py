@@ -73,9 +73,11 @@ def write(runs: Sequence[Run], path: Path) -> Path:
 
 def _labels(runs: Sequence[Run]) -> dict[Run, str]:
     """Return each run once with a short name: its folder's, or its whole path where others have the same."""
-    distinct = list({run.path.resolve(): run for run in reversed(runs)}.values())[::-1]
-    names = [run.path.resolve().name for run in distinct]
-    return {run: name if names.count(name) == 1 else str(run.path) for run, name in zip(distinct, names, strict=True)}
+    distinct: dict[Path, Run] = {}
+    for run in runs:
+        distinct.setdefault(run.path.resolve(), run)
+    names = [path.name for path in distinct]
+    return {run: path.name if names.count(path.name) == 1 else str(run.path) for path, run in distinct.items()}
 
 
 def render(views: Sequence[View]) -> str:
