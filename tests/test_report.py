@@ -133,6 +133,18 @@ def test_fast_and_careful_parsing_agree(tmp_path):
         assert b.steps[-1] == 70
 
 
+def test_large_file_is_read_in_parts(tmp_path, monkeypatch):
+    run = make_run(tmp_path / "run", losses(10))
+    whole, starts = curves.read(run / "metrics.csv")
+    monkeypatch.setattr(curves, "CHUNK", 1000)
+    parts, starts_of_parts = curves.read(run / "metrics.csv")
+    assert np.array_equal(starts, starts_of_parts)
+    for a, b in zip(whole, parts, strict=True):
+        assert a.column == b.column
+        assert np.array_equal(a.steps, b.steps)
+        assert np.array_equal(a.values, b.values)
+
+
 def test_thin_keeps_extremes_and_ends():
     values = np.random.default_rng(0).normal(size=100_003)
     values[[17, 50_000]] = -100, 100
