@@ -4,6 +4,8 @@ import base64
 import hashlib
 import json
 import re
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -303,3 +305,25 @@ def test_writing_again_replaces_the_page(tmp_path):
     assert "2 of 4" in write_report(run).read_text()
     write_csv(run.path / "metrics.csv", losses(3))
     assert "3 of 4" in write_report(run).read_text()
+
+
+@pytest.mark.slow
+def test_fit_and_test_write_it_and_one_that_fails_costs_a_line(command, tmp_path, monkeypatch):
+    shutil.copy(Path(__file__).with_name("own.py"), tmp_path)
+    model = ("--model", "own.OwnModel", "--data", "own.OwnData", "--trainer.max_epochs", "1")
+    fitted = command("fit", *model)
+    [run] = tmp_path.glob("runs/*/*")
+    assert f"report: {run.relative_to(tmp_path)}/report.html" in fitted.stderr
+    assert [trace["name"] for trace in Page(run / "report.html").charts[0]] == ["val"]
+    assert command("test", run).returncode == 0
+    assert [trace["name"] for trace in Page(run / "report.html").charts[0]] == ["val", "test"]
+
+    def full(run):
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr("dlplug.cli.write_report", full)
+    fitted = command("fit", *model)
+    assert fitted.returncode == 0
+    assert "warning: there is no report: OSError: the disk is full\n" in fitted.stderr
+    assert "Traceback" not in fitted.stderr
+    assert "report: runs" not in fitted.stderr
