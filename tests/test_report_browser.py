@@ -120,6 +120,9 @@ def test_every_plot_and_figure_is_drawn_when_it_is_seen(visit, one):
     scroll(page)
     assert page.get_by_text("cannot be drawn").count() == 0
     assert page.locator(".gl-container canvas").count() > 0
+    buttons = page.locator(".modebar-btn").evaluate_all("all => all.map(b => b.dataset.title)")
+    assert "Reset axes" in buttons
+    assert not [title for title in buttons if "cloud" in title.lower()]
 
 
 def test_slider_changes_the_picture_and_the_step(visit, one):

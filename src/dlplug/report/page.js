@@ -3,7 +3,9 @@
 
 const COLOURS = ["#3f72e0", "#e0792b", "#2a9d70", "#b5489a", "#d8474b", "#1a9fb5", "#94743f", "#7f8694"];
 const DASHES = { train: "solid", val: "dash", test: "dot" };
-const CONFIG = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
+// Plotly's own default has a button that sends the plot's data to its makers.
+const CONFIG = { displaylogo: false, responsive: true, showSendToCloud: false, plotlyServerURL: "" };
+const BUTTONS = { modeBarButtons: [["toImage", "resetScale2d"]] };
 const root = document.documentElement;
 const logButton = document.getElementById("log");
 const darkButton = document.getElementById("dark");
@@ -73,12 +75,14 @@ function curvesOf(element, traces) {
   const layout = layoutOf(element);
   Object.assign(layout, {
     hovermode: "x unified",
+    hoverdistance: 30,
     // A finger that drags scrolls the page.
     dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
     margin: { l: 8, r: 8, t: 8, b: 8 },
     legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom" },
   });
   layout.xaxis = { ...layout.xaxis, title: { text: "step" }, rangemode: "tozero", unifiedhovertitle: { text: "step %{x}" } };
+  layout.xaxis.showspikes = false;
   layout.yaxis = { ...layout.yaxis, type: yType(), exponentformat: "power" };
   return [data, layout];
 }
@@ -101,7 +105,7 @@ async function draw(element) {
   const content = JSON.parse(element.querySelector("script").textContent);
   try {
     if (element.classList.contains("plot")) {
-      await Plotly.newPlot(element, ...curvesOf(element, content), CONFIG);
+      await Plotly.newPlot(element, ...curvesOf(element, content), { ...CONFIG, ...BUTTONS });
     } else {
       const { width, height, ...layout } = content.layout;
       const margin = { l: 56, r: 16, t: layout.title ? 56 : 16, b: 48 };
