@@ -135,10 +135,11 @@ def test_fast_and_careful_parsing_agree(tmp_path):
         assert b.steps[-1] == 70
 
 
-def test_large_file_is_read_in_parts(tmp_path, monkeypatch):
+@pytest.mark.parametrize("size", [1500, 300])
+def test_large_file_is_read_in_parts(tmp_path, monkeypatch, size):
     run = make_run(tmp_path / "run", losses(10))
     whole, starts = curves.read(run / "metrics.csv")
-    monkeypatch.setattr(curves, "CHUNK", 1000)
+    monkeypatch.setattr(curves, "CHUNK", size)
     parts, starts_of_parts = curves.read(run / "metrics.csv")
     assert np.array_equal(starts, starts_of_parts)
     for a, b in zip(whole, parts, strict=True):

@@ -92,10 +92,10 @@ def _read_table(path: Path) -> tuple[list[str], Floats]:
         return [], np.empty((0, 0))
     read_rows = partial(_read_rows, path, len(columns))
     ends = [*starts[1:], size]
-    if len(starts) == 1:
-        return columns, read_rows(starts[0], size)
+    if len(starts) < 4:  # starting processes would take longer
+        return columns, np.concatenate(list(map(read_rows, starts, ends)), axis=1)
     # Threads would wait for each other, and a fork would copy those of torch.
-    with ProcessPoolExecutor(min(4, len(starts), os.cpu_count() or 1), get_context("spawn")) as pool:
+    with ProcessPoolExecutor(min(4, os.cpu_count() or 1), get_context("spawn")) as pool:
         return columns, np.concatenate(list(pool.map(read_rows, starts, ends)), axis=1)
 
 
