@@ -115,6 +115,7 @@ def test_stopped_run_resumes(fit, tmp_path, stop, status):
     [run] = tmp_path.glob("runs/*/*")
     assert f"stopped; go on with: dlplug fit {run.relative_to(tmp_path)}" in said
     assert "Traceback" not in said
+    assert (run / "report.html").is_file()
     fit(run, "--model.slow=0")
     assert_same_run(run, fit(*options))
 

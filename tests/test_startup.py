@@ -61,6 +61,7 @@ def heavy(folder: Path) -> set[str]:
         "fit --model gan --help",
         "fit --model gan --data digits --model.latent_dim 3 --help",
         "test --model gan --help",
+        "report --help",
     ],
 )
 def test_answers(tmp_path: Path, line: str) -> None:
@@ -93,6 +94,7 @@ def test_answers(tmp_path: Path, line: str) -> None:
         ("fit -c nowhere.yaml", "cannot read the config nowhere.yaml"),
         ("fit -c own.yaml", "did you mean 'gan'"),
         ("test nowhere", "nowhere is no run folder"),
+        ("report nowhere", "nowhere is no run folder"),
     ],
 )
 def test_refusals(tmp_path: Path, line: str, words: str) -> None:

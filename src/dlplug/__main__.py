@@ -23,6 +23,8 @@ train and look
   validate RUN                 the same on the validation data
   predict RUN                  write the predictions for the test data
   generate RUN [options]       draw, write or play with a trained model
+  report RUN [RUN ...]         write a run as one HTML page, or several side by side
+      --open  --out FILE
 
 check
   verify [WORD ...]            measure sentences of the course: claims, models or sections by name
@@ -72,9 +74,12 @@ def _run(args: list[str]) -> int:
             from dlplug import cards
 
             return cards.main(command, rest)
-    raise InputError(
-        f"no command is called {args[0]!r}; " + did_you_mean(args[0], {*TRAINING, *LOOKING, "generate", "verify"})
-    )
+        case ["report", *rest]:
+            from dlplug import report
+
+            return report.main(rest)
+    known = {*TRAINING, *LOOKING, "generate", "report", "verify"}
+    raise InputError(f"no command is called {args[0]!r}; " + did_you_mean(args[0], known))
 
 
 def _train(command: str, args: list[str]) -> int:

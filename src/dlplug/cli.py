@@ -32,6 +32,7 @@ from dlplug.panels import COMMON
 from dlplug.predictions import WritePredictions
 from dlplug.progress import Bar, Progress
 from dlplug.registry import Registry
+from dlplug.report.page import write_report
 from dlplug.runs import Run
 from dlplug.source import read_class
 
@@ -207,6 +208,7 @@ class CLI(LightningCLI):
         except (KeyboardInterrupt, SystemExit) as stop:  # Lightning turns Ctrl-C into an exit, SIGTERM too
             if not self.trainer.interrupted:
                 raise
+            self._report()
             if self.run:
                 say(f"stopped; go on with: dlplug fit {self.run.path}")
             return 130 if isinstance(stop, KeyboardInterrupt) or stop.code == 1 else 143
@@ -218,9 +220,19 @@ class CLI(LightningCLI):
                 shapes = " ".join(str(error).split()).partition(": ")[2]
                 raise InputError(f"the checkpoint's weights do not fit this model and data: {shapes[:300]}") from error
             raise
+        self._report()
         if self.run:
             say(self.run.summary(self.job.command))
         return 0
+
+    def _report(self) -> None:
+        """Write the run's page anew; one that fails costs a warning, not the run."""
+        if not self.run or self.job.command == "predict" or not _is_rank_zero():
+            return
+        try:
+            write_report(self.run)
+        except Exception as error:
+            say(f"warning: there is no report: {type(error).__name__}: {error}")
 
     def _discard_unused_run(self) -> None:
         if self.run and not self.job.run and _is_rank_zero() and self.run.is_empty():
@@ -250,6 +262,7 @@ class CLI(LightningCLI):
                 "doc": source.doc.partition("\nArgs:")[0].strip() if source else "",
             }
         about["versions"] = {name: version(name) for name in ("dlplug", "lightning", "torch")}
+        about["monitor"] = getattr(self.model, "monitor", None)
         about["panels"] = [panel.to_dict() for panel in (*getattr(self.model, "panels", ()), *COMMON)]
         return about
 

@@ -135,6 +135,8 @@ class Run:
         latest = {picture.parent: picture for picture in pictures}
         if command == "fit":
             lines += [f"picture: {picture}" for picture in latest.values()]
+            if (self.path / "report.html").is_file():
+                lines += [f"report: {self.path / 'report.html'}"]
             lines += [f"next: dlplug test {self.path}  (or fit, validate, predict)"]
         elif command == "predict":
             lines += [f"predictions: {self.path / 'predictions.csv'}"]
