@@ -14,9 +14,10 @@ HEAVY = {
 MAIN = """
 import sys
 from dlplug.__main__ import main
-status = main()
-print(*sorted({name.partition(".")[0] for name in sys.modules}), file=open("modules.txt", "w"))
-sys.exit(status)
+try:
+    sys.exit(main())
+finally:
+    print(*sorted({name.partition(".")[0] for name in sys.modules}), file=open("modules.txt", "w"))
 """
 
 # Data that no model of ours takes.

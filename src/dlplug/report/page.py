@@ -1,30 +1,20 @@
 """Run folders → one HTML page."""
 
-import base64
-import hashlib
-import re
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from importlib.metadata import version
-from importlib.util import find_spec
 from math import isfinite
 from pathlib import Path
 from typing import Any
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup, escape
 
 from dlplug.errors import InputError
 from dlplug.panels import Panel
 from dlplug.report import frames
 from dlplug.report.curves import STAGES, Curve, Indices, thin
 from dlplug.report.frames import Reel
+from dlplug.report.template import fill
 from dlplug.report.views import SPEED, View
 from dlplug.runs import Run, write_atomically
 
-HERE = Path(__file__).parent
 POINTS = 1000  # of a curve
 POINTS_TOGETHER = 400_000  # of all curves on a page, at about 15 bytes each
 
@@ -83,14 +73,8 @@ def _labels(runs: Sequence[Run]) -> dict[Run, str]:
 def render(views: Sequence[View]) -> str:
     """Return the page."""
     frames.fill([reel for view in views for reel in view.reels])
-    environment = Environment(loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined)
-    environment.trim_blocks = environment.lstrip_blocks = True
-    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
-    environment.filters.update(
-        prose=_prose, number=_number, duration=_duration, quote=lambda text: shlex.quote(str(text))
-    )
-    scripts = [_plotly(), (HERE / "page.js").read_text()]
-    return environment.get_template("page.html").render(
+    return fill(
+        "page.html",
         views=views,
         sections=_sections(views),
         numbers=_numbers(views),
@@ -98,24 +82,8 @@ def render(views: Sequence[View]) -> str:
         models=_cards(views, "model"),
         datas=_cards(views, "data"),
         epochs=[[int(step) for step in view.starts] for view in views],
-        css=Markup((HERE / "page.css").read_text()),
-        scripts=[Markup(script) for script in scripts],
-        hashes=[_hash(script) for script in scripts],
         points=POINTS,
-        now=datetime.now().strftime("%Y-%m-%d %H:%M"),
-        version=version("dlplug"),
     )
-
-
-def _plotly() -> str:
-    spec = find_spec("plotly")  # its script alone: importing it would take a while
-    assert spec
-    assert spec.origin
-    return (Path(spec.origin).parent / "package_data" / "plotly.min.js").read_text(encoding="utf-8")
-
-
-def _hash(script: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
 def _sections(views: Sequence[View]) -> dict[str, list[Drawn]]:
@@ -247,21 +215,3 @@ def _cards(views: Sequence[View], kind: str) -> list[dict[str, Any]]:
     """Return the cards of the models or the data, each once."""
     cards = [view.about.get(kind) for view in views]
     return [card for i, card in enumerate(cards) if isinstance(card, dict) and card not in cards[:i]]
-
-
-def _prose(text: str) -> Markup:
-    """Return a docstring's paragraphs as HTML."""
-    paragraphs = [str(escape(" ".join(paragraph.split()))) for paragraph in str(text).split("\n\n")]
-    html = "".join(f"<p>{paragraph}</p>" for paragraph in paragraphs)
-    return Markup(re.sub("``(.+?)``", r"<code>\1</code>", html))
-
-
-def _duration(seconds: float) -> str:
-    hours, rest = divmod(round(seconds), 3600)
-    if hours:
-        return f"{hours} h {rest // 60} min"
-    return f"{rest // 60} min {rest % 60} s" if rest >= 60 else f"{seconds:.1f} s"
-
-
-def _number(value: float) -> str:
-    return f"{value:.4g}"

@@ -1,0 +1,69 @@
+"""What all pages share: escaping, looks, and scripts in the page itself."""
+
+import base64
+import hashlib
+import re
+import shlex
+from datetime import datetime
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+HERE = Path(__file__).parent
+
+
+def fill(template: str, **values: Any) -> str:
+    """Return a page that needs nothing but itself.
+
+    Args:
+        template: A file of this folder that extends base.html.
+        values: What it names.
+    """
+    environment = Environment(loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined)
+    environment.trim_blocks = environment.lstrip_blocks = True
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
+    environment.filters.update(
+        prose=_prose, number=_number, duration=_duration, quote=lambda text: shlex.quote(str(text))
+    )
+    scripts = [_plotly(), (HERE / "page.js").read_text()]
+    return environment.get_template(template).render(
+        css=Markup((HERE / "page.css").read_text()),
+        scripts=[Markup(script) for script in scripts],
+        hashes=[_hash(script) for script in scripts],
+        now=datetime.now().strftime("%Y-%m-%d %H:%M"),
+        version=version("dlplug"),
+        **values,
+    )
+
+
+def _plotly() -> str:
+    spec = find_spec("plotly")  # its script alone: importing it would take a while
+    assert spec
+    assert spec.origin
+    return (Path(spec.origin).parent / "package_data" / "plotly.min.js").read_text(encoding="utf-8")
+
+
+def _hash(script: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
+def _prose(text: str) -> Markup:
+    """Return a docstring's paragraphs as HTML."""
+    paragraphs = [str(escape(" ".join(paragraph.split()))) for paragraph in str(text).split("\n\n")]
+    html = "".join(f"<p>{paragraph}</p>" for paragraph in paragraphs)
+    return Markup(re.sub("``(.+?)``", r"<code>\1</code>", html))
+
+
+def _duration(seconds: float) -> str:
+    hours, rest = divmod(round(seconds), 3600)
+    if hours:
+        return f"{hours} h {rest // 60} min"
+    return f"{rest // 60} min {rest % 60} s" if rest >= 60 else f"{seconds:.1f} s"
+
+
+def _number(value: float) -> str:
+    return f"{value:.4g}"
