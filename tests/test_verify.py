@@ -82,6 +82,10 @@ def test_each_claim_is_measured_and_none_stops_the_others(verify, tmp_path):
     assert "1 of 5 hold; not" in result.stdout
     found = {claim["name"]: claim for claim in json.loads((tmp_path / "found.json").read_text())}
     assert len(found["holding"]["measures"][0]["values"]) == 2
+    page = (tmp_path / "runs" / "verify" / "report.html").read_text()
+    assert "1 of 5 claims hold" in page
+    for seen in ("This one is failing.", "learning rate", "A note.", "no luck", "it should fail"):
+        assert seen in page
     folder = tmp_path / "runs" / "verify" / "holding"
     assert (folder / "a%2Ffigure.txt").read_text() == "seen"
     assert len(list(folder.glob("ownmodel/*/config.yaml"))) == 4

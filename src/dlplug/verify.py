@@ -52,9 +52,19 @@ def main(args: list[str]) -> int:
     finally:
         if options.json:
             write_atomically(options.json, json.dumps(found, indent=1).encode())
+        if found:
+            print(_page(found))
     failed = [evidence["name"] for evidence in found if not evidence["holds"]]
     print(f"{len(found) - len(failed)} of {len(found)} hold" + (f"; not {', '.join(failed)}" if failed else ""))
     return int(bool(failed))
+
+
+def _page(found: Sequence[dict[str, Any]]) -> Path:
+    from dlplug.report.claims import write_claims  # numpy and Pillow: only where there is something to show
+
+    path = FOLDER / "report.html"
+    write_claims(found, path)
+    return path
 
 
 def chosen(registry: Registry, words: Sequence[str], full: bool) -> list[ClaimSpec]:

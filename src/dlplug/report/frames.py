@@ -73,11 +73,12 @@ def fill(reels: Sequence[Reel]) -> None:
         count = min(len(size), max(2, int(fair * len(size) / max(1, sum(size)))))
         chosen = np.unique(np.linspace(0, len(size) - 1, count).round().astype(int))
         left -= sum(size[i] for i in chosen)
-        reel.frames = [_frame(reel.files[i]) for i in chosen]
+        reel.frames = [read_frame(reel.files[i], int(reel.files[i].stem)) for i in chosen]
 
 
-def _frame(file: Path) -> Frame:
-    step, kind = int(file.stem), KINDS[file.suffix[1:]]
+def read_frame(file: Path, step: int = 0) -> Frame:
+    """Return what a file holds, or what is wrong with it."""
+    kind = KINDS[file.suffix[1:]]
     try:
         if file.stat().st_size > BYTES_EACH:
             return Frame(step, "problem", f"{file} is too large for this page.")

@@ -1,16 +1,19 @@
 """The sentences of section 3.1, and of 5.3 where they are about images, measured."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from matplotlib.figure import Figure as Drawing
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, pad
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from dlplug.claims import Evidence, Lab, Measure, Trained
 from dlplug.data import ImageInfo
+from dlplug.media import Figure, Image, Table
 from dlplug_vision.classifier import Classifier
 from dlplug_vision.cnn import output_size
 from dlplug_vision.mnist5k import MNIST5k
@@ -102,10 +105,10 @@ def local_regions(lab: Lab) -> Evidence:
                 "padding": kernel // 2,
             }
             model = lab.model("cnn", info, seed, **options, pooling=pooling, pool_every=1, hidden=0, norm=False)
-            body = nn.Sequential(*itertools.takewhile(lambda layer: not isinstance(layer, nn.Flatten), model.net))
             expected = receptive_field(kernel, stride, pooling != "none", layers)
-            misses += reach(body, info) != expected
-            mixed = nn.Sequential(nn.Flatten(), nn.Linear(49 * 49, 9), nn.Unflatten(1, (1, 3, 3)))
+            misses += reach(model.net, info) != expected
+            flat = nn.Sequential(nn.Flatten(), nn.Linear(49 * 49, 9), nn.Unflatten(1, (1, 3, 3)))
+            mixed = nn.Sequential(flat)  # a layer of its own, so that it is not taken for the end of the CONVs
             dense_misses += reach(mixed, info) != expected
         wrong.append(float(misses))
         dense_wrong.append(float(dense_misses))
@@ -113,6 +116,8 @@ def local_regions(lab: Lab) -> Evidence:
     return Evidence(
         [Measure(name, wrong, "<=", 0, "1 + sum of (kernel - 1) × strides before")],
         [Measure("the same of fully connected layers", dense_wrong, "<=", 0)],
+        {"What one unit sees": Image(sight(lab.model("cnn", info, channels=(8, 8), hidden=0).net, info))},
+        note="The picture: a unit in the middle after two CONVs of 3×3 and a POOL sees 6×6 of 49×49 pixels.",
     )
 
 
@@ -128,34 +133,46 @@ def receptive_field(kernel: int, stride: int, pooled: bool, layers: int) -> int:
 
 def reach(body: nn.Module, info: ImageInfo) -> int:
     """Return the side of the region of the input that the middle unit of a network's output depends on."""
+    seen = sight(body, info)[0].any(0).nonzero()
+    return int(seen.max() - seen.min()) + 1
+
+
+def sight(network: nn.Module, info: ImageInfo) -> Tensor:
+    """Return what the middle unit before any fully connected layer depends on: 1 or 0, shape (1, height, width)."""
+    layers = network.children()
+    body = nn.Sequential(*itertools.takewhile(lambda layer: not isinstance(layer, nn.Flatten), layers))
     images = torch.rand(64, info.channels, info.height, info.width, requires_grad=True)
     features = body(images)  # (64, depth, rows, columns)
     _, _, rows, columns = features.shape
     features[:, :, rows // 2, columns // 2].sum().backward()
     assert images.grad is not None
-    touched = images.grad.abs().sum((0, 1))  # (height, width)
-    seen = touched.any(0).nonzero()
-    return int(seen.max() - seen.min()) + 1
+    return images.grad.abs().sum((0, 1)).gt(0).float()[None]
 
 
 def layer_sizes(lab: Lab) -> Evidence:
     """Run an image of 32×32 through CONV with 12 filters, RELU, POOL and FC, and look at the sizes."""
     notes = {"conv1": (12, 32, 32), "relu1": (12, 32, 32), "pool1": (12, 16, 16), "scores": (10,)}
 
-    def misses(stride: int) -> float:
+    def sizes(stride: int) -> dict[str, tuple[int, ...]]:
         options: dict[str, Any] = {"channels": (12,), "pool_every": 1, "hidden": 0, "stride": stride}
         model = lab.model("cnn", ImageInfo(3, 32, 32, 10), **options)
-        sizes = {}
+        found = {}
         x = torch.rand(1, 3, 32, 32)
         for name, layer in model.net.named_children():
             x = layer(x)
-            sizes[name] = tuple(x.shape[1:])
-        return float(sum(sizes[name] != size for name, size in notes.items()))
+            found[name] = tuple(x.shape[1:])
+        return found
 
+    def misses(stride: int) -> float:
+        found = sizes(stride)
+        return float(sum(found[name] != size for name, size in notes.items()))
+
+    rows = [(layer, "×".join(map(str, size))) for layer, size in sizes(stride=1).items()]
     name = "layers of 4 of another size than in the notes"
     return Evidence(
         [Measure(name, [misses(stride=1)], "<=", 0, "32×32×12, 32×32×12, 16×16×12, 10")],
         [Measure("the same with a stride of 2", [misses(stride=2)], "<=", 0)],
+        {"Layers": Table(("layer", "depth × height × width"), rows)},
     )
 
 
@@ -183,25 +200,29 @@ def descent(lab: Lab) -> Evidence:
     """Step along the negative gradient and along a random direction, equally far, and compare how the loss falls."""
     data = lab.data("mnist5k")
     images, labels = data.prepare_batch(tuple(part[:500] for part in data.splits["train"]))
-    along: list[float] = []
-    astray: list[float] = []
+    lengths = [0.01, 0.1, 0.2, 0.3, 0.4, 0.5]
+    shares: dict[str, list[float]] = {"negative gradient": [], "random direction": []}
+    curves: dict[str, list[float]] = {}
     for seed in lab.seeds:
         model = lab.model("cnn", data.info, seed)
         weights = [weight for weight in model.parameters() if weight.requires_grad]
         start = cross_entropy(model(images), labels)
         gradient = torch.cat([g.flatten() for g in torch.autograd.grad(start, weights)])
-        for direction, falls in ((-gradient, along), (torch.randn_like(gradient), astray)):
-            step = 1e-2 * direction / direction.norm()
-            moved = torch.nn.utils.parameters_to_vector(weights).detach() + step
-            other = lab.model("cnn", data.info, seed)
-            torch.nn.utils.vector_to_parameters(moved, [w for w in other.parameters() if w.requires_grad])
-            with torch.no_grad():
-                fall = start - cross_entropy(other(images), labels)
-            falls.append(float(fall / (1e-2 * gradient.norm())))
-    name = "fall of the loss on a step of 0.01, as a share of what the gradient's length promises"
+        here = parameters_to_vector(weights).detach()
+        for name, direction in (("negative gradient", -gradient), ("random direction", torch.randn_like(gradient))):
+            losses = [float(start)]
+            for length in lengths:
+                vector_to_parameters(here + length * direction / direction.norm(), weights)
+                with torch.no_grad():
+                    losses.append(float(cross_entropy(model(images), labels)))
+            vector_to_parameters(here, weights)
+            shares[name].append((losses[0] - losses[1]) / (lengths[0] * float(gradient.norm())))
+            curves[name] = losses
+    what = "fall of the loss on a step of 0.01, as a share of what the gradient's length promises"
     return Evidence(
-        [Measure(name, along, ">=", 0.5, "1 for an infinitely short step")],
-        [Measure("the same along a random direction", astray, ">=", 0.5)],
+        [Measure(what, shares["negative gradient"], ">=", 0.5, "1 for an infinitely short step")],
+        [Measure("the same along a random direction", shares["random direction"], ">=", 0.5)],
+        {"The loss along both": Figure(draw([0, *lengths], curves, "length of the step", "training loss in nats"))},
     )
 
 
@@ -209,7 +230,7 @@ def structure(lab: Lab) -> Evidence:
     """Compare ``cnn`` with a fully connected network of as many weights, on images as they are and scrambled."""
     found: dict[str, list[tuple[float, float]]] = {"mnist5k": [], "dlplug_vision.claims.Scrambled": []}
     rates = {data: best_rate(lab, data) for data in found}
-    sizes = ""
+    sizes, curves = "", {}
     for data, seed in itertools.product(found, lab.seeds):
         cnn = lab.fit("cnn", f"--data={data}", *SHORT, seed=seed)
         dense = lab.fit("dlplug_vision.claims.Dense", f"--data={data}", *SHORT, f"--model.lr={rates[data]}", seed=seed)
@@ -217,6 +238,11 @@ def structure(lab: Lab) -> Evidence:
         cost, dense_cost = still - accuracy(cnn, shift=3), dense_still - accuracy(dense, shift=3)
         found[data].append((100 * (still - dense_still), cost / dense_cost))
         sizes = " and ".join(f"{sum(p.numel() for p in t.model.parameters()):,}" for t in (cnn, dense))
+        if data == "mnist5k":
+            curves = {
+                name: [accuracy(t, shift) for shift in range(6)]
+                for name, t in (("cnn", cnn), ("fully connected", dense))
+            }
     (gains, shares), (scrambled_gains, scrambled_shares) = (zip(*pairs, strict=True) for pairs in found.values())
     points, share = (
         "points of test accuracy above the fully connected net's",
@@ -228,9 +254,20 @@ def structure(lab: Lab) -> Evidence:
             Measure(f"{points}, pixels scrambled", scrambled_gains, ">=", 2),
             Measure(f"{share}, pixels scrambled", scrambled_shares, "<=", 0.5),
         ],
+        {"Shifted images": Figure(draw(range(6), curves, "shift in pixels", "test accuracy"))},
         note=f"{sizes} weights, 8 epochs each without augmentation, 1,000 test images. The fully connected net has the "
         f"best of learning rates {RATES} on validation images: {' and '.join(map(str, rates.values()))}.",
     )
+
+
+def draw(x: Sequence[float], curves: Mapping[str, Sequence[float]], across: str, up: str) -> Drawing:
+    """Draw curves over one axis."""
+    drawing = Drawing(figsize=(5, 3.2), layout="constrained")
+    axes = drawing.add_subplot(xlabel=across, ylabel=up)
+    for name, values in curves.items():
+        axes.plot(x, values, marker="o", label=name)
+    axes.legend()
+    return drawing
 
 
 def best_rate(lab: Lab, data: str) -> float:
@@ -276,16 +313,16 @@ def pretraining(lab: Lab) -> Evidence:
         options = [f"--model.lr={rate}", *([f"--model.init_from={start}"] if start else [])]
         return 100 * accuracy(lab.fit("cnn", *few, *options, seed=seed), shift=0)
 
-    gains, shuffled_gains = [], []
+    rows = []
     for seed in lab.seeds:
         plain = max(score(seed, rate, None) for rate in RATES)
         known = lab.fit("cnn", *other, seed=seed).run.path
         nonsense = lab.fit("cnn", *other, "--data.shuffled=true", seed=seed).run.path
-        gains.append(score(seed, 1e-3, known) - plain)
-        shuffled_gains.append(score(seed, 1e-3, nonsense) - plain)
+        rows.append((seed, plain, score(seed, 1e-3, known), score(seed, 1e-3, nonsense)))
     name = "points of test accuracy gained over random weights"
     return Evidence(
-        [Measure(name, gains, ">=", 5)],
-        [Measure(f"{name} from a network trained on shuffled labels", shuffled_gains, ">=", 5)],
+        [Measure(name, [known - plain for _, plain, known, _ in rows], ">=", 5)],
+        [Measure(f"{name}, from shuffled labels", [shuffled - plain for _, plain, _, shuffled in rows], ">=", 5)],
+        {"Test accuracy": Table(("seed", "random weights", "digits 0 to 4", "shuffled labels"), rows)},
         note=f"Random weights have the best of learning rates {RATES} on the test images, which flatters them.",
     )
