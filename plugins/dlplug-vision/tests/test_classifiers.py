@@ -163,8 +163,7 @@ def test_weights_that_cannot_be_downloaded_say_what_to_do(monkeypatch):
     def offline(*args, **kwargs):
         raise OSError("no route to host")
 
-    monkeypatch.setattr("torch.hub.load_state_dict_from_url", offline)
-    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", offline)
+    monkeypatch.setattr("torchvision.models.ResNet18_Weights.get_state_dict", offline)
     with pytest.raises(InputError, match=r"no route to host\); fetch resnet18-\w+.pth elsewhere"):
         built(ResNet, weights="imagenet").initialise()
 
