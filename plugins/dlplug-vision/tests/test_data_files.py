@@ -165,13 +165,22 @@ def test_image_folder_with_parts_of_its_own(tmp_path):
         ImageFolder(root=str(tmp_path)).setup()
 
 
+def test_class_called_train(tmp_path):
+    pictures(tmp_path)
+    (tmp_path / "dog").rename(tmp_path / "train")
+    data = ImageFolder(root=str(tmp_path), size=8)
+    data.setup()
+    assert {name.split("/")[0] for name in data.names} == {"cat", "train"}
+
+
 def test_image_folder_that_is_none(tmp_path):
     with pytest.raises(InputError, match="nosuch is no folder; give one that holds a folder of pictures a class"):
         ImageFolder(root=str(tmp_path / "nosuch")).setup()
-    with pytest.raises(InputError, match="Couldn't find any class folder"):
+    with pytest.raises(InputError, match="holds no folders; give one"):
         ImageFolder(root=str(tmp_path)).setup()
     (tmp_path / "cat").mkdir()
-    with pytest.raises(InputError, match="holds no picture that can be read"):
+    (tmp_path / ".hidden").mkdir()
+    with pytest.raises(InputError, match=r"no picture that can be read \(.jpg, .* is in .*/cat$"):
         ImageFolder(root=str(tmp_path)).setup()
     pictures(tmp_path, 1)
     with pytest.raises(InputError, match="no picture is left for val"):

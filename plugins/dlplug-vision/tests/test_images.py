@@ -1,7 +1,12 @@
+import hashlib
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from dlplug.data import ImageInfo
+from dlplug.errors import InputError
+from dlplug_vision.augment import flip, jitter
 from dlplug_vision.digits import Digits
 from dlplug_vision.images import read_table, stratified_split
 from dlplug_vision.mnist5k import MNIST5k
@@ -45,8 +50,8 @@ def test_missing_or_changed_file_is_named():
 @pytest.mark.parametrize(
     ("data", "digests"),
     [
-        (Digits(), DIGITS),
-        (MNIST5k(), MNIST5K),
+        (Digits(), {"train": "cbb481de43148622", "val": "6e0032500021855c", "test": "60bf62314f40c061"}),
+        (MNIST5k(), {"train": "b19984c60264d43d", "val": "5f42ea9aad8078d5", "test": "35c75199e279bc64"}),
     ],
 )
 def test_fixed_split_never_changes(data, digests):

@@ -126,14 +126,6 @@ class FashionMNIST(MNIST):
 
     Source: Xiao, Rasul and Vollgraf (2017), MIT licence; 31 MB. The files are named as MNIST's, in ``root`` or
     ``root/FashionMNIST/raw``; Debian's package dataset-fashion-mnist puts them in /usr/share/datasets/fashion-mnist.
-
-    Args:
-        root: Folder that holds the files, or that they are fetched to.
-        download: Whether to fetch what is missing from the internet.
-        batch_size: Images a batch on each device.
-        augment: How strongly training images are turned, scaled and moved at random; 0 for not at all, 1 for up to
-            10 degrees, 10 % and 8 % of the side.
-        flip: Whether a random half of the training images is mirrored left to right.
     """
 
     source = datasets.FashionMNIST

@@ -8,7 +8,7 @@ import PIL.Image
 import PIL.ImageOps
 import torch
 from torch import Tensor
-from torchvision.datasets.folder import IMG_EXTENSIONS, find_classes, make_dataset
+from torchvision.datasets.folder import IMG_EXTENSIONS, make_dataset
 from torchvision.transforms.v2 import functional
 
 from dlplug.data import Batch, ImageInfo
@@ -56,10 +56,13 @@ class ImageFolder(ImageData):
         """Read all pictures."""
         if not self.root.is_dir():
             raise ValueError(f"{self.root} is no folder; give one that holds a folder of pictures a class as root")
-        split = [name for name in ("train", "val", "test") if (self.root / name / "").is_dir()]
-        whole = self.root / "train" if "train" in split else self.root
-        classes, indices = find_classes(whole)
-        splits = self._read_parts(split, indices) if "train" in split else self._read_and_split(indices)
+        # A folder `train` of pictures, not of folders, is the class of railway pictures.
+        parts = [name for name in ("train", "val", "test") if _folders(self.root / name)]
+        classes = _folders(self.root / "train" if "train" in parts else self.root)
+        if not classes:
+            raise ValueError(f"{self.root} holds no folders; give one that holds a folder of pictures a class as root")
+        indices = {name: index for index, name in enumerate(classes)}
+        splits = self._read_parts(parts, indices) if "train" in parts else self._read_and_split(indices)
         for name, (images, _) in splits.items():
             if not len(images):
                 raise ValueError(f"no picture is left for {name}: {self.root} holds too few")
@@ -69,7 +72,7 @@ class ImageFolder(ImageData):
     def _read_parts(self, names: list[str], indices: dict[str, int]) -> Mapping[str, Batch]:
         splits: dict[str, tuple[Tensor, Tensor]] = {}
         for name in names:
-            if unknown := set(find_classes(self.root / name)[0]) - indices.keys():
+            if unknown := set(_folders(self.root / name)) - indices.keys():
                 raise ValueError(f"{self.root / name} holds a class that train lacks: {', '.join(sorted(unknown))}")
             images, labels, self.names = self._read(self.root / name, indices)  # the last is test's, or is not asked
             splits[name] = images, labels
@@ -100,8 +103,9 @@ class ImageFolder(ImageData):
             more = f" and {len(unreadable) - NAMED} more" if len(unreadable) > NAMED else ""
             count = f"{len(unreadable)} of {len(unreadable) + len(images)} pictures in {folder}"
             say(f"left out, since they cannot be read, {count}: {', '.join(unreadable[:NAMED])}{more}")
-        if not images:
-            raise ValueError(f"{folder} holds no picture that can be read ({', '.join(IMG_EXTENSIONS)})")
+        if empty := [name for name, index in indices.items() if index not in labels]:
+            kinds = ", ".join(IMG_EXTENSIONS)
+            raise ValueError(f"no picture that can be read ({kinds}) is in {folder / empty[0]}")
         return torch.stack(images), torch.tensor(labels), files
 
     def _picture(self, path: str) -> Tensor:
@@ -113,3 +117,9 @@ class ImageFolder(ImageData):
         picture = functional.center_crop(functional.resize(picture, [self.size]), [self.size])
         pixels: Tensor = functional.pil_to_tensor(picture)
         return pixels
+
+
+def _folders(path: Path) -> list[str]:
+    """Return the names of the folders in a folder in alphabetical order, hidden ones left out; none if it is none."""
+    inside = path.iterdir() if path.is_dir() else ()
+    return sorted(each.name for each in inside if each.is_dir() and not each.name.startswith("."))

@@ -23,9 +23,14 @@ def _models() -> list[Spec]:
             data="mnist5k",
             recipe={"trainer.max_epochs": 20},
             recipes={
-                "mnist5k": {"data.augment": 1.0},
-                "digits": {"data.augment": 1.0},
-                "mnist": {"data.augment": 1.0, "trainer.max_epochs": 5},
+                "mnist5k": {"data.augment": 1.5, "trainer.max_epochs": 40},
+                "digits": {
+                    "data.augment": 1.0,
+                    "model.channels": [32, 32, 64, 64],
+                    "model.hidden": 128,
+                    "trainer.max_epochs": 60,
+                },
+                "mnist": {"data.augment": 1.5, "trainer.max_epochs": 5},
                 "fashion-mnist": {"data.flip": True, "trainer.max_epochs": 10},
                 "cifar10": {**PHOTOGRAPHS, "model.channels": [32, 32, 64, 64, 128, 128]},
                 "image-folder": {**PHOTOGRAPHS, "model.channels": [16, 16, 32, 32, 64, 64, 128]},
