@@ -169,14 +169,9 @@ class CLI(LightningCLI):
             raise
 
     def _make_trainer(self, asked: Namespace, kwargs: dict[str, Any]) -> Trainer:
-        loggers = [logger for logger in _as_list(asked.logger) if logger is not True]
-        if self.run and self.job.command == "fit":
-            for logger in loggers:
-                if hasattr(logger, "attach"):
-                    logger.attach(self.run)
         kwargs.update(
             callbacks=_as_list(asked.callbacks) + self._callbacks(),
-            logger=loggers + self._metrics_files(),
+            logger=self._loggers(_as_list(asked.logger)) + self._metrics_files(),
             plugins=[*_as_list(asked.plugins), AtomicCheckpointIO()],
         )
         if not self.run:
@@ -199,6 +194,21 @@ class CLI(LightningCLI):
             say(f"{self.job.model} optimises by hand: strategy ddp becomes ddp_find_unused_parameters_true")
             trainer = super().instantiate_trainer(**kwargs, strategy="ddp_find_unused_parameters_true")
         return trainer
+
+    def _loggers(self, asked: list[Any]) -> list[Any]:
+        """Attach the loggers that keep to a run folder; where there is none, or nothing to log, they are left out."""
+        attachable = {type(logger): logger for logger in asked if hasattr(logger, "attach")}  # of each kind the last:
+        # a run goes on with the loggers of its config, and `--logger` may name one of them again.
+        if self.run and self.job.command in ("fit", "test"):
+            for logger in attachable.values():
+                if _is_rank_zero():
+                    logger.attach(self.run)
+        else:
+            attachable = {}
+        return [
+            *(logger for logger in asked if logger is not True and not hasattr(logger, "attach")),
+            *attachable.values(),
+        ]
 
     def execute(self) -> int:
         """Run the command and return the exit status."""
