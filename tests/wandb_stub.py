@@ -86,7 +86,8 @@ class WandbStub(ThreadingHTTPServer):
         rows = [self.history[name][line] for line in sorted(self.history[name])]
         counts = {"historyLineCount": len(rows), "eventsLineCount": 0, "logLineCount": 0}
         tails = {"historyTail": json.dumps([json.dumps(rows[-1])]), "eventsTail": "[]", "summaryMetrics": "{}"}
-        return {"id": "B", "name": name, "config": self.runs[name].get("config", "{}"), **counts, **tails}
+        config = {"config": self.runs[name].get("config", "{}"), "wandbConfig": json.dumps({"t": "started"})}
+        return {"id": "B", "name": name, "tags": [], **config, **counts, **tails}
 
     def stream(self, run, content):
         for name, chunk in (content.get("files") or {}).items():

@@ -7,6 +7,7 @@ import shutil
 import warnings
 from argparse import Namespace
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -72,7 +73,7 @@ class WeightsAndBiases(WandbLogger):
         """
         self._run, self._mode, self._reason = run, self._asked, ""
         if self._asked in ("auto", "online"):
-            self._mode, self._reason = _reachable_mode()
+            self._mode, self._reason = find_mode()
         if self._asked == "online" != self._mode:
             raise InputError(f"W&B cannot be online: {self._reason}")
         self._save_dir = str(run.path)
@@ -102,6 +103,8 @@ class WeightsAndBiases(WandbLogger):
             metrics: Values by name.
             step: Batches trained so far. A test does not know them: its metrics go to the run's summary alone.
         """
+        import wandb
+
         row = {**metrics, "step": step}  # never wandb's own step, which drops what comes late
         if step is None or all(name.startswith("test/") for name in metrics if name != "epoch"):
             row = {name: value for name, value in metrics.items() if name != "epoch"}
@@ -112,6 +115,8 @@ class WeightsAndBiases(WandbLogger):
         except Exception as error:  # such as wandb's own process being killed: the training is worth more
             warnings.warn(f"W&B gets nothing more: {type(error).__name__}: {error}", stacklevel=1)
             self._experiment, self._mode = None, "disabled"
+            with suppress(Exception):
+                wandb.teardown()  # or the dead process is missed once more, at exit
 
     @rank_zero_only
     def log_media(self, key: str, medium: Media, path: Path, step: int) -> None:
@@ -161,6 +166,7 @@ class WeightsAndBiases(WandbLogger):
                 return self._init("online")
             except Exception as error:
                 self._reason = " ".join(str(error).split())[:200]
+                wandb.teardown()  # its process holds on to the run's id
                 for folder in self._started() - started:
                     shutil.rmtree(folder, ignore_errors=True)
             if self._asked == "online":
@@ -213,7 +219,7 @@ class WeightsAndBiases(WandbLogger):
         return kept.read_text()
 
 
-def _reachable_mode() -> tuple[Literal["online", "offline", "disabled"], str]:
+def find_mode() -> tuple[Literal["online", "offline", "disabled"], str]:
     """Return what wandb's own settings and login allow, and why it is not online."""
     import wandb
 
