@@ -25,13 +25,14 @@ class WandbStub(ThreadingHTTPServer):
         history: Rows of each run, by id.
         files: Uploaded files' contents by path.
         views: Workspaces that were saved.
+        sweeps: Sweeps that were made.
     """
 
     daemon_threads = True
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.operations, self.views = [], []
+        self.operations, self.views, self.sweeps = [], [], []
         self.runs, self.files = defaultdict(dict), {}
         self.history = defaultdict(dict)
 
@@ -69,6 +70,10 @@ class WandbStub(ThreadingHTTPServer):
         if "upsertView" in query:
             self.views.append(variables)
             return {"upsertView": {"view": {"id": "V", "name": variables["name"]}, "inserted": True}}
+        if "upsertSweep" in query:
+            self.sweeps.append(variables)
+            sweep = {"name": "S", "project": PROJECT}
+            return {"upsertSweep": {"sweep": sweep, "configValidationWarnings": []}}
         versions = {"min_cli_version": "0.0.0", "max_cli_version": "99.0.0"}
         server = {"cliVersionInfo": versions, "latestLocalVersionInfo": None, "features": []}
         return {"viewer": VIEWER, "serverInfo": server, "project": None}

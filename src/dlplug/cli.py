@@ -196,19 +196,16 @@ class CLI(LightningCLI):
         return trainer
 
     def _loggers(self, asked: list[Any]) -> list[Any]:
-        """Attach the loggers that keep to a run folder; where there is none, or nothing to log, they are left out."""
-        attachable = {type(logger): logger for logger in asked if hasattr(logger, "attach")}  # of each kind the last:
-        # a run goes on with the loggers of its config, and `--logger` may name one of them again.
-        if self.run and self.job.command in ("fit", "test"):
-            for logger in attachable.values():
-                if _is_rank_zero():
-                    logger.attach(self.run)
-        else:
-            attachable = {}
-        return [
-            *(logger for logger in asked if logger is not True and not hasattr(logger, "attach")),
-            *attachable.values(),
-        ]
+        """Attach the loggers that keep to a run folder; a command that logs nothing to one does without them."""
+        own = [logger for logger in asked if logger is not True and not hasattr(logger, "attach")]
+        if not self.run or self.job.command not in ("fit", "test"):
+            return own
+        # A run goes on with the loggers of its config, and `--logger` may name one of them again: the last counts.
+        attached = {type(logger): logger for logger in asked if hasattr(logger, "attach")}.values()
+        if _is_rank_zero():
+            for logger in attached:
+                logger.attach(self.run)
+        return [*own, *attached]
 
     def execute(self) -> int:
         """Run the command and return the exit status."""
