@@ -9,7 +9,7 @@ import pytest
 
 HEAVY = {
     *("torch", "lightning", "lightning_fabric", "pytorch_lightning", "torchmetrics", "torchvision"),
-    *("jsonargparse", "numpy", "PIL", "sklearn", "mlxtend"),
+    *("jsonargparse", "numpy", "PIL", "sklearn", "mlxtend", "wandb"),
 }
 MAIN = """
 import sys

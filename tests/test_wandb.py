@@ -7,6 +7,8 @@ import json
 import os
 import pty
 import runpy
+import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +17,8 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
+
+from dlplug.testing import check_panels
 
 pytestmark = pytest.mark.slow
 
@@ -32,6 +36,10 @@ class Raise(Callback):
     def on_train_batch_end(self, trainer, *_):
         if trainer.current_epoch == 1:
             raise RuntimeError("no luck")
+class Die(Callback):
+    def on_train_batch_end(self, trainer, *_):
+        if trainer.current_epoch == 1 and "SURVIVE" not in os.environ:
+            os.kill(os.getpid(), signal.SIGKILL)
 class KillWandb(Callback):
     def on_train_batch_end(self, trainer, *_):
         if trainer.current_epoch == 1:
@@ -100,6 +108,7 @@ def test_offline_run_holds_all_and_goes_on(fit, command):
     assert "offline (not logged in: `wandb login`)" in line
     assert "look: wandb leet runs/gan/" in line
     assert "send later: wandb sync runs/gan/" in line
+    check_panels(run)
     [log] = logs(run)
     assert log.run["display_name"] == f"gan/{run.name}"
     assert (log.run["project"], log.run["tags"], log.exit) == ("dlplug", ["a", "b"], 0)
@@ -216,9 +225,21 @@ def test_training_that_fails_ends_its_run(command, tmp_path):
 
 def test_training_outlives_wandb(fit, tmp_path):
     (tmp_path / "broken.py").write_text(BREAK)
-    _, said = fit(*SHORT, "--trainer.max_epochs=3", "--trainer.callbacks+=broken.KillWandb", *WANDB)
-    assert said.count("warning: W&B gets nothing more") == 1
+    run, said = fit(*SHORT, "--trainer.max_epochs=3", "--trainer.callbacks+=broken.KillWandb", *WANDB)
     assert "Traceback" not in said
+    assert (run / "checkpoints" / "last.ckpt").exists()
+    assert len((run / "metrics.csv").read_text().splitlines()) == 4
+
+
+def test_killed_and_resumed_is_one_run(command, fit, tmp_path):
+    (tmp_path / "broken.py").write_text(BREAK)
+    killed = command("fit", *SHORT, "--trainer.max_epochs=2", "--trainer.callbacks+=broken.Die", *WANDB)
+    assert killed.returncode == -signal.SIGKILL
+    [run] = tmp_path.glob("runs/gan/*")
+    fit(run, SURVIVE="1")
+    first, second = logs(run)
+    assert first.run["run_id"] == second.run["run_id"]
+    assert [step for step, _ in first.curve("val/d_real") + second.curve("val/d_real")] == [2, 5]
 
 
 def test_two_processes_make_one_run(tmp_path):
@@ -238,3 +259,74 @@ def test_config_and_option_are_one_logger(fit):
     [log] = logs(run)
     assert log.run["project"] == "mine"
     assert len(log.curve("val/d_real")) == 1
+
+
+MODEL = """
+from dlplug import Panel
+from own import OwnModel
+class Panelled(OwnModel):
+    panels = (
+        Panel("Fit", "Loss", "How far off. Healthy: falls.", curves=("loss",)),
+        Panel("Pictures", "Samples", "What it draws.", media="samples"),
+        Panel("Fit", "Two", "Together.", curves=("a", "b")),
+    )
+"""
+
+
+@pytest.fixture
+def panelled(tmp_path):
+    shutil.copy(ROOT / "tests" / "own.py", tmp_path)
+    (tmp_path / "panelled.py").write_text(MODEL)
+    return "panelled.Panelled", "--entity", "me"
+
+
+def check_workspace(spec):
+    bank = spec["section"]["panelBankConfig"]
+    assert [section["name"] for section in bank["sections"]] == ["Fit", "Pictures", "Training"]
+    loss, two, notes = bank["sections"][0]["panels"]
+    assert loss["config"]["metrics"] == ["train/loss", "val/loss", "test/loss"]
+    assert {loss["config"]["xAxis"], two["config"]["xAxis"]} == {"step"}
+    assert "**Loss** How far off. Healthy: falls." in notes["config"]["value"]
+    assert bank["sections"][1]["panels"][0]["config"]["mediaKeys"] == ["samples"]
+
+
+def test_dashboard_without_network_or_login(command, refused, panelled):
+    result = command("dashboard", *panelled, "--dry-run")
+    assert (result.returncode, result.stderr) == (0, "")
+    check_workspace(json.loads(result.stdout))
+    message = refused("dashboard", *panelled)
+    assert message == "dlplug: W&B cannot be online: not logged in: `wandb login`; --dry-run needs no W&B\n"
+    assert "did you mean 'gan'" in refused("dashboard", "gna", "--entity", "me")
+
+
+def test_dashboard_is_saved(command, panelled):
+    with WandbStub() as server:
+        result = command("dashboard", *panelled, "--project", "p", **server.env)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith(f"{server.url}/me/p?nw=")
+    [view] = server.views
+    assert (view["entityName"], view["projectName"], view["displayName"]) == ("me", "p", "dlplug panelled.Panelled")
+    check_workspace(json.loads(view["spec"]))
+
+
+def test_sweep_is_accepted_and_its_command_runs(fit, tmp_path):
+    from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
+
+    file = ROOT / "configs" / "sweep.yaml"
+    with WandbStub() as server:
+        line = [sys.executable, "-m", "wandb", "sweep", str(file)]
+        subprocess.run(
+            line, env={**os.environ, **server.env}, cwd=tmp_path, check=True, capture_output=True, timeout=60
+        )
+    [sweep] = server.sweeps
+    sweep = yaml.safe_load(sweep["config"])
+    first = {name: {"value": options["values"][0]} for name, options in sweep["parameters"].items()}
+    program, command, *options = create_sweep_command(sweep["command"])
+    assert (program, command, options.pop()) == ("dlplug", "fit", "${args}")
+    options += create_sweep_command_args({"args": first})["args"]
+    shutil.rmtree(tmp_path / "wandb", ignore_errors=True)
+    run, _ = fit(*options, "--trainer.max_steps=4", WANDB_RUN_ID="chosen")
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    assert config["model"]["init_args"]["latent_dim"] == 16
+    [log] = logs(run)
+    assert log.run["run_id"] == "chosen"

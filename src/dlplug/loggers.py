@@ -236,19 +236,20 @@ def find_mode() -> tuple[Literal["online", "offline", "disabled"], str]:
 
 
 class TensorBoard(TensorBoardLogger):
-    """Curves, pictures, texts and figures for TensorBoard, in the run folder's ``tensorboard``.
-
-    Raises:
-        InputError: TensorBoard is not installed.
-    """
+    """Curves, pictures and texts for TensorBoard, in the run folder's ``tensorboard``."""
 
     def __init__(self) -> None:
-        if not find_spec("tensorboard"):
-            raise InputError("--logger tensorboard needs TensorBoard: pip install tensorboard")
-        super().__init__(save_dir="", name="", version="tensorboard", default_hp_metric=False)
+        if find_spec("tensorboard"):  # where it is missing `attach` says so: what is raised here, jsonargparse hides
+            super().__init__(save_dir="", name="", version="tensorboard", default_hp_metric=False)
 
     def attach(self, run: Run) -> None:
-        """Keep everything in a run folder."""
+        """Keep everything in a run folder.
+
+        Raises:
+            InputError: TensorBoard is not installed.
+        """
+        if not find_spec("tensorboard"):
+            raise InputError("--logger tensorboard needs TensorBoard: pip install tensorboard")
         self._root_dir = str(run.path)
 
     @rank_zero_only
