@@ -80,7 +80,7 @@ class Log:
         line = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(folder)]
         said = subprocess.run(line, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True).stdout
         records = [json.loads(record) for record in said.splitlines()]
-        self.run = next(record["run"] for record in records if record["type"] == "run")
+        self.run = next((record["run"] for record in records if record["type"] == "run"), None)
         self.history = [record["history"]["item"] for record in records if record["type"] == "history"]
         self.config = {}
         for record in records:
@@ -236,10 +236,14 @@ def test_killed_and_resumed_is_one_run(command, fit, tmp_path):
     killed = command("fit", *SHORT, "--trainer.max_epochs=2", "--trainer.callbacks+=broken.Die", *WANDB)
     assert killed.returncode == -signal.SIGKILL
     [run] = tmp_path.glob("runs/gan/*")
+    name = (run / "wandb" / "run-id.txt").read_text()
     fit(run, SURVIVE="1")
-    first, second = logs(run)
-    assert first.run["run_id"] == second.run["run_id"]
-    assert [step for step, _ in first.curve("val/d_real") + second.curve("val/d_real")] == [2, 5]
+    *_, log = logs(run)
+    assert log.run["run_id"] == name
+    # wandb writes in blocks: what the first process logged is not in its log, and was sent again.
+    assert [step for step, _ in log.curve("val/d_real")] == [2, 5]
+    assert [step for step, _ in log.curve("samples.path")] == [3, 6]
+    assert not (run / "wandb" / "unfinished.txt").exists()
 
 
 def test_two_processes_make_one_run(tmp_path):
@@ -259,6 +263,41 @@ def test_config_and_option_are_one_logger(fit):
     [log] = logs(run)
     assert log.run["project"] == "mine"
     assert len(log.curve("val/d_real")) == 1
+
+
+SHOWN = """
+import torch
+import plotly.graph_objects as go
+from dlplug.media import Figure, Image, Table, Text, Video
+from own import OwnModel
+class Shown(OwnModel):
+    def showcase(self, batch):
+        picture = torch.arange(16.0).view(1, 4, 4) / 15
+        media = {"picture": Image(picture, caption="Grey."), "words": Text("a <b>"), "rows": Table(["x"], [[1]])}
+        return {**media, "film": Video(torch.stack([picture, 1 - picture])), "plot": Figure(go.Figure())}
+"""
+
+
+def test_every_medium_is_sent(command, tmp_path):
+    shutil.copy(ROOT / "tests" / "own.py", tmp_path)
+    (tmp_path / "shown.py").write_text(SHOWN)
+    line = ("--model", "shown.Shown", "--data", "own.OwnData", "--trainer.max_epochs=1")
+    assert command("fit", *line, *WANDB).returncode == 0
+    [run] = tmp_path.glob("runs/shown/*")
+    [log] = logs(run)
+    sent = {name: row for row in log.history for name in row if name.endswith("._type")}
+    assert {name: row[name] for name, row in sent.items()} == {
+        "picture._type": "image-file",
+        "film._type": "video-file",
+        "plot._type": "plotly-file",
+        "words._type": "html-file",
+        "rows._type": "html-file",
+    }
+    paths = {name: log.folder / "files" / row[name.replace("_type", "path")] for name, row in sent.items()}
+    assert all(path.stat().st_size for path in paths.values())
+    assert sent["picture._type"]["picture.caption"] == "Grey."
+    assert_pictured(paths["picture._type"])
+    assert "a &lt;b&gt;" in paths["words._type"].read_text()
 
 
 MODEL = """

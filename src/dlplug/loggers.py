@@ -11,6 +11,7 @@ from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import unquote
 
 import numpy as np
 import yaml
@@ -22,12 +23,14 @@ from PIL import Image as PillowImage
 from dlplug.errors import InputError
 from dlplug.media import Media
 from dlplug.messages import say
+from dlplug.metrics import read_metrics
 from dlplug.runs import Run, write_atomically
 
 # wandb is imported where it is used: it takes half a second, and most runs do without.
 
 INIT_SECONDS = 20  # to reach the server before a run goes on offline
 FINISH_SECONDS = 60  # for what is left to upload; what is not uploaded then is for `wandb sync`
+UNFINISHED = "wandb/unfinished.txt"  # the process that logs, and the last step that a log before it holds
 NO_LOGIN = "not logged in: `wandb login`"
 
 
@@ -128,21 +131,8 @@ class WeightsAndBiases(WandbLogger):
             path: The file.
             step: Batches trained so far.
         """
-        import wandb
-
-        shown: Any
-        match path.suffix:
-            case ".png":  # the saved file: wandb would read a float tensor as levels up to 255, all but black
-                shown = wandb.Image(str(path), caption=getattr(medium, "caption", None) or None)
-            case ".gif":
-                shown = wandb.Video(str(path), format="gif")
-            case ".json":
-                shown = wandb.Plotly(getattr(medium, "figure"))  # noqa: B009 (a Figure, by its suffix)
-            case ".txt" | ".csv":  # a wandb.Table would be an artifact, kept outside the run until it is synced
-                shown = wandb.Html(f"<pre>{html.escape(path.read_text())}</pre>")
-            case _:
-                return
-        self.log_metrics({key: shown}, step)
+        if (shown := _shown(path)) is not None:
+            self.log_metrics({key: shown}, step)
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
@@ -154,6 +144,8 @@ class WeightsAndBiases(WandbLogger):
             run.finish(exit_code=0 if status == "success" else 1)
         except Exception as error:  # what was trained is safe already
             warnings.warn(f"W&B lacks the end ({error}); send it: wandb sync {run.sync_dir}", stacklevel=1)
+        if self._run:
+            (self._run.path / UNFINISHED).unlink(missing_ok=True)
         os.environ.pop("WANDB_DATA_DIR", None)
 
     def _start(self) -> Any:
@@ -204,10 +196,31 @@ class WeightsAndBiases(WandbLogger):
         run.define_metric("*", step_metric="step", step_sync=False)
         config = yaml.safe_load(self._run.config.read_text())
         run.config.update({**config, "commands": self._run.about.get("commands", [])}, allow_val_change=True)  # type: ignore[no-untyped-call]
+        self._resend_lost(run, mode)
         why = f" ({self._reason})" if self._reason else ""
         offline = f"offline{why}; look: wandb leet {folder}; send later: wandb sync {folder}/offline-run-*"
         say(f"W&B: {run.url if mode == 'online' else offline}")
         return run
+
+    def _resend_lost(self, run: Any, mode: str) -> None:
+        """Send again what a killed process had logged offline: wandb writes its log in blocks, and the last is lost."""
+        assert self._run
+        rows = read_metrics(self._run.path / "metrics.csv")
+        sent = max((int(row["step"]) for row in rows), default=-1)
+        marker = self._run.path / UNFINISHED
+        if marker.exists():
+            process, sent_before = map(int, marker.read_text().split())
+            if Path(f"/proc/{process}").exists():  # it goes on, and this is a test meanwhile
+                return
+            sent = sent_before
+            for row in rows:
+                if int(row["step"]) > sent:
+                    run.log({name: float(value) for name, value in row.items() if value})
+            for path in sorted(self._run.path.glob("media/*/*")):
+                if int(path.stem) > sent and (shown := _shown(path)) is not None:
+                    run.log({unquote(path.parent.name): shown, "step": int(path.stem)})
+        if mode == "offline":
+            write_atomically(marker, f"{os.getpid()} {sent}".encode())
 
     def _id_kept(self) -> str:
         """Return the id in the run folder, putting one there first where the run is new."""
@@ -217,6 +230,25 @@ class WeightsAndBiases(WandbLogger):
             chosen = os.environ.get("WANDB_RUN_ID")  # by a sweep's agent
             write_atomically(kept, (chosen or secrets.token_hex(4)).encode())
         return kept.read_text()
+
+
+def _shown(path: Path) -> Any:
+    """Return a saved medium as wandb shows it; None where it cannot."""
+    import wandb
+
+    match path.suffix:
+        case ".png":  # the saved file: wandb would read a float tensor as levels up to 255, all but black
+            caption = PillowImage.open(path).info.get("Description")
+            return wandb.Image(str(path), caption=caption)
+        case ".gif":
+            return wandb.Video(str(path), format="gif")
+        case ".json":
+            from plotly.io import from_json
+
+            return wandb.Plotly(from_json(path.read_text()))
+        case ".txt" | ".csv":  # a wandb.Table would be an artifact, kept outside the run until it is synced
+            return wandb.Html(f"<pre>{html.escape(path.read_text())}</pre>")
+    return None
 
 
 def find_mode() -> tuple[Literal["online", "offline", "disabled"], str]:
