@@ -348,24 +348,20 @@ def test_dashboard_is_saved(command, panelled):
     check_workspace(json.loads(view["spec"]))
 
 
-def test_sweep_is_accepted_and_its_command_runs(fit, tmp_path):
-    from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
-
-    file = ROOT / "configs" / "sweep.yaml"
+def test_sweep_is_accepted_and_its_agent_trains(tmp_path):
+    """With `wandb sweep` and `wandb agent` themselves; the file's command gets a step limit."""
+    text = (ROOT / "configs" / "sweep.yaml").read_text()
+    (tmp_path / "sweep.yaml").write_text(text.replace('"${args}"', '"${args}", --trainer.max_steps=4'))
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     with WandbStub() as server:
-        line = [sys.executable, "-m", "wandb", "sweep", str(file)]
-        subprocess.run(
-            line, env={**os.environ, **server.env}, cwd=tmp_path, check=True, capture_output=True, timeout=60
-        )
-    [sweep] = server.sweeps
-    sweep = yaml.safe_load(sweep["config"])
-    first = {name: {"value": options["values"][0]} for name, options in sweep["parameters"].items()}
-    program, command, *options = create_sweep_command(sweep["command"])
-    assert (program, command, options.pop()) == ("dlplug", "fit", "${args}")
-    options += create_sweep_command_args({"args": first})["args"]
-    shutil.rmtree(tmp_path / "wandb", ignore_errors=True)
-    run, _ = fit(*options, "--trainer.max_steps=4", WANDB_RUN_ID="chosen")
+        env = {**os.environ, **server.env, "PATH": path}
+        for line in ("wandb sweep sweep.yaml", "wandb agent me/project/S"):
+            result = subprocess.run(line.split(), env=env, cwd=tmp_path, capture_output=True, text=True, timeout=100)
+            assert result.returncode == 0, result.stderr
+    [run] = tmp_path.glob("runs/gan/*")
     config = yaml.safe_load((run / "config.yaml").read_text())
-    assert config["model"]["init_args"]["latent_dim"] == 16
-    [log] = logs(run)
-    assert log.run["run_id"] == "chosen"
+    assert (config["model"]["init_args"]["lr"], config["model"]["init_args"]["latent_dim"]) == (0.0003, 16)
+    [(name, sent)] = server.runs.items()
+    assert (name, sent["sweep"], sent["exitcode"]) == ("swept", "S", 0)
+    assert json.loads(sent["config"])["model.lr"] == {"value": 0.0003}
+    assert json.loads(sent["config"])["model"]["value"]["init_args"]["lr"] == 0.0003

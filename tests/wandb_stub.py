@@ -1,4 +1,4 @@
-"""A protocol stub of W&B's server on the loopback: enough for a run, for `wandb sync` and for a saved workspace.
+"""A protocol stub of W&B's server on the loopback: enough for a run, `wandb sync`, a sweep and a saved workspace.
 
 It accepts whatever it is sent and keeps it, so a test learns what would reach a server, not what a server would make of
 it. No account, no network.
@@ -10,6 +10,8 @@ import re
 import threading
 from collections import defaultdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import yaml
 
 VIEWER = {"id": "U", "entity": "me", "username": "me", "name": "me", "flags": "{}", "teams": {"edges": []}}
 PROJECT = {"id": "P", "name": "project", "entity": {"id": "E", "name": "me"}, "entityName": "me"}
@@ -35,6 +37,7 @@ class WandbStub(ThreadingHTTPServer):
         self.operations, self.views, self.sweeps = [], [], []
         self.runs, self.files = defaultdict(dict), {}
         self.history = defaultdict(dict)
+        self.ordered = False
 
     @property
     def env(self):
@@ -74,9 +77,27 @@ class WandbStub(ThreadingHTTPServer):
             self.sweeps.append(variables)
             sweep = {"name": "S", "project": PROJECT}
             return {"upsertSweep": {"sweep": sweep, "configValidationWarnings": []}}
+        if "SweepWithRuns" in query:
+            sweep = {"id": "S1", "name": "S", "state": "RUNNING", "config": self.sweeps[-1]["config"]}
+            return {"project": {"sweep": {**sweep, "runs": {"edges": []}}}}
+        if "createAgent" in query:
+            return {"createAgent": {"agent": {"id": "A"}}}
+        if "agentHeartbeat" in query:
+            return {"agentHeartbeat": {"agent": {"id": "A"}, "commands": json.dumps(self.order())}}
         versions = {"min_cli_version": "0.0.0", "max_cli_version": "99.0.0"}
         server = {"cliVersionInfo": versions, "latestLocalVersionInfo": None, "features": []}
         return {"viewer": VIEWER, "serverInfo": server, "project": None}
+
+    def order(self):
+        """What a sweep's agent is to do now: the first run of a grid, and then no more."""
+        if "exitcode" in self.runs.get("swept", {}):
+            return [{"type": "exit"}]
+        if self.ordered:
+            return []
+        self.ordered = True
+        parameters = yaml.safe_load(self.sweeps[-1]["config"])["parameters"]
+        first = {name: {"value": options["values"][0]} for name, options in parameters.items()}
+        return [{"type": "run", "run_id": "swept", "program": "", "args": first}]
 
     def upsert(self, variables):
         run = self.runs[variables["name"]]

@@ -106,8 +106,6 @@ class WeightsAndBiases(WandbLogger):
             metrics: Values by name.
             step: Batches trained so far. A test does not know them: its metrics go to the run's summary alone.
         """
-        import wandb
-
         row = {**metrics, "step": step}  # never wandb's own step, which drops what comes late
         if step is None or all(name.startswith("test/") for name in metrics if name != "epoch"):
             row = {name: value for name, value in metrics.items() if name != "epoch"}
@@ -118,6 +116,8 @@ class WeightsAndBiases(WandbLogger):
         except Exception as error:  # such as wandb's own process being killed: the training is worth more
             warnings.warn(f"W&B gets nothing more: {type(error).__name__}: {error}", stacklevel=1)
             self._experiment, self._mode = None, "disabled"
+            import wandb
+
             with suppress(Exception):
                 wandb.teardown()  # or the dead process is missed once more, at exit
 
@@ -144,8 +144,8 @@ class WeightsAndBiases(WandbLogger):
             run.finish(exit_code=0 if status == "success" else 1)
         except Exception as error:  # what was trained is safe already
             warnings.warn(f"W&B lacks the end ({error}); send it: wandb sync {run.sync_dir}", stacklevel=1)
-        if self._run:
-            (self._run.path / UNFINISHED).unlink(missing_ok=True)
+        if self._run and (marker := self._run.path / UNFINISHED).exists() and _process(marker) == os.getpid():
+            marker.unlink()
         os.environ.pop("WANDB_DATA_DIR", None)
 
     def _start(self) -> Any:
@@ -209,16 +209,16 @@ class WeightsAndBiases(WandbLogger):
         sent = max((int(row["step"]) for row in rows), default=-1)
         marker = self._run.path / UNFINISHED
         if marker.exists():
-            process, sent_before = map(int, marker.read_text().split())
-            if Path(f"/proc/{process}").exists():  # it goes on, and this is a test meanwhile
+            if Path(f"/proc/{_process(marker)}").exists():  # it goes on, and this is a test meanwhile
                 return
-            sent = sent_before
+            sent = int(marker.read_text().split()[1])
             for row in rows:
                 if int(row["step"]) > sent:
                     run.log({name: float(value) for name, value in row.items() if value})
             for path in sorted(self._run.path.glob("media/*/*")):
                 if int(path.stem) > sent and (shown := _shown(path)) is not None:
                     run.log({unquote(path.parent.name): shown, "step": int(path.stem)})
+            marker.unlink()
         if mode == "offline":
             write_atomically(marker, f"{os.getpid()} {sent}".encode())
 
@@ -230,6 +230,10 @@ class WeightsAndBiases(WandbLogger):
             chosen = os.environ.get("WANDB_RUN_ID")  # by a sweep's agent
             write_atomically(kept, (chosen or secrets.token_hex(4)).encode())
         return kept.read_text()
+
+
+def _process(marker: Path) -> int:
+    return int(marker.read_text().split()[0])
 
 
 def _shown(path: Path) -> Any:
