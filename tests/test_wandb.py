@@ -34,7 +34,7 @@ import os, signal, subprocess
 from lightning.pytorch import Callback
 class Raise(Callback):
     def on_train_batch_end(self, trainer, *_):
-        if trainer.current_epoch == 1:
+        if trainer.current_epoch == int(os.environ["RAISE_AT"]):
             raise RuntimeError("no luck")
 class Die(Callback):
     def on_train_batch_end(self, trainer, *_):
@@ -185,6 +185,19 @@ def test_unreachable_server(fit, refused, tmp_path, monkeypatch):
     assert len(log.curve("samples.path")) == 1
 
 
+def test_server_that_breaks_halfway_keeps_nobody_waiting(fit, monkeypatch):
+    monkeypatch.setattr("dlplug.loggers.FINISH_SECONDS", 2)
+    with WandbStub() as server:
+        server.broken = True
+        run, _ = fit(*SHORT, *WANDB, **server.env)
+        assert not server.history
+        server.broken = False
+        [folder] = run.glob("wandb/run-*-*")
+        line = [sys.executable, "-m", "wandb", "sync", "--include-online", str(folder)]
+        subprocess.run(line, env={**os.environ, **server.env}, cwd=run, check=True, capture_output=True, timeout=100)
+    assert rows(server, "val/d_real") == [2]
+
+
 def test_nothing_is_asked_on_a_terminal(tmp_path):
     line = [sys.executable, "-m", "dlplug", "fit", *SHORT, *WANDB]
     keyboard, terminal = pty.openpty()
@@ -215,8 +228,10 @@ def test_offline_as_wandb_is_told(fit):
 
 def test_training_that_fails_ends_its_run(command, tmp_path):
     (tmp_path / "broken.py").write_text(BREAK)
-    result = command("fit", *GAN, "--trainer.max_epochs=2", "--trainer.callbacks+=broken.Raise", *WANDB)
-    assert "RuntimeError: no luck" in result.stderr
+    line = ("fit", *SHORT, "--trainer.max_epochs=2", "--trainer.callbacks+=broken.Raise", *WANDB)
+    assert "RuntimeError: no luck" in command(*line, RAISE_AT="0").stderr
+    assert not list(tmp_path.glob("runs/gan/*"))  # nothing was trained
+    assert "RuntimeError: no luck" in command(*line, RAISE_AT="1").stderr
     [run] = tmp_path.glob("runs/gan/*")
     [log] = logs(run)
     assert log.exit == 1

@@ -28,6 +28,7 @@ class WandbStub(ThreadingHTTPServer):
         files: Uploaded files' contents by path.
         views: Workspaces that were saved.
         sweeps: Sweeps that were made.
+        broken: Whether it takes no more than what a run starts with.
     """
 
     daemon_threads = True
@@ -38,6 +39,7 @@ class WandbStub(ThreadingHTTPServer):
         self.runs, self.files = defaultdict(dict), {}
         self.history = defaultdict(dict)
         self.ordered = False
+        self.broken = False
 
     @property
     def env(self):
@@ -134,6 +136,8 @@ class Handler(BaseHTTPRequestHandler):
         content = json.loads(self.body())
         if self.path == "/graphql":
             self.answer({"data": self.server.graphql(content["query"], content.get("variables") or {})})
+        elif self.server.broken:
+            self.answer({}, 503)
         elif stream := re.fullmatch(r"/files/[^/]+/[^/]+/([^/]+)/file_stream", self.path):
             self.server.stream(stream[1], content)
             self.answer({"exitcode": None, "limits": {}})

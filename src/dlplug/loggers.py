@@ -143,7 +143,8 @@ class WeightsAndBiases(WandbLogger):
         try:
             run.finish(exit_code=0 if status == "success" else 1)
         except Exception as error:  # what was trained is safe already
-            warnings.warn(f"W&B lacks the end ({error}); send it: wandb sync {run.sync_dir}", stacklevel=1)
+            send = f"wandb sync --include-online {run.sync_dir}"
+            warnings.warn(f"W&B lacks the end ({error}); send it: {send}", stacklevel=1)
         if self._run and (marker := self._run.path / UNFINISHED).exists() and _process(marker) == os.getpid():
             marker.unlink()
         os.environ.pop("WANDB_DATA_DIR", None)
