@@ -9,7 +9,7 @@ import pytest
 
 HEAVY = {
     *("torch", "lightning", "lightning_fabric", "pytorch_lightning", "torchmetrics", "torchvision"),
-    *("jsonargparse", "numpy", "PIL", "sklearn", "mlxtend"),
+    *("jsonargparse", "numpy", "PIL", "sklearn", "mlxtend", "wandb"),
 }
 MAIN = """
 import sys
@@ -63,6 +63,7 @@ def heavy(folder: Path) -> set[str]:
         "fit --model gan --data digits --model.latent_dim 3 --help",
         "test --model gan --help",
         "report --help",
+        "dashboard --help",
     ],
 )
 def test_answers(tmp_path: Path, line: str) -> None:
@@ -94,6 +95,7 @@ def test_answers(tmp_path: Path, line: str) -> None:
         ("fit --model gan --trainer.max_epoch 1", "did you mean 'max_epochs'"),
         ("fit -c nowhere.yaml", "cannot read the config nowhere.yaml"),
         ("fit -c own.yaml", "did you mean 'gan'"),
+        ("dashboard gna --entity me", "did you mean 'gan'"),
         ("test nowhere", "nowhere is no run folder"),
         ("report nowhere", "nowhere is no run folder"),
     ],

@@ -10,6 +10,7 @@ from dlplug.errors import InputError, did_you_mean
 
 TRAINING = ("fit", "validate", "test", "predict")
 LOOKING = ("list", "info", "plugins")
+OTHERS = ("generate", "report", "dashboard", "verify")
 USAGE = """\
 usage: dlplug COMMAND ...
 
@@ -25,6 +26,7 @@ train and look
   generate RUN [options]       draw, write or play with a trained model
   report RUN [RUN ...]         write a run as one HTML page, or several side by side
       --open  --out FILE
+  dashboard MODEL --entity E   save the model's panels as a Weights & Biases workspace
 
 check
   verify [WORD ...]            measure sentences of the course: claims, models or sections by name
@@ -78,8 +80,11 @@ def _run(args: list[str]) -> int:
             from dlplug import report
 
             return report.main(rest)
-    known = {*TRAINING, *LOOKING, "generate", "report", "verify"}
-    raise InputError(f"no command is called {args[0]!r}; " + did_you_mean(args[0], known))
+        case ["dashboard", *rest]:
+            from dlplug import dashboard
+
+            return dashboard.main(rest)
+    raise InputError(f"no command is called {args[0]!r}; " + did_you_mean(args[0], {*TRAINING, *LOOKING, *OTHERS}))
 
 
 def _train(command: str, args: list[str]) -> int:

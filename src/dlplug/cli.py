@@ -169,14 +169,9 @@ class CLI(LightningCLI):
             raise
 
     def _make_trainer(self, asked: Namespace, kwargs: dict[str, Any]) -> Trainer:
-        loggers = [logger for logger in _as_list(asked.logger) if logger is not True]
-        if self.run and self.job.command == "fit":
-            for logger in loggers:
-                if hasattr(logger, "attach"):
-                    logger.attach(self.run)
         kwargs.update(
             callbacks=_as_list(asked.callbacks) + self._callbacks(),
-            logger=loggers + self._metrics_files(),
+            logger=self._loggers(_as_list(asked.logger)) + self._metrics_files(),
             plugins=[*_as_list(asked.plugins), AtomicCheckpointIO()],
         )
         if not self.run:
@@ -199,6 +194,18 @@ class CLI(LightningCLI):
             say(f"{self.job.model} optimises by hand: strategy ddp becomes ddp_find_unused_parameters_true")
             trainer = super().instantiate_trainer(**kwargs, strategy="ddp_find_unused_parameters_true")
         return trainer
+
+    def _loggers(self, asked: list[Any]) -> list[Any]:
+        """Attach the loggers that keep to a run folder; a command that logs nothing to one does without them."""
+        own = [logger for logger in asked if logger is not True and not hasattr(logger, "attach")]
+        if not self.run or self.job.command not in ("fit", "test"):
+            return own
+        # A run goes on with the loggers of its config, and `--logger` may name one of them again: the last counts.
+        attached = {type(logger): logger for logger in asked if hasattr(logger, "attach")}.values()
+        if _is_rank_zero():
+            for logger in attached:
+                logger.attach(self.run)
+        return [*own, *attached]
 
     def execute(self) -> int:
         """Run the command and return the exit status."""

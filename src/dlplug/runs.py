@@ -125,8 +125,8 @@ class Run:
         return path if path.is_file() else self.last
 
     def is_empty(self) -> bool:
-        """Whether it holds nothing but its config and what it says of itself."""
-        return {path.name for path in self.path.iterdir()} <= {"config.yaml", "about.json"}
+        """Whether nothing was trained: it holds its config, what it says of itself, and what loggers begin with."""
+        return {path.name for path in self.path.iterdir()} <= {"config.yaml", "about.json", "wandb", "tensorboard"}
 
     def summary(self, command: str) -> str:
         """Return what a person does next after a command: where to look, what to type."""

@@ -91,9 +91,10 @@ class ModelSpec(Spec):
 class LoggerSpec(Spec):
     """A logger for ``--logger NAME``: a Lightning ``Logger``.
 
-    Where it has a method ``attach(run: Run)``, that is called before training with the run folder. Where it has a
-    method ``log_media(key: str, medium: Media, path: Path, step: int)``, that is called with what the model shows and
-    the file it was saved in; ``step`` counts batches.
+    Where it has a method ``attach(run: Run)``, that is called before training and testing with the run folder, on rank
+    zero; such a logger is left out of commands that log nothing to a run folder. Where it has a method
+    ``log_media(key: str, medium: Media, path: Path, step: int)``, that is called with what the model shows and the file
+    it was saved in; ``step`` counts batches.
     """
 
     kind = "logger"
