@@ -16,7 +16,7 @@ def dlplug_specs() -> list[Spec]:
             takes="images",
             data="mnist5k",
             recipe={"trainer.max_epochs": 50, "data.batch_size": 32},
-            recipes={"digits": {"trainer.max_epochs": 60}},
+            recipes={"digits": {"model.shift": 0, "trainer.max_epochs": 160}},
             learning="unsupervised",
         ),
     ]
