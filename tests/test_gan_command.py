@@ -11,6 +11,7 @@ import torch
 import yaml
 from PIL import Image
 
+from dlplug.testing import check_panels
 from dlplug_generative.gan import GAN
 
 pytestmark = pytest.mark.slow
@@ -42,6 +43,7 @@ def test_fit_test_predict_and_load(command, tmp_path):
     result = command("fit", *SHORT)
     assert result.returncode == 0, result.stderr
     [run] = tmp_path.glob("runs/gan/*")
+    check_panels(run)
     [picture] = run.glob("media/samples/*.png")
     assert f"picture: {picture.relative_to(tmp_path)}" in result.stderr
     assert np.asarray(Image.open(picture)).std() > 5

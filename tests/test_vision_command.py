@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+from dlplug.testing import check_panels
 from dlplug_vision.cnn import CNN
 from dlplug_vision.digits import Digits
 
@@ -58,6 +59,7 @@ def rows(path):
 
 def test_fit_test_predict_and_load(fit, command):
     run, _ = fit(*SHORT)
+    check_panels(run)
     metrics = rows(run / "metrics.csv")[-1]
     assert {"train/loss", "train/accuracy", "val/loss", "val/accuracy", "val/f1", "val/calibration"} <= metrics.keys()
     assert float(metrics["val/accuracy"]) > 0.5
