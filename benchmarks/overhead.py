@@ -154,13 +154,13 @@ def gan_step() -> Step:
 
     def step(images: Tensor, labels: Tensor) -> None:
         drawn = gan.generator(torch.randn(len(images), gan.latent_dim))
-        real, fake = gan.discriminator(torch.cat([images * 2 - 1, drawn.detach()])).chunk(2)
+        real, fake = gan.discriminator(gan._shift(torch.cat([images * 2 - 1, drawn.detach()]))).chunk(2)
         d_loss = softplus(-real).mean() + softplus(fake).mean()
         optimizer_d.zero_grad()
         d_loss.backward()
         optimizer_d.step()
         gan.discriminator.requires_grad_(False)
-        g_loss = softplus(-gan.discriminator(drawn)).mean()
+        g_loss = softplus(-gan.discriminator(gan._shift(drawn))).mean()
         optimizer_g.zero_grad()
         g_loss.backward()
         optimizer_g.step()

@@ -116,7 +116,10 @@ def _claims() -> list[Spec]:
     def claim(name: str, function: str, sentence: str, lecture: str = "3.1") -> Spec:
         return ClaimSpec(name, f"dlplug_vision.claims:{function}", sentence, lecture=lecture, models=("cnn",))
 
+    table = "The default recipe of cnn tells 98.5 % of mnist5k's digits right, by five-fold cross-validation."
+    quality = ClaimSpec("cnn-quality", "dlplug_vision.claims:quality", table, "3.1", models=("cnn",), full=True)
     return [
+        quality,
         claim("learning-is-descent", "descent", "Learning is optimisation of a function.", "3"),
         claim("conv-is-local", "local_regions", "A CONV's outputs are connected to local regions of its input."),
         claim("layer-sizes", "layer_sizes", "CONV, RELU, POOL and FC give 32×32×12, the same, 16×16×12 and 10 scores."),
