@@ -41,6 +41,7 @@ def toothless(lab):
     return Evidence([Measure("one", [1.0], ">=", 0)], [Measure("two", [2.0], ">=", 0)])
 
 def raising(lab):
+    "To see what happens."
     raise RuntimeError("no luck")
 
 def dying(lab):
@@ -101,7 +102,10 @@ def test_claims_are_listed_and_chosen_without_running(verify):
     assert verify("verify", "--list", "9.2").returncode == 2
     assert "did you mean 'holding'" in verify("verify", "holdin").stderr
     assert "This one is raising." in verify("list", "claims").stdout
-    assert "This one is raising." in verify("info", "raising").stdout
+    card = verify("info", "raising").stdout
+    assert "This one is raising." in card
+    assert "how: To see what happens." in card
+    assert "try: dlplug verify raising" in card
 
 
 def test_measure_compares_the_mean_of_the_seeds():

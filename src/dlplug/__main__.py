@@ -16,7 +16,7 @@ usage: dlplug COMMAND ...
 
 train and look
   fit --model NAME [options]   train a model on its own data with its own recipe
-      --data NAME  -c FILE  --model.ARG VALUE  --data.ARG VALUE  --trainer.ARG VALUE
+      --data NAME  --logger NAME  -c FILE  --model.ARG VALUE  --data.ARG VALUE  --trainer.ARG VALUE
       --help                   the arguments of the chosen model and data
       --help-all               every argument, the trainer's too
   fit RUN [options]            go on with a run from its last completed epoch

@@ -6,8 +6,8 @@ from itertools import groupby
 
 from dlplug.errors import InputError, did_you_mean
 from dlplug.registry import Registry
-from dlplug.source import read_class
-from dlplug.specs import DataSpec, ModelSpec, Spec
+from dlplug.source import read_class, read_function_doc
+from dlplug.specs import ClaimSpec, DataSpec, ModelSpec, Spec
 from dlplug.usage import Parser, print_arguments, print_wrapped
 
 
@@ -100,7 +100,6 @@ def _as_dict(spec: Spec) -> dict[str, object]:
 
 def _print_card(registry: Registry, spec: Spec) -> None:
     plugin = next(plugin for plugin in registry.plugins if spec in plugin.specs)
-    source = read_class(spec.class_path)
     print(f"{spec.name}: {spec.summary}")
     print(
         f"  {spec.kind} of {plugin.origin}, {spec.class_path}" + (f", section {spec.lecture}" if spec.lecture else "")
@@ -117,10 +116,19 @@ def _print_card(registry: Registry, spec: Spec) -> None:
         for data, recipe in {spec.data: spec.recipe, **spec.recipes}.items():
             options = " ".join(f"--{key} {value}" for key, value in recipe.items())
             print_wrapped(f"  recipe for {data or 'any data'}: ", options or "Lightning's defaults")
+        claims = sorted(s.name for s in registry if isinstance(s, ClaimSpec) and spec.name in s.models)
+        if claims:
+            print_wrapped("  claims: ", ", ".join(claims))
         print(f"  try: dlplug fit --model {spec.name}")
     if isinstance(spec, DataSpec):
         fitting = sorted(s.name for s in registry if isinstance(s, ModelSpec) and s.takes and s.takes == spec.gives)
         print_wrapped("  gives: ", f"{spec.gives or 'anything'}; models that fit: {', '.join(fitting) or '-'}")
+    if isinstance(spec, ClaimSpec):
+        print_wrapped("  about: ", ", ".join(spec.models) or "no model")
+        print_wrapped("  how: ", read_function_doc(spec.class_path).partition("\n\n")[0] or "not said")
+        print(f"  try: dlplug verify {spec.name}")
+        return
+    source = read_class(spec.class_path)
     if source is None:
         print("  its source cannot be read")
         return

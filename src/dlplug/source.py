@@ -58,6 +58,14 @@ def read_class(class_path: str) -> Source | None:
     return Source(doc, own + tuple(a for a in inherited if a.name not in names), complete)
 
 
+def read_function_doc(path: str) -> str:
+    """Return the docstring of a module's function, empty where there is no source to read."""
+    module, _, name = path.rpartition(".")
+    tree = _parse(module)
+    found = (n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == name) if tree else iter(())
+    return next((ast.get_docstring(node) or "" for node in found), "")
+
+
 def _arguments(init: ast.FunctionDef, doc: str) -> tuple[Argument, ...]:
     helps = {name: text for docs in (doc, ast.get_docstring(init) or "") for name, text in _helps(docs).items()}
     spec = init.args
