@@ -33,17 +33,24 @@ def test_loading_draws_nothing_from_the_random_state():
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_validation_is_complete_and_in_order():
+def test_validation_is_complete_and_each_batch_from_all_over_the_data():
     loader = Numbers(batch_size=3).val_dataloader()
-    assert epoch_of(loader) == [[0, 1, 2], [3, 4]]
+    assert epoch_of(loader) == [[0, 2, 4], [1, 3]]
     assert len(loader) == 2
+
+
+def test_test_data_come_in_order():
+    data = Numbers(batch_size=3)
+    data.setup()
+    data.splits = {"test": data.splits["val"]}
+    assert epoch_of(data.test_dataloader()) == [[0, 1, 2], [3, 4]]
 
 
 @pytest.mark.parametrize(("size", "batch_size"), [(10, 2), (11, 2), (11, 3), (7, 64)])
 def test_ranks_share_the_data_evenly(size, batch_size):
     shares = []
     for rank in range(2):
-        sampler = Batches(size, batch_size, shuffle=True, seed=0)
+        sampler = Batches(size, batch_size, "shuffled")
         sampler.num_replicas, sampler.rank = 2, rank
         shares.append([index.tolist() for index in sampler])
         assert len(shares[-1]) == len(sampler)

@@ -4,7 +4,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from lightning.pytorch import LightningDataModule
@@ -14,6 +14,8 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler
 from dlplug.errors import InputError
 
 Batch = tuple[Tensor, ...]
+Order = Literal["shuffled", "in order", "spread"]
+ORDERS: dict[str, Order] = {"train": "shuffled", "val": "spread"}
 
 
 def run_seed() -> int:
@@ -87,21 +89,23 @@ class Batches(DistributedSampler[list[int]]):
     Args:
         size: Number of items.
         batch_size: Items a batch on each rank.
-        shuffle: Whether to train: shuffled, every rank with the same number of batches and the last, smaller batch left
-            out. Otherwise all items in order.
+        order: ``shuffled`` to train, every rank with the same number of batches and the last, smaller batch left out;
+            ``in order``, all items; ``spread``, all items, each batch from all over the data, so that the first, which
+            models show, is a fair sample of data that are sorted.
         seed: The run's seed.
     """
 
-    def __init__(self, size: int, batch_size: int, shuffle: bool, seed: int) -> None:
+    def __init__(self, size: int, batch_size: int, order: Order, seed: int = 0) -> None:
         distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
         super().__init__(
             range(size),  # type: ignore[arg-type]
             num_replicas=torch.distributed.get_world_size() if distributed else 1,
             rank=torch.distributed.get_rank() if distributed else 0,
-            shuffle=shuffle,
+            shuffle=order == "shuffled",
             seed=seed,
         )
         self.size = size
+        self.order = order
         self.batch_size = batch_size
 
     def __len__(self) -> int:
@@ -115,7 +119,8 @@ class Batches(DistributedSampler[list[int]]):
             generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
             order = torch.randperm(self.size, generator=generator)
         else:
-            order = torch.arange(self.size)
+            batches = max(1, -(-self.size // self.batch_size)) if self.order == "spread" else 1
+            order = torch.cat([torch.arange(first, self.size, batches) for first in range(batches)])
         # Lightning sets the epoch after `iter`, before the first batch: a generator's body waits for that.
         yield from torch.split(order[self.rank :: self.num_replicas], self.batch_size)[: len(self)]
 
@@ -180,7 +185,7 @@ class TensorData(Data, ABC):
         return self._loader("train")
 
     def val_dataloader(self) -> "DataLoader[Batch] | list[DataLoader[Batch]]":
-        """Return the validation batches in order; none where there is no such split."""
+        """Return the validation batches, each from all over the data; none where there is no such split."""
         return self._loader("val") if "val" in self._loaded() else []
 
     def test_dataloader(self) -> "DataLoader[Batch]":
@@ -200,7 +205,8 @@ class TensorData(Data, ABC):
         if split not in self._loaded():
             raise InputError(f"{type(self).__name__} has no {split} data")
         tensors = self._loaded()[split]
-        sampler = Batches(len(tensors[0]), self.batch_size, shuffle=split == "train", seed=run_seed())
+        order = ORDERS.get(split, "in order")
+        sampler = Batches(len(tensors[0]), self.batch_size, order, seed=run_seed())
         return DataLoader(
             _Indexed(tensors),
             batch_size=None,

@@ -8,6 +8,22 @@ def dlplug_specs() -> list[Spec]:
     """Return the models."""
     return [
         ModelSpec(
+            "vae",
+            "dlplug_generative.vae:VAE",
+            "Images as noisy functions of a few normal variables: compresses, draws and gives probabilities.",
+            lecture="4.5",
+            tags=("image", "latent", "variational", "likelihood", "iwae"),
+            takes="images",
+            data="mnist5k",
+            recipe={
+                "trainer.max_epochs": 100,
+                "trainer.check_val_every_n_epoch": 10,
+                "data.batch_size": 50,
+                "data.augment": 0.5,
+            },
+            learning="unsupervised",
+        ),
+        ModelSpec(
             "gan",
             "dlplug_generative.gan:GAN",
             "Two networks compete: one draws images, the other tells them from real ones.",
