@@ -17,7 +17,7 @@ from dlplug import media
 from dlplug.data import run_seed
 from dlplug.errors import InputError
 from dlplug.metrics import MetricsFile
-from dlplug.model import gradient_norm
+from dlplug.model import gradient_norm, is_logging_batch
 from dlplug.runs import Run
 
 
@@ -208,12 +208,7 @@ class Vitals(Callback):
         self, trainer: Trainer, pl_module: LightningModule, optimizer: torch.optim.Optimizer
     ) -> None:
         """Log both before the step, so that a gradient that is no number is seen."""
-        if not pl_module.automatic_optimization or (trainer.fit_loop.total_batch_idx + 1) % _log_interval(trainer):
+        if not pl_module.automatic_optimization or not is_logging_batch(trainer):
             return
         pl_module.log("train/grad_norm", gradient_norm(optimizer), batch_size=1)
         pl_module.log("train/lr", optimizer.param_groups[0]["lr"], batch_size=1)
-
-
-def _log_interval(trainer: Trainer) -> int:
-    interval: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
-    return interval

@@ -7,11 +7,9 @@ from importlib.util import find_spec
 from typing import Any
 
 from dlplug.errors import InputError
-from dlplug.panels import COMMON, Panel
+from dlplug.panels import COMMON, STAGES, Panel
 from dlplug.registry import Registry
 from dlplug.usage import Parser
-
-STAGES = ("train", "val", "test")
 
 
 def main(args: list[str]) -> int:

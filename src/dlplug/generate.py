@@ -77,13 +77,9 @@ def _parse(model_class: Any, args: list[str]) -> Namespace:
 
 
 def _load(model_class: type[LightningModule], folder: Run) -> LightningModule:
-    if not folder.best:
-        raise InputError(
-            f"{folder.path} holds no checkpoint yet: no epoch was completed; `dlplug fit {folder.path}` goes on"
-        )
-    read_checkpoint(folder.best)  # says in one line what is wrong with it
+    read_checkpoint(folder.trained)  # says in one line what is wrong with it
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = model_class.load_from_checkpoint(folder.best, map_location=device, weights_only=True)
+    model = model_class.load_from_checkpoint(folder.trained, map_location=device, weights_only=True)
     return model.eval()
 
 

@@ -3,7 +3,7 @@
 from typing import Any, ClassVar, Literal
 
 import torch
-from lightning.pytorch import LightningModule
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
 from torch.optim import Optimizer
@@ -97,7 +97,7 @@ class Model(LightningModule):
             value = value.detach()
             self._sums[name] = self._sums[name] + value if name in self._sums else value
         self._summed += 1
-        if (trainer.fit_loop.total_batch_idx + 1) % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+        if is_logging_batch(trainer):
             self._log_means()
 
     def on_train_epoch_end(self) -> None:
@@ -128,6 +128,12 @@ class Model(LightningModule):
             self.clip_gradients(optimizer.optimizer, value, algorithm)
         optimizer.step()
         return norm
+
+
+def is_logging_batch(trainer: Trainer) -> bool:
+    """Return whether the batch that is trained on now is one that the trainer's logging interval names."""
+    interval: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
+    return (trainer.fit_loop.total_batch_idx + 1) % interval == 0
 
 
 def gradient_norm(optimizer: Optimizer) -> Tensor:

@@ -85,11 +85,7 @@ def expand(command: str, args: list[str], registry: Registry) -> Job:
 
     if run:
         first = [f"--config={run.config}"]
-        checkpoint = run.last if command == "fit" else run.best
-        if command != "fit" and not checkpoint:
-            raise InputError(
-                f"{run.path} holds no checkpoint yet: no epoch was completed; `dlplug fit {run.path}` goes on"
-            )
+        checkpoint = run.last if command == "fit" else run.trained
         files = [*files, *([f"--ckpt_path={checkpoint}"] if checkpoint else [])]
     return Job(
         command=command,

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+STAGES = ("train", "val", "test")  # what the names of metrics start with
+
 
 @dataclass(frozen=True)
 class Panel:

@@ -124,6 +124,19 @@ class Run:
         path = self.checkpoints / "best.ckpt"
         return path if path.is_file() else self.last
 
+    @property
+    def trained(self) -> Path:
+        """The checkpoint to measure or to generate with.
+
+        Raises:
+            InputError: There is none yet.
+        """
+        if self.best is None:
+            raise InputError(
+                f"{self.path} holds no checkpoint yet: no epoch was completed; `dlplug fit {self.path}` goes on"
+            )
+        return self.best
+
     def is_empty(self) -> bool:
         """Whether nothing was trained: it holds its config, what it says of itself, and what loggers begin with."""
         return {path.name for path in self.path.iterdir()} <= {"config.yaml", "about.json", "wandb", "tensorboard"}

@@ -4,10 +4,8 @@ import csv
 from pathlib import Path
 from urllib.parse import unquote
 
-from dlplug.panels import COMMON, Panel
+from dlplug.panels import COMMON, STAGES, Panel
 from dlplug.runs import Run
-
-STAGES = ("train", "val", "test")
 
 
 def check_panels(folder: str | Path) -> None:

@@ -37,10 +37,9 @@ def print_help(registry: Registry, command: str, args: list[str]) -> int:
     recipe = dict(arg[2:].partition("=")[::2] for arg in job.args if arg.startswith("--") and "=" in arg)
     print(f"usage: dlplug {command} --model {job.model} [--data NAME] [-c FILE] [--KIND.ARG VALUE] ...")
     for kind, class_path in job.chosen.items():
-        spec = registry.spec_of(kind, class_path)
-        source = read_class(class_path) if class_path else None
         if not class_path:
             continue
+        spec, source = registry.spec_of(kind, class_path), read_class(class_path)
         print(f"\n{kind} {spec.name if spec else class_path}" + (f": {spec.summary}" if spec else ""))
         print_arguments(source.arguments if source else (), f"--{kind}.", recipe)
     trainer = read_class(TRAINER)

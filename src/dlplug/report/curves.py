@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-STAGES = ("train", "val", "test")
+from dlplug.panels import STAGES
+
 CHUNK = 1 << 24  # bytes that one process parses at once
 
 Floats = NDArray[np.float64]

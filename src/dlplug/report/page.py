@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from dlplug.errors import InputError
-from dlplug.panels import Panel
+from dlplug.panels import STAGES, Panel
 from dlplug.report import frames
-from dlplug.report.curves import STAGES, Curve, Indices, thin
+from dlplug.report.curves import Curve, Indices, thin
 from dlplug.report.frames import Reel
 from dlplug.report.template import fill
 from dlplug.report.views import SPEED, View

