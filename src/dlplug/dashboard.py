@@ -40,8 +40,9 @@ def main(args: list[str]) -> int:
         if mode != "online":
             raise InputError(f"W&B cannot be online: {reason}; --dry-run needs no W&B")
     sys.path.append(os.getcwd())  # a class of the user's own may be in a file here
-    panels = getattr(load_class(class_path, LightningModule), "panels", ())
-    workspace = build(name, [*panels, *COMMON], options.entity, options.project)
+    found = load_class(class_path, LightningModule)
+    panels = getattr(found, "panels", ())
+    workspace = build(name, [*panels, *COMMON], options.entity, options.project, getattr(found, "axis", "") or "step")
     if options.dry_run:
         print(workspace._to_model().spec.model_dump_json(by_alias=True, exclude_none=True, indent=1))
         return 0
@@ -53,7 +54,7 @@ def main(args: list[str]) -> int:
     return 0
 
 
-def build(name: str, panels: Iterable[Panel], entity: str, project: str) -> Any:
+def build(name: str, panels: Iterable[Panel], entity: str, project: str, axis: str = "step") -> Any:
     """Return the workspace: a section's panels under its name, how to read them after them.
 
     Args:
@@ -61,6 +62,7 @@ def build(name: str, panels: Iterable[Panel], entity: str, project: str) -> Any:
         panels: Panels of one section need not follow each other.
         entity: User or team whose project it is.
         project: The project.
+        axis: The metric that curves are drawn over.
     """
     import wandb_workspaces.workspaces as ws
     from wandb_workspaces.reports.v2.interface import MarkdownPanel
@@ -71,14 +73,14 @@ def build(name: str, panels: Iterable[Panel], entity: str, project: str) -> Any:
     drawn = []
     for section, group in sections.items():
         notes = MarkdownPanel(markdown="\n\n".join(f"**{panel.title}** {panel.note}" for panel in group))
-        drawn.append(ws.Section(name=section, panels=[*map(_drawn, group), notes], is_open=True))
+        drawn.append(ws.Section(name=section, panels=[*(_drawn(panel, axis) for panel in group), notes], is_open=True))
     return ws.Workspace(entity=entity, project=project, name=f"dlplug {name}", sections=drawn)
 
 
-def _drawn(panel: Panel) -> Any:
-    """Return curves over the batches trained so far, each name's stages on one plot, or a medium over time."""
+def _drawn(panel: Panel, axis: str) -> Any:
+    """Return curves over the axis, each name's stages on one plot, or a medium over time."""
     from wandb_workspaces.reports.v2.interface import LinePlot, MediaBrowser
 
     if panel.media:
         return MediaBrowser(title=panel.title, media_keys=[panel.media])
-    return LinePlot(title=panel.title, x="step", y=[f"{stage}/{curve}" for curve in panel.curves for stage in STAGES])
+    return LinePlot(title=panel.title, x=axis, y=[f"{stage}/{curve}" for curve in panel.curves for stage in STAGES])

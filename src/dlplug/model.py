@@ -24,6 +24,7 @@ class Model(LightningModule):
 
     Attributes:
         panels: Its dashboard, for the HTML report and W&B: what is drawn together, and how to read it.
+        axis: The metric that curves are drawn over, such as ``"train/env_steps"``; the batches trained where empty.
         monitor: The metric that says which checkpoint is best, and whether its ``"min"`` or ``"max"`` is.
         info: What the data is like; None until the layers are built.
         gradient_clip: ``--trainer.gradient_clip_val`` and ``--trainer.gradient_clip_algorithm`` for models that
@@ -31,6 +32,7 @@ class Model(LightningModule):
     """
 
     panels: ClassVar[tuple[Panel, ...]] = ()
+    axis: ClassVar[str] = ""
     monitor: ClassVar[tuple[str, Literal["min", "max"]] | None] = None
 
     def __init__(self) -> None:

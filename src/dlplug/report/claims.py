@@ -22,5 +22,5 @@ def write_claims(found: Sequence[dict[str, Any]], path: Path) -> None:
         frames = {title: read_frame(Path(evidence["folder"]) / name) for title, name in figures}
         claims.append({"error": "", **evidence, "frames": frames})
     seeds = max((len(evidence["seeds"]) for evidence in found), default=0)
-    page = fill("claims.html", claims=claims, seeds=seeds, epochs=[])
+    page = fill("claims.html", claims=claims, seeds=seeds, epochs=[], axis="step")
     write_atomically(path, page.encode(errors="replace"))

@@ -50,13 +50,14 @@ class Curve:
         return self.column.partition("/")[2] if self.stage else self.column
 
 
-def read(path: Path) -> tuple[list[Curve], Floats]:
+def read(path: Path, axis: str = "") -> tuple[list[Curve], Floats]:
     """Read a file that ``MetricsFile`` wrote, or is writing: its last line may be torn.
 
     A file of 100,000 rows and 400 columns takes seconds, so cells are parsed many at once, on every core.
 
     Args:
         path: The file; there may be none.
+        axis: Column to count steps by instead of batches, where there is one; rows without it have the last row's.
 
     Returns:
         A curve for each column that holds a number, and the steps at which the epochs start.
@@ -68,6 +69,9 @@ def read(path: Path) -> tuple[list[Curve], Floats]:
     if not np.isfinite(steps).all():
         table = table[:, np.isfinite(steps)]
         steps, epochs = table[columns.index("step")], table[columns.index("epoch")]
+    if axis in columns:
+        counted = table[columns.index(axis)]
+        steps = np.maximum.accumulate(np.where(np.isfinite(counted), counted, 0.0))
     curves = [_curve(column, steps, row) for column, row in zip(columns, table, strict=True)]
     starts = steps[np.flatnonzero(np.diff(epochs, prepend=-1.0) > 0)]
     return [c for c in curves if c.column not in ("epoch", "step") and (len(c.values) or c.lost)], starts

@@ -81,7 +81,8 @@ function curvesOf(element, traces) {
     margin: { l: 8, r: 8, t: 8, b: 8 },
     legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom" },
   });
-  layout.xaxis = { ...layout.xaxis, title: { text: "step" }, rangemode: "tozero", unifiedhovertitle: { text: "step %{x}" } };
+  const axis = plain(root.dataset.axis);
+  layout.xaxis = { ...layout.xaxis, title: { text: axis }, rangemode: "tozero", unifiedhovertitle: { text: `${axis} %{x}` } };
   layout.xaxis.showspikes = false;
   layout.yaxis = { ...layout.yaxis, type: yType(), exponentformat: "power" };
   return [data, layout];

@@ -83,6 +83,7 @@ def render(views: Sequence[View]) -> str:
         datas=_cards(views, "data"),
         epochs=[[int(step) for step in view.starts] for view in views],
         points=POINTS,
+        axis=" or ".join(dict.fromkeys(str(view.about.get("axis") or "step") for view in views)),
     )
 
 

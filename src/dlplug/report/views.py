@@ -51,12 +51,13 @@ class View:
     @classmethod
     def of(cls, run: Run, label: str) -> "View":
         """Read a run."""
-        found, starts = curves.read(run.path / "metrics.csv")
+        about = run.about
+        found, starts = curves.read(run.path / "metrics.csv", str(about.get("axis", "")))
         found += [curve for curve in curves.read(run.path / "timing.csv")[0] if _is_speed(curve)]
         results = {
             command: _last_values(curves.read(run.path / f"{command}.csv")[0]) for command in ("test", "validate")
         }
-        return cls(run, label, run.about, _config(run), found, results, starts, frames.find(run.path))
+        return cls(run, label, about, _config(run), found, results, starts, frames.find(run.path))
 
     @property
     def config_text(self) -> str:
