@@ -1,0 +1,1 @@
+"""Lecture 6: models that learn to act."""

@@ -1,0 +1,1 @@
+"""Lecture 2: models that read and write sequences."""
