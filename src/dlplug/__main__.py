@@ -10,7 +10,12 @@ from dlplug.errors import InputError, did_you_mean
 
 TRAINING = ("fit", "validate", "test", "predict")
 LOOKING = ("list", "info", "plugins")
-OTHERS = ("generate", "report", "dashboard", "verify")
+# Each a module with a `main(args)`.
+OTHERS = {
+    "report": "dlplug.report",
+    "dashboard": "dlplug.dashboard",
+    "verify": "dlplug.verify",
+}
 USAGE = """\
 usage: dlplug COMMAND ...
 
@@ -66,25 +71,20 @@ def _run(args: list[str]) -> int:
             return 0
         case [command, *rest] if command in TRAINING:
             return _train(command, rest)
-        case ["generate", *rest]:
-            return _generate(rest)
-        case ["verify", *rest]:
-            from dlplug import verify
-
-            return verify.main(rest)
         case [command, *rest] if command in LOOKING:
             from dlplug import cards
 
             return cards.main(command, rest)
-        case ["report", *rest]:
-            from dlplug import report
+        case ["generate", *rest]:
+            return _generate(rest)
+        case [command, *rest] if command in OTHERS:
+            from importlib import import_module
 
-            return report.main(rest)
-        case ["dashboard", *rest]:
-            from dlplug import dashboard
-
-            return dashboard.main(rest)
-    raise InputError(f"no command is called {args[0]!r}; " + did_you_mean(args[0], {*TRAINING, *LOOKING, *OTHERS}))
+            status: int = import_module(OTHERS[command]).main(rest)
+            return status
+    raise InputError(
+        f"no command is called {args[0]!r}; " + did_you_mean(args[0], {*TRAINING, *LOOKING, *OTHERS, "generate"})
+    )
 
 
 def _train(command: str, args: list[str]) -> int:
