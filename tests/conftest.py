@@ -20,6 +20,21 @@ def command(tmp_path: Path) -> Callable[..., Result]:
 
 
 @pytest.fixture
+def fit(command: Callable[..., Result], tmp_path: Path) -> Callable[..., Path]:
+    """Fit, check that it worked, and return the run folder; what was said is ``fit.said``."""
+
+    def fit(*args: str | Path, **env: str) -> Path:
+        before = set(tmp_path.glob("runs/*/*"))
+        result = command("fit", *args, **env)
+        assert result.returncode == 0, result.stderr
+        fit.said = result.stderr  # type: ignore[attr-defined]
+        [run] = set(tmp_path.glob("runs/*/*")) - before or {tmp_path / str(args[0])}
+        return run
+
+    return fit
+
+
+@pytest.fixture
 def refused(command: Callable[..., Result]) -> Callable[..., str]:
     """Run ``dlplug``, check that it refuses in one line with status 2, and return the line."""
 
