@@ -135,6 +135,7 @@ def test_own_pictures(fit, command, tmp_path):
     predictions = read_metrics(run / "predictions.csv")
     assert len(predictions) == 4
     assert all((tmp_path / "pictures" / row["item"]).is_file() for row in predictions)
+    assert [row["class"] for row in predictions] == [row["item"].partition("/")[0] for row in predictions]
 
 
 def test_bad_input_in_one_line(refused, tmp_path):

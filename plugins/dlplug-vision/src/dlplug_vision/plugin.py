@@ -48,7 +48,7 @@ def _models() -> list[Spec]:
             data="digits",
             recipe={"trainer.max_epochs": 10},
             recipes={
-                "digits": {"data.augment": 1.0},
+                "digits": {"data.augment": 1.0, "trainer.max_epochs": 25},
                 "mnist5k": {"data.augment": 1.0, "model.stem": "large"},
                 "mnist": {"data.augment": 1.0},
                 "fashion-mnist": {"data.flip": True},
