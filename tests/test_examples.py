@@ -94,3 +94,12 @@ def test_arguments(use: Callable[[str], Fit]) -> None:
     assert "epoch 3/9" in said
     assert "epoch 4/9" not in said
     assert "min_delta: 1000" in (run / "config.yaml").read_text()
+
+
+def test_run_says_whose_arguments_it_lacks(use: Callable[[str], Fit], monkeypatch: pytest.MonkeyPatch) -> None:
+    run, _ = use("arguments")(*CNN, "--trainer.limit_train_batches=1")
+    monkeypatch.undo()  # it is gone
+    result = run_command("test", run, folder=run)
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1)
+    assert "early_stopping" in result.stderr
+    assert "example-arguments 0.1.0, which is not installed: pip install example-arguments==0.1.0" in result.stderr

@@ -5,7 +5,6 @@ import sys
 from itertools import groupby
 
 from dlplug.errors import InputError, did_you_mean
-from dlplug.origins import source_of
 from dlplug.registry import Registry
 from dlplug.source import read_class, read_function_doc
 from dlplug.specs import ClaimSpec, DataSpec, ModelSpec, Spec
@@ -63,6 +62,8 @@ def print_info(registry: Registry, name: str) -> int:
 
 def print_plugins(registry: Registry) -> int:
     """Print each plugin, where from, with what it offers or why it does not load; the status is 1 if one does not."""
+    from dlplug.origins import source_of  # only here: `list` and `info` do without
+
     for plugin in registry.plugins:
         if plugin.problem:
             print(f"{plugin.name}  {plugin.origin}  NOT LOADED")
