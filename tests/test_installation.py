@@ -115,10 +115,10 @@ def test_life_of_a_strangers_plugin(environment: Environment, wheels: Path) -> N
     copied = shutil.copy(environment.folder / run / "config.yaml", environment.folder / "old.yaml")
 
     environment.install(second)
-    upgraded = "made with stranger-line 1.0, but 2.0 is installed (back with: pip install"
+    upgraded = "made with stranger-line 1.0, but 2.0 is installed; back with: pip install"
     for line in (("test", run), ("fit", run), ("generate", run), ("fit", "-c", copied)):
         message = refusal(environment, *line)
-        assert "model Line has no option 'width'; did you mean 'widths'?; " in message
+        assert "model Line has no option 'width'; did you mean 'widths'? (" in message
         assert upgraded in message
     checkpoint = run / "checkpoints" / "last.ckpt"
     message = refusal(environment, "test", "--model=line", f"--ckpt_path={checkpoint}")
@@ -139,25 +139,17 @@ def test_life_of_a_strangers_plugin(environment: Environment, wheels: Path) -> N
     assert "no model is called 'line'" in refusal(environment, "fit", "--model=line")
 
 
-@pytest.mark.parametrize(
-    ("kind", "line"),
-    [
-        ("model", ("fit", "--model=sketch-model")),
-        ("data", ("fit", "--model=cnn", "--data=sketch-data", "--trainer.max_epochs=1")),
-        ("claim", ("verify", "sketch-claim", "--seeds=1")),
-    ],
-)
-def test_scaffold_works_at_once_and_passes_its_tests(
-    environment: Environment, kind: str, line: tuple[str, ...]
-) -> None:
+@pytest.mark.parametrize("kind", ["model", "data", "claim"])
+def test_scaffold_works_at_once_and_passes_its_tests(environment: Environment, kind: str) -> None:
     name = f"sketch-{kind}"
     written = environment.dlplug("new", name, "--kind", kind)
     assert written.returncode == 0, written.stderr
     folder = environment.folder / f"dlplug-{name}"
     environment.install("--editable", folder)
     assert f"{folder} (editable)" in environment.dlplug("plugins").stdout
-    result = environment.dlplug(*line)
-    assert result.returncode == 0, result.stderr
+    if kind == "model":  # the tests of the others do as much themselves
+        result = environment.dlplug("fit", f"--model={name}")
+        assert result.returncode == 0, result.stderr
     tests = environment.run("-m", "pytest", "-q", "-n0", "-rs", "-W", "error", folder)
     assert tests.returncode == 0, tests.stdout
     assert re.search(r"\d+ passed", tests.stdout)

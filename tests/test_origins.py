@@ -60,7 +60,7 @@ def test_makers_travel_in_the_config(tmp_path: Path) -> None:
         f"{config} was made with gone 2.0, which is not installed: pip install gone==2.0"
     )
     assert changes(config, ["pytest 0.1 (pip install pytest==0.1)", "not one"]).startswith(
-        f"{config} was made with pytest 0.1, but {pytest.__version__} is installed (back with: pip install"
+        f"{config} was made with pytest 0.1, but {pytest.__version__} is installed; back with: pip install"
     )
 
 

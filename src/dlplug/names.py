@@ -128,7 +128,7 @@ def with_makers(work: Callable[[], T], files: Iterable[str]) -> T:
         return work()
     except InputError as error:
         notes = _changes(files)
-        raise InputError(f"{error}; {notes}" if notes else str(error)) from error
+        raise InputError(f"{error} ({notes})" if notes else str(error)) from error
 
 
 def _changes(files: Iterable[str]) -> str:

@@ -77,5 +77,5 @@ def changes(what: str | Path, makers: Iterable[str]) -> str:
             clauses.append(f"{origin}, which is not installed: {how}")
             continue
         if found != maker["version"]:
-            clauses.append(f"{origin}, but {found} is installed (back with: {how})")
-    return f"{what} was made with {'; '.join(clauses)}" if clauses else ""
+            clauses.append(f"{origin}, but {found} is installed; back with: {how}")
+    return f"{what} was made with {' and '.join(clauses)}" if clauses else ""
