@@ -36,9 +36,19 @@ def main() -> int:
         build_wheels(wheels, *projects)
         environment = Environment(Path(folder))
         environment.install(*wheels.glob("*.whl"))
-        problems = [*use(environment), *remove(environment, projects)]
+        problems = [*scaffold(environment), *use(environment), *remove(environment, projects)]
     print(*problems or [f"{len(projects)} wheels work, and are gone without harm"], sep="\n")
     return int(bool(problems))
+
+
+def scaffold(environment: Environment) -> list[str]:
+    """Run the tests that `dlplug new` writes for a claim; those of a model and of data are in test_installation.py."""
+    environment.dlplug("new", "sketch", "--kind", "claim")
+    folder = environment.folder / "dlplug-sketch"
+    environment.install("--editable", folder)
+    tests = environment.run("-m", "pytest", "-q", "-n0", "-W", "error", folder)
+    environment.pip("uninstall", "--quiet", "--yes", "dlplug-sketch")
+    return [tests.stdout] if tests.returncode else []
 
 
 def use(environment: Environment) -> list[str]:
