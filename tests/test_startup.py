@@ -64,6 +64,8 @@ def heavy(folder: Path) -> set[str]:
         "test --model gan --help",
         "report --help",
         "dashboard --help",
+        "new --help",
+        "new sketch",
     ],
 )
 def test_answers(tmp_path: Path, line: str) -> None:
@@ -96,6 +98,7 @@ def test_answers(tmp_path: Path, line: str) -> None:
         ("fit -c nowhere.yaml", "cannot read the config nowhere.yaml"),
         ("fit -c own.yaml", "did you mean 'gan'"),
         ("dashboard gna --entity me", "did you mean 'gan'"),
+        ("new gan", "the model 'gan' is offered by dlplug-generative"),
         ("test nowhere", "nowhere is no run folder"),
         ("report nowhere", "nowhere is no run folder"),
     ],
