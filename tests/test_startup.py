@@ -64,6 +64,8 @@ def heavy(folder: Path) -> set[str]:
         "test --model gan --help",
         "report --help",
         "dashboard --help",
+        "completion bash",
+        "completion fish fit --model gan --model.",
     ],
 )
 def test_answers(tmp_path: Path, line: str) -> None:

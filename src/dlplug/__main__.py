@@ -15,6 +15,8 @@ OTHERS = {
     "report": "dlplug.report",
     "dashboard": "dlplug.dashboard",
     "verify": "dlplug.verify",
+    "completion": "dlplug.completion",
+    "doctor": "dlplug.doctor",
 }
 USAGE = """\
 usage: dlplug COMMAND ...
@@ -40,6 +42,10 @@ find
   list [WORD] [--json]         models and data, by section of the course
   info NAME                    one card: arguments, data that fits, where it comes from
   plugins                      installed plugins, or why one does not load
+
+set up
+  doctor                       what is installed here, what works, and what to put in a bug report
+  completion bash|zsh|fish     a script that completes commands, names, options and run folders
 
 dlplug --help, --version. DLPLUG_DISABLE=a,b switches plugins off, DLPLUG_DEBUG=1 shows tracebacks."""
 
