@@ -52,6 +52,7 @@ def test_every_command_is_offered():
         ("verify ", {"layer-sizes", "3.1", "cnn"}, {"gan"}),
         ("verify layer-sizes out", {"output-size"}, set()),
         ("verify --f", {"--full"}, set()),
+        ("check ", {"gan", "vision"}, set()),
         ("dashboard ", {"gan"}, {"digits"}),
         ("dashboard gan --e", {"--entity"}, set()),
         ("completion ", {"bash", "zsh", "fish"}, set()),

@@ -35,7 +35,7 @@ def test_commands_of_the_readme(command, tmp_path):
 @pytest.mark.slow
 def test_plugin_of_the_contributing_guide(command, tmp_path, monkeypatch):
     blocks = re.findall(r"```(?:toml|python)\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL)
-    project, plugin, model = blocks
+    project, plugin, model, checks = blocks
     name, target = tomllib.loads(project)["project"]["entry-points"]["dlplug"].popitem()
     package = tmp_path / target.partition(".")[0]
     package.mkdir()
@@ -54,6 +54,10 @@ def test_plugin_of_the_contributing_guide(command, tmp_path, monkeypatch):
     losses = re.findall(r"val/loss ([\d.]+)", result.stderr)
     assert float(losses[-1]) < float(losses[0])
     assert command("test", run).returncode == 0
+    # What its test file calls; two processes find it by the variable.
+    assert 'checks_of("line")' in checks
+    result = command("check", "line", PYTHONPATH=str(tmp_path))
+    assert result.returncode == 0, result.stdout
 
 
 def test_targets_of_the_makefile_that_the_readme_names():
@@ -66,6 +70,6 @@ def test_targets_of_the_makefile_that_the_readme_names():
 
 def test_torch_free_modules_import_no_torch():
     modules = ["specs", "hookspecs", "panels", "registry", "source", "names", "runs", "cards", "usage", "report"]
-    modules += ["verify", "dashboard", "completion", "doctor", "__main__"]
+    modules += ["verify", "dashboard", "check", "testing", "completion", "doctor", "__main__"]
     code = "import sys\n" + "".join(f"import dlplug.{m}\n" for m in modules) + "sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -56,20 +56,6 @@ def shown(tmp_path):
     (tmp_path / "shown.py").write_text(MODEL)
 
 
-@pytest.fixture
-def fit(command, tmp_path):
-    """Fit, check that it worked, and return the run folder."""
-
-    def fit(*args):
-        before = set(tmp_path.glob("runs/*/*"))
-        result = command("fit", *args)
-        assert result.returncode == 0, result.stderr
-        [run] = set(tmp_path.glob("runs/*/*")) - before or {tmp_path / str(args[0])}
-        return run
-
-    return fit
-
-
 def test_tensorboard_shows_curves_over_batches_pictures_and_words(fit, command):
     run = fit(*OWN, "--logger", "tensorboard")
     fit(run, "--trainer.max_epochs=3", "--logger", "tensorboard")

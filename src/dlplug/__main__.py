@@ -15,6 +15,7 @@ OTHERS = {
     "report": "dlplug.report",
     "dashboard": "dlplug.dashboard",
     "verify": "dlplug.verify",
+    "check": "dlplug.check",
     "completion": "dlplug.completion",
     "doctor": "dlplug.doctor",
 }
@@ -37,6 +38,7 @@ train and look
 
 check
   verify [WORD ...]            measure sentences of the course: claims, models or sections by name
+  check NAME                   whether a plugin keeps what it promises, and what to change
 
 find
   list [WORD] [--json]         models and data, by section of the course

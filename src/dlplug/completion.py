@@ -253,8 +253,9 @@ class _Line:
             about = {model: "claims about this model" for claim in claims for model in claim.models}
             sections = {claim.lecture: "claims of this section" for claim in claims if claim.lecture}
             return {**about, **dict(sorted(sections.items())), **self._names("claim")}
-        if self.command in ("info", "list"):
-            return {spec.name: spec.summary for spec in self.registry}
+        if self.command in ("info", "list", "check"):
+            plugins = {plugin.name: plugin.origin for plugin in self.registry.plugins}
+            return {**(plugins if self.command == "check" else {}), **{s.name: s.summary for s in self.registry}}
         raise Files
 
 

@@ -56,12 +56,14 @@ class ImageInfo(Info):
         height: Rows.
         width: Columns.
         classes: Number of classes.
+        labels: Their names, where they have some.
     """
 
     channels: int
     height: int
     width: int
     classes: int = 0
+    labels: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.channels}×{self.height}×{self.width} images"

@@ -78,9 +78,7 @@ def expand(command: str, args: list[str], registry: Registry) -> Job:
         if not run:
             recipe = model.recipe_for(data.name if data else "")
             first = [f"--{kind}={path}" for kind, path in chosen.items() if path]
-            first += [
-                f"--{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in recipe.items()
-            ]
+            first += [option(key, value) for key, value in recipe.items()]
     _check_options(chosen, own, configs)
 
     if run:
@@ -96,6 +94,11 @@ def expand(command: str, args: list[str], registry: Registry) -> Job:
         changed=any(option.startswith("--model") for option in own) or any("model" in c for c in configs[1:]),
         typed=("dlplug", command, *args),
     )
+
+
+def option(key: str, value: Any) -> str:
+    """Return an option as the command line takes it, such as ``--data.flip=true``."""
+    return f"--{key}={value if isinstance(value, str) else json.dumps(value)}"
 
 
 def expand_config(config: Any, registry: Registry) -> Any:

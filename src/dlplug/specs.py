@@ -19,6 +19,9 @@ class Spec:
         summary: One line for ``dlplug list``.
         lecture: Section of the course, such as ``"4.6"``, for grouping.
         tags: Further words to search by.
+        trial: Options with which `dlplug check` tries it on a few batches, such as ``{"model.width": 4}`` or
+            ``{"generate.text": "a word"}``.
+        exempt: Checks that do not apply to it, by name, each with the reason.
 
     Raises:
         ValueError: A field is malformed.
@@ -29,6 +32,8 @@ class Spec:
     summary: str
     lecture: str = ""
     tags: tuple[str, ...] = ()
+    trial: Mapping[str, Any] = field(default_factory=dict, kw_only=True, hash=False)
+    exempt: Mapping[str, str] = field(default_factory=dict, kw_only=True, hash=False)
 
     kind: ClassVar[str]
 
