@@ -81,6 +81,7 @@ def test_answers(tmp_path: Path, line: str) -> None:
         ("fti", "did you mean 'fit'"),
         ("list gna", "did you mean 'gan'"),
         ("list --jsn", "--jsn"),
+        ("list 28", "nothing mentions '28'"),
         ("info gna", "did you mean 'gan'"),
         ("info", "name"),
         ("plugins all", "all"),
