@@ -1,3 +1,4 @@
+import subprocess
 import sys
 import types
 from importlib.metadata import Distribution, EntryPoint
@@ -120,3 +121,8 @@ def test_second_plugin_of_a_name_leaves_the_first_its_hooks(install):
     registry = Registry.discover()
     assert [plugin.problem for plugin in registry.plugins] == ["", "another plugin has this name"]
     assert [name for name, _ in registry.hooks("dlplug_callbacks")] == ["a"]
+
+
+def test_our_own_requirements_are_read_without_the_slow_parser():
+    code = "import sys; from dlplug.registry import Registry; Registry.discover(); sys.exit('packaging' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

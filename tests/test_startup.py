@@ -66,6 +66,8 @@ def heavy(folder: Path) -> set[str]:
         "dashboard --help",
         "new --help",
         "new sketch",
+        "completion bash",
+        "completion fish fit --model gan --model.",
     ],
 )
 def test_answers(tmp_path: Path, line: str) -> None:
@@ -81,6 +83,7 @@ def test_answers(tmp_path: Path, line: str) -> None:
         ("fti", "did you mean 'fit'"),
         ("list gna", "did you mean 'gan'"),
         ("list --jsn", "--jsn"),
+        ("list 28", "nothing mentions '28'"),
         ("info gna", "did you mean 'gan'"),
         ("info", "name"),
         ("plugins all", "all"),

@@ -17,6 +17,8 @@ OTHERS = {
     "verify": "dlplug.verify",
     "check": "dlplug.check",
     "new": "dlplug.new",
+    "completion": "dlplug.completion",
+    "doctor": "dlplug.doctor",
 }
 USAGE = """\
 usage: dlplug COMMAND ...
@@ -44,6 +46,10 @@ find
   list [WORD] [--json]         models and data, by section of the course
   info NAME                    one card: arguments, data that fits, where it comes from
   plugins                      installed plugins: where from, what they hook, or why one does not load
+
+set up
+  doctor                       what is installed here, what works, and what to put in a bug report
+  completion bash|zsh|fish     a script that completes commands, names, options and run folders
 
 dlplug --help, --version. DLPLUG_DISABLE=a,b switches plugins off, DLPLUG_ONLY=a,b all others; DLPLUG_DEBUG=1 shows
 tracebacks."""

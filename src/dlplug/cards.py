@@ -1,6 +1,7 @@
 """What the commands that do not train print."""
 
 import json
+import re
 import sys
 from itertools import groupby
 
@@ -88,9 +89,10 @@ def print_plugins(registry: Registry) -> int:
 
 
 def _mentions(spec: Spec, word: str) -> bool:
+    if re.fullmatch(r"[\d.]+", word):  # a section, not the 28 of 28×28
+        return f"{spec.lecture}.".startswith(f"{word}.")
     words = (spec.name, spec.summary, *spec.tags, f"{spec.kind}s")
-    in_lecture = spec.lecture == word or spec.lecture.startswith(f"{word}.")
-    return word.lower() in " ".join(words).lower() or in_lecture
+    return word.lower() in " ".join(words).lower()
 
 
 def _order(lecture: str) -> tuple[bool, list[tuple[bool, int, str]]]:

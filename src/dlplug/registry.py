@@ -16,7 +16,7 @@ from dlplug.specs import DataSpec, ModelSpec, Spec
 
 GROUP = "dlplug"
 # Nearly all requirements are as plain as this; reading the others takes a parser that takes 20 ms to import.
-PLAIN_REQUIREMENT = re.compile(r"([\w.-]+?)((?:(?:>=|<)\d+(?:\.\d+)*,?)*)")
+PLAIN_REQUIREMENT = re.compile(r"([\w.-]+?)(?:\[[\w.,-]*\])?((?:(?:[<>=!~]=|[<>])[\w.*+]+,?)*)")
 
 
 @dataclass(frozen=True)
