@@ -1,13 +1,16 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: gan test check bench docs oldest setup
+.PHONY: gan test wheels check bench docs oldest setup
 
 gan: .venv/ready  ## train the GAN on handwritten digits and say where its picture is
 	$(BIN)/dlplug fit --model gan
 
 test: .venv/ready  ## run all tests
 	$(BIN)/python -m pytest
+
+wheels: .venv/ready  ## every distribution from its wheel in a fresh environment; takes minutes, so no part of `test`
+	$(BIN)/python tests/wheels.py
 
 check: .venv/ready  ## lint, formatting and types
 	$(BIN)/ruff check .

@@ -8,6 +8,7 @@ from unittest import SkipTest
 import pytest
 
 from dlplug.testing import Check, checks_of
+from dlplug.testing.commands import run_apart
 
 pytestmark = pytest.mark.slow
 
@@ -274,3 +275,13 @@ def test_command(command, refused, tmp_path):
     assert [line.split()[:2] for line in result.stdout.splitlines() if line.startswith("  ok")] == [
         ["ok", name] for name in ("light", "target", "said", "control")
     ]
+
+
+def test_fork_of_a_fork_is_heard(tmp_path: Path) -> None:
+    def outer() -> int:
+        (tmp_path / "inner").mkdir()
+        status, said, wrong = run_apart(lambda: print("inner") or 3, tmp_path / "inner")
+        print("outer", status, said, wrong)
+        return 4
+
+    assert run_apart(outer, tmp_path) == (4, "outer 3 inner\n \n", "")

@@ -114,6 +114,6 @@ def test_targets_of_the_makefile_that_the_readme_names():
 
 def test_torch_free_modules_import_no_torch():
     modules = ["specs", "hookspecs", "panels", "registry", "source", "names", "runs", "cards", "usage", "report"]
-    modules += ["verify", "dashboard", "check", "testing", "completion", "doctor", "__main__"]
+    modules += ["verify", "dashboard", "check", "testing", "new", "origins", "completion", "doctor", "__main__"]
     code = "import sys\n" + "".join(f"import dlplug.{m}\n" for m in modules) + "sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

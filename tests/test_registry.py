@@ -100,6 +100,15 @@ def test_disabled_plugin_is_not_loaded(install, monkeypatch):
     assert not Registry.discover().plugins
 
 
+def test_only_those_named_are_loaded_and_the_core(install, monkeypatch):
+    for name in ("a", "b", "core"):
+        install(name, dlplug_specs=lambda: [])
+    install("c", dlplug_specs=lambda: sys.exit())
+    monkeypatch.setenv("DLPLUG_ONLY", "a, b")
+    monkeypatch.setenv("DLPLUG_DISABLE", "b")
+    assert [plugin.name for plugin in Registry.discover().plugins] == ["a", "core"]
+
+
 def test_fitting_data(install):
     images, text = DataSpec("d", "m:D", "Images.", gives="images"), DataSpec("t", "m:T", "Text.", gives="text")
     install("a", dlplug_specs=lambda: [GAN, images, text])

@@ -6,6 +6,7 @@ import sys
 from dataclasses import dataclass
 from functools import cache
 from importlib.machinery import PathFinder
+from importlib.util import find_spec
 from pathlib import Path
 
 
@@ -61,6 +62,15 @@ def read_class(class_path: str, method: str = "__init__") -> Source | None:
     inherited, complete = _inherited(tree, module, node, method)
     names = {argument.name for argument in own}
     return Source(doc, own + tuple(a for a in inherited if a.name not in names), complete)
+
+
+def is_there(class_path: str) -> bool:
+    """Return whether the package or module that a class path begins with can be found, without importing it."""
+    try:
+        # Unlike PathFinder this knows the finders of editable installs; a package's own name is found without running.
+        return find_spec(class_path.partition(".")[0]) is not None
+    except ValueError:  # such as __main__
+        return True
 
 
 def read_function_doc(path: str) -> str:

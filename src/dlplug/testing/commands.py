@@ -49,6 +49,7 @@ def run_apart(work: Callable[[], int], folder: Path, env: dict[str, str] | None 
         try:
             for number, path in enumerate(files, start=1):
                 os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+            kept = sys.stdout, sys.stderr  # noqa: F841 (in a fork of a fork, losing them would close 1 and 2)
             sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
             os.chdir(folder)
             os.environ.update(env or {})
