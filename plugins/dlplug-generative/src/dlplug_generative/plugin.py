@@ -8,6 +8,22 @@ def dlplug_specs() -> list[Spec]:
     """Return the models."""
     return [
         ModelSpec(
+            "pixel-cnn",
+            "dlplug_generative.pixel_cnn:PixelCNN",
+            "Images pixel by pixel, each predicted from those before it by gated convolutions.",
+            lecture="4.2",
+            tags=("image", "autoregressive", "likelihood", "convolution", "completion"),
+            takes="images",
+            data="mnist5k",
+            recipe={
+                "trainer.max_epochs": 20,
+                "trainer.check_val_every_n_epoch": 5,
+                "data.batch_size": 50,
+                "data.augment": 0.5,
+            },
+            learning="unsupervised",
+        ),
+        ModelSpec(
             "vae",
             "dlplug_generative.vae:VAE",
             "Images as noisy functions of a few normal variables: compresses, draws and gives probabilities.",

@@ -12,14 +12,14 @@ from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 from dlplug import Panel
 from dlplug.data import Batch, ImageInfo
 from dlplug.media import Figure, Image, Media
-from dlplug.model import Model
+from dlplug_generative.annealing import Annealed
+from dlplug_generative.likelihood import binarise, discretised_normal
 
 ACTIVE = 0.01  # nats of KL below which a latent dimension counts as collapsed
-LEVELS = 256  # grey levels that the Gaussian's density is summed over
 IMPORTANCE = {"val": 10, "test": 200}  # samples of the bound that is measured
 
 
-class VAE(Model):
+class VAE(Annealed):
     """Images as noisy functions of a few normal variables, learned by a lower bound on their probability.
 
     Kingma and Welling (2014), Rezende et al. (2014); section 4.5 of the notes. The encoder gives a normal q(z|x) with
@@ -158,15 +158,7 @@ class VAE(Model):
         if self.likelihood == "bernoulli":
             losses = binary_cross_entropy_with_logits(logits, x.expand_as(logits), reduction="none")
             return -losses.sum(-1)
-        # The probability of a grey level: what the normal density has between it and its neighbours.
-        half, spread = 0.5 / (LEVELS - 1), self.log_spread.exp()
-        distance = x - logits.sigmoid()
-        upper = torch.where(x > 1 - half, torch.inf, (distance + half) / spread)
-        lower = torch.where(x < half, -torch.inf, (distance - half) / spread)
-        between = torch.special.ndtr(upper) - torch.special.ndtr(lower)
-        # Far from the mean the difference underflows: there the density times the width is exact enough.
-        density = -0.5 * (distance / spread).square() - self.log_spread - 0.5 * math.log(2 * math.pi)
-        return torch.where(between > 1e-6, between.clamp_min(1e-6).log(), density + math.log(2 * half)).sum(-1)
+        return discretised_normal(x, logits.sigmoid(), self.log_spread).sum(-1)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the negative bound on a batch, the KL term weighed."""
@@ -193,21 +185,6 @@ class VAE(Model):
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the codes: the means of q(z|x), shape (n, latent_dim)."""
         return self.encode(batch[0])[0]
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Return Adam; its learning rate is set before each batch, so that a resumed run may be longer."""
-        return torch.optim.Adam((p for p in self.parameters() if p.requires_grad), self.lr, foreach=True)
-
-    def on_train_start(self) -> None:
-        """Learn how many batches there will be."""
-        self._steps = float(self.trainer.estimated_stepping_batches)
-
-    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Set the learning rate."""
-        optimizer = self.optimizers()
-        assert not isinstance(optimizer, list)
-        for group in optimizer.param_groups:
-            group["lr"] = self.lr * (1 + math.cos(math.pi * self._progress())) / 2
 
     def showcase(self, batch: Batch) -> dict[str, Media]:
         """Show samples, reconstructions, and what the latent variables mean."""
@@ -242,7 +219,7 @@ class VAE(Model):
 
     def _observed(self, images: Tensor) -> Tensor:
         flat = images.flatten(1)
-        return (flat > 0.5).to(flat.dtype) if self.likelihood == "bernoulli" else flat
+        return binarise(flat) if self.likelihood == "bernoulli" else flat
 
     def _parts(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return KL(q(z|x) ‖ p(z)) by dimension, shape (n, latent_dim), and -log p(x|z) for one z, shape (n,)."""
@@ -262,12 +239,8 @@ class VAE(Model):
             active=(kl.mean(0) > ACTIVE).sum().float(),
         )
 
-    def _progress(self) -> float:
-        """Return the share of all batches that is done; 0 where there is no end."""
-        return min(1.0, self.trainer.global_step / self._steps)
-
     def _weight(self) -> float:
-        return self.beta * min(1.0, self._progress() / self.warm_up) if self.warm_up else self.beta
+        return self.beta * min(1.0, self.progress() / self.warm_up) if self.warm_up else self.beta
 
     def _traverse(self, start: Tensor, dimensions: Tensor, steps: int = 9) -> Image:
         rows = start.repeat(len(dimensions), steps, 1)  # (rows, steps, latent_dim)
