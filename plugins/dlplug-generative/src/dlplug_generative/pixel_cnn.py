@@ -33,7 +33,7 @@ class PixelCNN(PixelModel):
 
     def __init__(
         self,
-        width: int = 32,
+        width: int = 24,
         layers: int = 5,
         kernel: int = 3,
         output: Literal["binary", "levels", "gaussian"] = "binary",

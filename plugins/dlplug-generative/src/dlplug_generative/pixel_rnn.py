@@ -310,7 +310,7 @@ class Recurrent(Trunk):
 
     def forward(self, x: Tensor, labels: Tensor | None) -> Tensor:
         """Return features of the pixels before each pixel."""
-        features = self.first(x)  # (n, width, height, width of the image)
+        features: Tensor = self.first(x)  # (n, width, height, width of the image)
         for layer in self.layers:
             features = features + layer(features, labels)
         return features

@@ -15,6 +15,7 @@ from dlplug import InputError, Panel
 from dlplug.data import Batch, ImageInfo
 from dlplug.media import Image, Media
 from dlplug_generative.annealing import Annealed
+from dlplug_generative.codes import wanted_labels
 from dlplug_generative.likelihood import LEVELS, binarise, discretised_normal
 
 OUTPUTS = {"binary": 1, "levels": LEVELS, "gaussian": 2}  # numbers that stand for the distribution of one value
@@ -182,7 +183,7 @@ class PixelModel(Annealed, ABC):
         rows = torch.cat([images[:, None], drawn.view(len(images), 4, *self.shape)], 1)  # (few, 5, channels, …)
         surprise = -self._log_probabilities(images, labels).mean(1, keepdim=True) / 2
         return {
-            "samples": Image(self.sample(SHOWN, self._labels(SHOWN, -1))),
+            "samples": Image(self.sample(SHOWN, wanted_labels(SHOWN, -1, self.classes, images.device))),
             "completions": Image(rows.flatten(0, 1), columns=5),
             "surprise": Image(torch.cat([images, surprise.expand_as(images)]), columns=len(images)),
         }
@@ -198,14 +199,12 @@ class PixelModel(Annealed, ABC):
         """
         if n < 1 or not 0 <= keep < 1:
             raise ValueError(f"n must be at least 1 and keep from 0 to below 1, not {n} and {keep}")
-        if label != -1 and not 0 <= label < self.classes:
-            known = f"0 to {self.classes - 1}" if self.classes else "-1: this model is not conditional"
-            raise ValueError(f"label must be {known}, not {label}")
+        labels = wanted_labels(n, label, self.classes, self.device)
         if not complete:
-            return Image(self.sample(n, self._labels(n, label)))
+            return Image(self.sample(n, labels))
         picture = self.observed(read_picture(complete, self.shape).to(self.device))[None]
         rows = int(keep * self.shape[1])
-        drawn = self.sample(n, self._labels(n, label), picture.expand(n, *self.shape), rows)
+        drawn = self.sample(n, labels, picture.expand(n, *self.shape), rows)
         return Image(torch.cat([picture, drawn]))
 
     @torch.no_grad()
@@ -270,12 +269,6 @@ class PixelModel(Annealed, ABC):
         nll = -self.log_likelihood(batch[0], batch[1] if self.classes else None).mean()
         self.record(nll=nll, bits=nll / (math.prod(self.shape) * math.log(2)))
         return nll
-
-    def _labels(self, n: int, label: int) -> Tensor | None:
-        if not self.classes:
-            return None
-        labels = torch.arange(n, device=self.device) % self.classes
-        return labels if label == -1 else torch.full_like(labels, label)
 
 
 class Head(nn.Module):

@@ -1,7 +1,6 @@
 """A variational autoencoder for images."""
 
 import math
-from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -13,6 +12,7 @@ from dlplug import Panel
 from dlplug.data import Batch, ImageInfo
 from dlplug.media import Figure, Image, Media
 from dlplug_generative.annealing import Annealed
+from dlplug_generative.codes import draw_map, great_circles, mlp
 from dlplug_generative.likelihood import binarise, discretised_normal
 
 ACTIVE = 0.01  # nats of KL below which a latent dimension counts as collapsed
@@ -124,8 +124,8 @@ class VAE(Annealed):
         """Make encoder and decoder, and the noise that the showcase keeps decoding."""
         self.shape = (info.channels, info.height, info.width)
         pixels = math.prod(self.shape)
-        self.encoder = _mlp(pixels, *self.hidden, 2 * self.latent_dim)
-        self.decoder = _mlp(self.latent_dim, *reversed(self.hidden), pixels)
+        self.encoder = mlp(pixels, *self.hidden, 2 * self.latent_dim)
+        self.decoder = mlp(self.latent_dim, *reversed(self.hidden), pixels)
         self.log_spread = nn.Parameter(torch.tensor(-1.5), requires_grad=self.likelihood == "gaussian")
         self.register_buffer("noise", torch.randn(64, self.latent_dim))
         self.noise: Tensor
@@ -200,18 +200,26 @@ class VAE(Annealed):
             "kl": Figure(_draw_kl(kl[order].tolist())),
         }
         if self.latent_dim > 1 and len(batch) > 1:
-            shown["map"] = Figure(_draw_map(mean[:, order[:2]].cpu(), batch[1].cpu()))
+            shown["map"] = Figure(
+                draw_map(
+                    mean[:, order[:2]].cpu(), batch[1].cpu(), "most active dimension", "second most active dimension"
+                )
+            )
         return shown
 
-    def generate(self, n: int = 64, traverse: bool = False) -> Image:
+    def generate(self, n: int = 64, traverse: bool = False, interpolate: bool = False) -> Image:
         """Draw images from the prior.
 
         Args:
-            n: Number of images, or of latent dimensions with ``traverse``.
+            n: Number of images, of latent dimensions with ``traverse``, or of rows with ``interpolate``.
             traverse: Whether to move one latent dimension from -3 to 3 in each row.
+            interpolate: Whether to draw rows that go from one point to another along the great circle.
         """
-        if n < 1:
-            raise ValueError(f"n must be at least 1, not {n}")
+        if n < 1 or (traverse and interpolate):
+            raise ValueError(f"n must be at least 1, not {n}, with at most one of traverse and interpolate")
+        if interpolate:
+            between = great_circles(torch.randn(2 * n, self.latent_dim, device=self.device))  # (n, steps, latent_dim)
+            return Image(self(between.flatten(0, 1)), columns=between.shape[1])
         if traverse:
             start = torch.randn(1, self.latent_dim, device=self.device)
             return self._traverse(start, torch.arange(min(n, self.latent_dim), device=self.device))
@@ -249,14 +257,6 @@ class VAE(Annealed):
         return Image(self(rows.flatten(0, 1)), columns=steps)
 
 
-def _mlp(*widths: int) -> nn.Sequential:
-    """Return fully connected layers with ReLUs between them."""
-    layers: list[nn.Module] = []
-    for before, after in pairwise(widths):
-        layers += [nn.Linear(before, after), nn.ReLU()]
-    return nn.Sequential(*layers[:-1])
-
-
 def _mean_exp(log_weights: Tensor) -> Tensor:
     """Return the log of the mean of exp over the samples: shape (samples, n) to (n,)."""
     return log_weights.logsumexp(0) - math.log(len(log_weights))
@@ -265,12 +265,4 @@ def _mean_exp(log_weights: Tensor) -> Tensor:
 def _draw_kl(nats: list[float]) -> Drawing:
     drawing = Drawing(figsize=(5, 3), layout="constrained")
     drawing.add_subplot(xlabel="latent dimension, sorted", ylabel="KL in nats").bar(range(len(nats)), nats)
-    return drawing
-
-
-def _draw_map(means: Tensor, labels: Tensor) -> Drawing:
-    drawing = Drawing(figsize=(5, 4.5), layout="constrained")
-    axes = drawing.add_subplot(xlabel="most active dimension", ylabel="second most active dimension")
-    points = axes.scatter(means[:, 0], means[:, 1], c=labels, s=8, cmap="tab10")
-    drawing.colorbar(points, label="label")
     return drawing
