@@ -116,7 +116,7 @@ class Autoencoder(Annealed):
         images = batch[0]
         seen = images * (torch.rand_like(images) >= self.noise) if self.noise else images
         codes = self.encode(seen)
-        loss = (self(codes) - images).square().mean()
+        loss: Tensor = (self(codes) - images).square().mean()
         self.record(loss=loss)
         return loss + self.sparsity * codes.abs().mean()
 
