@@ -1,9 +1,92 @@
 """What this plugin offers."""
 
-from dlplug import Spec, hookimpl
+from dlplug import DataSpec, ModelSpec, Spec, hookimpl
 
 
 @hookimpl
 def dlplug_specs() -> list[Spec]:
     """Return the models, the data and the claims."""
-    return []
+    return [
+        DataSpec(
+            "gym",
+            "dlplug_rl.gym:Gym",
+            "Environments of gymnasium, or of any package that registers some.",
+            lecture="6",
+            tags=("environment", "gymnasium", "cartpole", "atari"),
+            gives="environment",
+            variant="env",
+        ),
+        ModelSpec(
+            "q-learning",
+            "dlplug_rl.q_learning:QLearning",
+            "The value of each action in each state, in a table; for environments whose states can be counted.",
+            lecture="6.2",
+            tags=("value", "table", "frozenlake", "grid"),
+            takes="environment",
+            data="gym",
+            recipe={
+                "data.env": "FrozenLake-v1",
+                "data.num_envs": 64,
+                "model.epsilon": 1.0,
+                "model.lr_decay": 0.65,
+                "trainer.max_epochs": 10,
+                "trainer.log_every_n_steps": 5,
+            },
+            recipes={
+                "gym:CliffWalking-v1": {
+                    "data.num_envs": 4,
+                    "model.epsilon": 0.1,
+                    "model.gamma": 1.0,
+                    "model.lr_decay": 0.0,
+                    "model.lr": 0.5,
+                    "trainer.max_epochs": 2,
+                }
+            },
+            learning="reinforcement",
+        ),
+        ModelSpec(
+            "dqn",
+            "dlplug_rl.dqn:DQN",
+            "Deep Q-learning: a network learns what each action is worth, from replayed experience.",
+            lecture="6.2",
+            tags=("value", "replay", "double", "dueling", "prioritised", "atari"),
+            takes="environment",
+            data="gym",
+            recipe={"trainer.max_epochs": 19, "trainer.log_every_n_steps": 5, "trainer.gradient_clip_val": 10.0},
+            learning="reinforcement",
+        ),
+        ModelSpec(
+            "policy-gradient",
+            "dlplug_rl.policy_gradient:PolicyGradient",
+            "REINFORCE: actions of episodes that went well become more probable.",
+            lecture="6.2",
+            tags=("policy", "reinforce", "baseline", "continuous"),
+            takes="environment",
+            data="gym",
+            recipe={
+                "data.num_envs": 4,
+                "data.batches": 25,
+                "trainer.max_epochs": 10,
+                "trainer.log_every_n_steps": 5,
+                "trainer.gradient_clip_val": 1.0,
+            },
+            learning="reinforcement",
+        ),
+        ModelSpec(
+            "ppo",
+            "dlplug_rl.ppo:PPO",
+            "Proximal policy optimisation: a policy improved in small steps, the usual choice today.",
+            lecture="6.2",
+            tags=("policy", "clipped", "gae", "continuous"),
+            takes="environment",
+            data="gym",
+            recipe={
+                "data.num_envs": 8,
+                "data.batches": 39,
+                "trainer.max_epochs": 10,
+                "trainer.log_every_n_steps": 13,
+                "trainer.gradient_clip_val": 0.5,
+            },
+            learning="reinforcement",
+        ),
+    ]
