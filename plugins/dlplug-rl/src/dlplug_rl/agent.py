@@ -3,10 +3,11 @@
 import math
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
+from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
 from torch.nn.functional import interpolate
 
@@ -92,6 +93,17 @@ class Agent(Model):
         epochs = self.trainer.max_epochs or -1
         batches = float(self.trainer.num_training_batches) * epochs
         return min(1.0, self.trainer.fit_loop.total_batch_idx / batches) if 0 < batches < math.inf else 0.0
+
+    def adam(self, weights: Iterable[Tensor], lr: float, eps: float = 1e-8) -> torch.optim.Adam:
+        """Return Adam in one kernel, which Lightning does not clip for in mixed precision: there it is the usual one."""
+        return torch.optim.Adam(weights, lr, eps=eps, fused="mixed" not in str(self.trainer.precision))
+
+    def set_rate(self, lr: float) -> None:
+        """Set the learning rate of the only optimiser."""
+        optimizer = self.optimizers()
+        assert isinstance(optimizer, LightningOptimizer)
+        for group in optimizer.param_groups:
+            group["lr"] = lr
 
     def manual_backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
         """Average gradients over processes; DDP does so for the first of a batch's updates alone."""

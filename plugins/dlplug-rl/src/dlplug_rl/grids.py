@@ -62,7 +62,7 @@ def draw_policy(env: Any, q: Tensor) -> Drawing | None:
     known = (q.amax(1) != q.amin(1)).cpu().view(shape)  # elsewhere nothing was learned: ends, and places never seen
     drawing = Drawing(figsize=(1 + 0.8 * shape[1], 1 + 0.8 * shape[0]), layout="constrained")
     axes = drawing.add_subplot(xticks=[], yticks=[], title="best value and action")
-    picture = axes.imshow(values.view(shape), cmap="viridis")
+    picture = axes.imshow(values.view(shape).numpy(), cmap="viridis")
     drawing.colorbar(picture, shrink=0.8)
     rows, columns = np.nonzero(known.numpy())
     dy, dx = ways[best.view(shape).numpy()[rows, columns]].T

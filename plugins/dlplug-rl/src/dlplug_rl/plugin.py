@@ -27,6 +27,7 @@ def dlplug_specs() -> list[Spec]:
             recipe={
                 "data.env": "FrozenLake-v1",
                 "data.num_envs": 64,
+                "data.episodes": 100,
                 "model.epsilon": 1.0,
                 "model.lr_decay": 0.65,
                 "trainer.max_epochs": 10,
@@ -35,6 +36,7 @@ def dlplug_specs() -> list[Spec]:
             recipes={
                 "gym:CliffWalking-v1": {
                     "data.num_envs": 4,
+                    "data.episodes": 1,
                     "model.epsilon": 0.1,
                     "model.gamma": 1.0,
                     "model.lr_decay": 0.0,

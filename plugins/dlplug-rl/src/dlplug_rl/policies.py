@@ -16,7 +16,7 @@ class Policy(nn.Module):
     """π(a|s) and, where asked for, a value of each state, by networks of their own.
 
     Countable actions have a probability each; continuous ones are normal, with a spread that does not depend on the
-    state. Weights start orthogonal, those of the last layer of the policy small, so that at first any action is as good.
+    state. Weights start orthogonal, those of the policy's last layer small, so that at first any action is as good.
 
     Args:
         info: What is observed and done.

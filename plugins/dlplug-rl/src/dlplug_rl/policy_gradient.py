@@ -29,8 +29,8 @@ class PolicyGradient(Agent):
         hidden: Units of the hidden layers.
         lr: Learning rate of Adam.
         gamma: Discount of a step.
-        baseline: What is taken off the returns: ``none``, their ``mean`` over the batch, or a ``value`` learned for each
-            state.
+        baseline: What is taken off the returns: ``none``, their ``mean`` over the batch, or a ``value`` learned for
+            each state.
         normalise: Whether what is left is divided by its standard deviation.
         entropy: Weight of the policy's entropy, which keeps it trying.
         fits: Updates of the value a batch.
@@ -42,15 +42,15 @@ class PolicyGradient(Agent):
         Panel(
             "Policy",
             "Entropy",
-            "Nats of surprise in the policy's choices. Healthy: falls slowly as it makes up its mind. Broken: falls to 0 "
-            "early, after which nothing new is tried.",
+            "Nats of surprise in the policy's choices. Healthy: falls slowly as it makes up its mind. Broken: falls "
+            "to 0 early, after which nothing new is tried.",
             curves=("entropy",),
         ),
         Panel(
             "Policy",
             "Losses",
-            "Of the policy, whose size says nothing, and of the value, if any. The latter rises with the return; broken "
-            "is one that explodes.",
+            "Of the policy, whose size says nothing, and of the value, if any. The latter rises with the return; "
+            "broken is one that explodes.",
             curves=("policy_loss", "value_loss"),
         ),
         Panel("Policy", "Episodes", "Episodes learned from so far.", curves=("episodes",)),
@@ -146,7 +146,7 @@ class PolicyGradient(Agent):
         """Return an Adam for the policy and one for the value, if any."""
         weights = [p for name, p in self.policy.named_parameters() if not name.startswith("critic")]
         parts = [weights] + ([list(self.policy.critic.parameters())] if self.policy.critic else [])
-        return [torch.optim.Adam(part, self.lr, fused=True) for part in parts]
+        return [self.adam(part, self.lr) for part in parts]
 
     @torch.no_grad()
     def _expected(self, observations: Tensor, returns: Tensor) -> Tensor:

@@ -43,15 +43,15 @@ class PPO(Agent):
         Panel(
             "Policy",
             "Entropy",
-            "Nats of surprise in the policy's choices. Healthy: falls slowly as it makes up its mind. Broken: falls to 0 "
-            "early, after which nothing new is tried.",
+            "Nats of surprise in the policy's choices. Healthy: falls slowly as it makes up its mind. Broken: falls "
+            "to 0 early, after which nothing new is tried.",
             curves=("entropy",),
         ),
         Panel(
             "Policy",
             "How far it moved",
-            "KL divergence from the policy that acted, and the share of actions at which the gradient stopped. Healthy: "
-            "KL of about 0.01, some clipped. Broken: KL near 1, so that what happened says little of the new policy.",
+            "KL divergence from the policy that acted, and the share of actions at which the gradient stopped. "
+            "Healthy: KL of about 0.01, some clipped. Broken: KL near 1: what happened says little of the new policy.",
             curves=("kl", "clipped"),
         ),
         Panel(
@@ -132,14 +132,11 @@ class PPO(Agent):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return Adam."""
-        return torch.optim.Adam(self.policy.parameters(), self.lr, eps=1e-5, fused=True)
+        return self.adam(self.policy.parameters(), self.lr, eps=1e-5)
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Set the learning rate."""
-        optimizer = self.optimizers()
-        assert isinstance(optimizer, LightningOptimizer)
-        for group in optimizer.param_groups:
-            group["lr"] = self.lr * (1 - self.progress())
+        self.set_rate(self.lr * (1 - self.progress()))
 
     def _update(self, rows: dict[str, Tensor]) -> Tensor:
         """Make an update; return the two losses, the entropy, KL and what was clipped, shape (5,)."""

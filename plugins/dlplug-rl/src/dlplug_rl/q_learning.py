@@ -46,8 +46,8 @@ class QLearning(Agent):
         Panel(
             "Values",
             "Exploration",
-            "Share of random actions, and of the pairs of state and action that occurred. Healthy: visited rises early. "
-            "Broken: it stops low, so that the rest is never learned.",
+            "Share of random actions, and of the pairs of state and action that occurred. Healthy: visited rises "
+            "early. Broken: it stops low, so that the rest is never learned.",
             curves=("epsilon", "visited"),
         ),
         EPISODE,
