@@ -95,7 +95,7 @@ class Agent(Model):
         return min(1.0, self.trainer.fit_loop.total_batch_idx / batches) if 0 < batches < math.inf else 0.0
 
     def adam(self, weights: Iterable[Tensor], lr: float, eps: float = 1e-8) -> torch.optim.Adam:
-        """Return Adam in one kernel, which Lightning does not clip for in mixed precision: there it is the usual one."""
+        """Return Adam in one kernel; the usual one in mixed precision, where Lightning cannot clip for the other."""
         return torch.optim.Adam(weights, lr, eps=eps, fused="mixed" not in str(self.trainer.precision))
 
     def set_rate(self, lr: float) -> None:

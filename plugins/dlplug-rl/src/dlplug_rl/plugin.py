@@ -1,12 +1,13 @@
 """What this plugin offers."""
 
-from dlplug import DataSpec, ModelSpec, Spec, hookimpl
+from dlplug import ClaimSpec, DataSpec, ModelSpec, Spec, hookimpl
 
 
 @hookimpl
 def dlplug_specs() -> list[Spec]:
     """Return the models, the data and the claims."""
     return [
+        *_claims(),
         DataSpec(
             "gym",
             "dlplug_rl.gym:Gym",
@@ -91,4 +92,29 @@ def dlplug_specs() -> list[Spec]:
             },
             learning="reinforcement",
         ),
+    ]
+
+
+def _claims() -> list[Spec]:
+    def claim(name: str, function: str, sentence: str, *models: str, lecture: str = "6.2") -> Spec:
+        return ClaimSpec(name, f"dlplug_rl.claims:{function}", sentence, lecture=lecture, models=models)
+
+    return [
+        claim(
+            "reward-teaches",
+            "reward_is_all_it_takes",
+            "Reinforcement learning: choosing actions to maximise the expected long-term reward can be learned.",
+            "ppo",
+            lecture="6.1",
+        ),
+        claim("discounted-sum", "discounted_sum", "The value is the expected sum of rewards.", "policy-gradient"),
+        claim("q-converges", "convergence", "Q-learning finds Q(s, a) by acting and seeing what comes.", "q-learning"),
+        claim("argmax-is-optimal", "greedy_is_optimal", "a = argmax Q(s, a') is an optimal action.", "q-learning"),
+        claim(
+            "policy-needs-no-q",
+            "stochastic_policy",
+            "Policy learning finds π(s), a ~ π(s), without Q, and chance where chance is best.",
+            "policy-gradient",
+        ),
+        claim("target-and-replay", "target_and_replay", "Deep Q-learning needs a slower copy and a memory.", "dqn"),
     ]
