@@ -11,7 +11,7 @@ from matplotlib.figure import Figure as Drawing
 from torch import Tensor
 
 from dlplug.claims import Evidence, Lab, Measure, Trained
-from dlplug.media import Figure, Table
+from dlplug.media import Figure, Media, Table
 from dlplug_rl.envs import EnvInfo, Envs
 from dlplug_rl.grids import draw_policy, optimal_values, transitions
 from dlplug_rl.policy_gradient import PolicyGradient
@@ -67,8 +67,8 @@ class Chain(gymnasium.Env[int, int]):
         return self.state, reward, bool(ended), False, {}
 
 
-gymnasium.register("dlplug/Corridor-v0", Corridor, max_episode_steps=300)
-gymnasium.register("dlplug/Chain-v0", Chain, max_episode_steps=300)
+gymnasium.register("dlplug/Corridor-v0", "dlplug_rl.claims:Corridor", max_episode_steps=300)
+gymnasium.register("dlplug/Chain-v0", "dlplug_rl.claims:Chain", max_episode_steps=300)
 
 
 def discounted_sum(lab: Lab) -> Evidence:
@@ -97,7 +97,7 @@ def discounted_sum(lab: Lab) -> Evidence:
 def convergence(lab: Lab) -> Evidence:
     """Let Q-learning act at random on slippery ice, and hold its table against value iteration."""
     errors: dict[float, list[float]] = {0.99: [], 0.0: []}
-    figures = {}
+    figures: dict[str, Media] = {}
     for seed in lab.seeds:
         for gamma, found in errors.items():
             trained = lab.fit("q-learning", *QUIET, "--trainer.max_epochs=4", f"--model.gamma={gamma}", seed=seed)
@@ -120,7 +120,7 @@ def greedy_is_optimal(lab: Lab) -> Evidence:
     """Ask in each state that can be reached whether the action of the highest learned value is an optimal one."""
     shares: dict[float, list[float]] = {1.0: [], 0.0: []}
     options = ("--data.env=CliffWalking-v1", "--trainer.max_epochs=3", "--model.epsilon=0.3", *QUIET)
-    figures = {}
+    figures: dict[str, Media] = {}
     for seed in lab.seeds:
         for gamma, found in shares.items():
             model = lab.fit("q-learning", *options, f"--model.gamma={gamma}", seed=seed).model
@@ -153,14 +153,15 @@ def stochastic_policy(lab: Lab) -> Evidence:
     exact = [_corridor_return(float(p)) for p in grid]
     best = max(exact)
     options = ("--data.env=dlplug/Corridor-v0", PACKAGE, "--data.num_envs=16", "--model.greedy=false", *QUIET)
-    options += ("--model.gamma=1.0", "--model.baseline=mean", "--model.lr=0.02", "--trainer.max_epochs=4")
+    learned = ("--model.gamma=1.0", "--model.baseline=mean", "--model.lr=0.02", "--trainer.max_epochs=4")
     drawn, certain, untrained, shares = [], [], [], []
     for seed in lab.seeds:
-        model = lab.fit("policy-gradient", *options, seed=seed).model
+        model = lab.fit("policy-gradient", *options, *learned, seed=seed).model
         shares.append(float(model.policy(torch.zeros(1, dtype=torch.long)).probs[0, 1]))
         drawn.append(_corridor_return(shares[-1]))
         info = model.info
-        certain.append(max(float(Envs(info, 1).play(lambda x, a=a: torch.tensor([a]), [0])[0]) for a in (0, 1)))
+        # Observations are 0 throughout, so that adding to them is choosing always the same.
+        certain.append(max(float(Envs(info, 1).play(choice.add, [0])[0]) for choice in torch.arange(2)[:, None]))
         fresh = lab.model("policy-gradient", info, seed)
         untrained.append(_corridor_return(float(fresh.policy(torch.zeros(1, dtype=torch.long)).probs[0, 1])))
     drawing = Drawing(figsize=(5, 3.2), layout="constrained")
@@ -218,7 +219,7 @@ def target_and_replay(lab: Lab) -> Evidence:
     variants = {
         "as it is": (),
         "without a slower copy": ("--model.target_every=1",),
-        "without a memory": ("--model.replay=256", "--model.warm_up=256"),
+        "without a memory": ("--model.replay=64", "--model.warm_up=64"),
     }
 
     def level(name: str, rate: float, seed: int) -> float:
@@ -239,5 +240,7 @@ def target_and_replay(lab: Lab) -> Evidence:
         [Measure(f"{what}: as it is", shares["as it is"], ">=", 0.9, f"{whole:.0f} of 200")],
         [Measure(f"{what}: {name}", shares[name], ">=", 0.9) for name in list(variants)[1:]],
         {"Returns": Table(("variant", "learning rate", *(f"seed {seed}" for seed in lab.seeds)), rows)},
-        note="Equal numbers of steps and updates; what is taken out got its best of three learning rates.",
+        note="Equal numbers of steps and updates; what is taken out got its best of three learning rates. Without a "
+        "memory only the last 64 transitions, one update's worth, are kept; with the last 256 the return of one seed was "
+        "0.91 of the whole's, so a short memory already does most of it.",
     )

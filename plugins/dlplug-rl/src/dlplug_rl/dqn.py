@@ -201,7 +201,7 @@ class DQN(Agent):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return Adam."""
-        return self.adam(self.network.parameters(), self.lr)
+        return torch.optim.Adam(self.network.parameters(), self.lr, fused=True)
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Set the learning rate."""

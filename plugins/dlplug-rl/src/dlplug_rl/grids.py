@@ -42,7 +42,7 @@ def optimal_values(env: Any, gamma: float) -> Tensor:
 
 def map_shape(env: Any, states: int) -> tuple[int, int] | None:
     """Return rows and columns of an environment's map, or None where its states are no places."""
-    shape = getattr(getattr(env, "desc", None), "shape", None) or getattr(env, "shape", None) or ()
+    shape: tuple[int, ...] = getattr(getattr(env, "desc", None), "shape", None) or getattr(env, "shape", None) or (0,)
     return (int(shape[0]), int(shape[1])) if len(shape) == 2 and shape[0] * shape[1] == states else None
 
 
@@ -66,7 +66,7 @@ def draw_policy(env: Any, q: Tensor) -> Drawing | None:
     drawing.colorbar(picture, shrink=0.8)
     rows, columns = np.nonzero(known.numpy())
     dy, dx = ways[best.view(shape).numpy()[rows, columns]].T
-    options = {"angles": "xy", "scale_units": "xy", "scale": 1.6, "pivot": "middle", "color": "white"}
+    options: dict[str, Any] = {"angles": "xy", "scale_units": "xy", "scale": 1.6, "pivot": "middle", "color": "white"}
     axes.quiver(columns, rows, dx, dy, **options)
     marks = getattr(env, "desc", None)
     for row, column in np.ndindex(shape):

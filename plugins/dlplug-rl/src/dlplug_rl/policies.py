@@ -43,10 +43,10 @@ class Policy(nn.Module):
         """Return the distribution over actions of each of observations (n, *shape)."""
         outputs = self.actor(observations)
         if self.log_spread is None:
-            return Categorical(logits=outputs, validate_args=False)  # type: ignore[no-untyped-call]
+            return Categorical(logits=outputs, validate_args=False)
         means = outputs.view(-1, *self.shape)
-        normal = Normal(means, self.log_spread.exp().expand_as(means), validate_args=False)  # type: ignore[no-untyped-call]
-        return Independent(normal, len(self.shape), validate_args=False)  # type: ignore[no-untyped-call]
+        normal = Normal(means, self.log_spread.exp().expand_as(means), validate_args=False)
+        return Independent(normal, len(self.shape), validate_args=False)
 
     def values(self, observations: Tensor) -> Tensor:
         """Return the value of each state, shape (n,)."""

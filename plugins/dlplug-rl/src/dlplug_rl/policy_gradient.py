@@ -92,7 +92,8 @@ class PolicyGradient(Agent):
         returns = self.returns(rollout, playing)[playing]
         self.played += envs.count * self.trainer.world_size
         recorded = {"episodes": self.played.float(), **self.count(envs, len(returns))}
-        optimizer, *others = self.optimizers() if self.baseline == "value" else [self.optimizers()]  # type: ignore[misc]
+        found = self.optimizers()
+        optimizer, *others = found if isinstance(found, list) else [found]
         assert isinstance(optimizer, LightningOptimizer)
         policy = self.policy(observations)
         gains = returns - self._expected(observations, returns)
@@ -101,6 +102,7 @@ class PolicyGradient(Agent):
         policy_loss, entropy = -(policy.log_prob(actions) * gains).mean(), policy.entropy().mean()
         self.minimise(policy_loss - self.entropy * entropy, optimizer)
         for other in others:
+            assert isinstance(other, LightningOptimizer)
             for _ in range(self.fits):
                 value_loss = smooth_l1_loss(self.policy.values(observations), returns)
                 self.minimise(value_loss, other)
@@ -146,7 +148,7 @@ class PolicyGradient(Agent):
         """Return an Adam for the policy and one for the value, if any."""
         weights = [p for name, p in self.policy.named_parameters() if not name.startswith("critic")]
         parts = [weights] + ([list(self.policy.critic.parameters())] if self.policy.critic else [])
-        return [self.adam(part, self.lr) for part in parts]
+        return [torch.optim.Adam(part, self.lr, fused=True) for part in parts]
 
     @torch.no_grad()
     def _expected(self, observations: Tensor, returns: Tensor) -> Tensor:

@@ -114,7 +114,7 @@ class PPO(Agent):
         measured = [
             self._update({name: column[part] for name, column in rows.items()})
             for _ in range(self.rounds)
-            for part in torch.randperm(gains.numel(), device=self.device).split(self.batch_size)
+            for part in torch.split(torch.randperm(gains.numel(), device=self.device), self.batch_size)
         ]
         names = ("policy_loss", "value_loss", "entropy", "kl", "clipped")
         means = torch.stack(measured).mean(0)
@@ -132,7 +132,7 @@ class PPO(Agent):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return Adam."""
-        return self.adam(self.policy.parameters(), self.lr, eps=1e-5)
+        return torch.optim.Adam(self.policy.parameters(), self.lr, eps=1e-5, fused=True)
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Set the learning rate."""

@@ -101,7 +101,7 @@ class SumTree:
 
     def __init__(self, places: int, device: torch.device) -> None:
         self.levels = max(1, (places - 1).bit_length())
-        self.first = 2**self.levels  # the first leaf
+        self.first: int = 2**self.levels  # the first leaf
         self.tree = torch.zeros(2 * self.first, dtype=torch.float64, device=device)
 
     @property
