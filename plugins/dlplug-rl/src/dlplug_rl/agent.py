@@ -116,7 +116,7 @@ class Agent(Model):
         plain = optimizer.optimizer
         weights = [weight for group in plain.param_groups for weight in group["params"]]
         plain.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         if self.trainer.world_size > 1:
             for weight in weights:
                 if weight.grad is not None:

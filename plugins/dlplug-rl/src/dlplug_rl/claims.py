@@ -241,6 +241,6 @@ def target_and_replay(lab: Lab) -> Evidence:
         [Measure(f"{what}: {name}", shares[name], ">=", 0.9) for name in list(variants)[1:]],
         {"Returns": Table(("variant", "learning rate", *(f"seed {seed}" for seed in lab.seeds)), rows)},
         note="Equal numbers of steps and updates; what is taken out got its best of three learning rates. Without a "
-        "memory only the last 64 transitions, one update's worth, are kept; with the last 256 the return of one seed was "
+        "memory only the last 64 transitions, one update's worth, are kept; with the last 256 one seed's return was "
         "0.91 of the whole's, so a short memory already does most of it.",
     )

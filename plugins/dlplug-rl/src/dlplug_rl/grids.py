@@ -62,7 +62,8 @@ def draw_policy(env: Any, q: Tensor) -> Drawing | None:
     known = (q.amax(1) != q.amin(1)).cpu().view(shape)  # elsewhere nothing was learned: ends, and places never seen
     drawing = Drawing(figsize=(1 + 0.8 * shape[1], 1 + 0.8 * shape[0]), layout="constrained")
     axes = drawing.add_subplot(xticks=[], yticks=[], title="best value and action")
-    picture = axes.imshow(values.view(shape).numpy(), cmap="viridis")
+    picture = axes.imshow(values.view(shape).where(known, torch.nan).numpy(), cmap="viridis")
+    axes.set_facecolor("lightgrey")
     drawing.colorbar(picture, shrink=0.8)
     rows, columns = np.nonzero(known.numpy())
     dy, dx = ways[best.view(shape).numpy()[rows, columns]].T
@@ -72,7 +73,7 @@ def draw_policy(env: Any, q: Tensor) -> Drawing | None:
     for row, column in np.ndindex(shape):
         mark = marks[row, column].decode() if marks is not None else ""
         if mark in "SGH":
-            axes.text(column, row, mark, ha="left", va="top", color="red", fontsize="large")
+            axes.text(column - 0.45, row - 0.45, mark, ha="left", va="top", color="red")
     return drawing
 
 
@@ -86,5 +87,7 @@ def _ways(env: Any, shape: tuple[int, int], actions: int) -> "np.ndarray[Any, np
                 # A jump across the map, as back to the start, is no way that an action moves.
                 move = np.array(np.unravel_index(int(following), shape)) - here
                 ways[action] += probability * move * (np.abs(move).sum() <= 1)
+    # Walls and holes bend the average a little: a way that is almost straight is straight.
+    ways[np.abs(ways) < 0.5 * np.abs(ways).max(1, keepdims=True)] = 0
     lengths = np.linalg.norm(ways, axis=1, keepdims=True)
     return ways / np.where(lengths > 0, lengths, 1)

@@ -90,6 +90,16 @@ def dlplug_specs() -> list[Spec]:
                 "trainer.log_every_n_steps": 13,
                 "trainer.gradient_clip_val": 0.5,
             },
+            recipes={
+                "gym:Acrobot-v1": {
+                    "data.num_envs": 16,
+                    "data.batches": 20,
+                    "model.gamma": 0.99,
+                    "model.trace": 0.94,
+                    "model.steps": 64,
+                    "model.rounds": 8,
+                }
+            },
             learning="reinforcement",
         ),
     ]
