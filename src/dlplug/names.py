@@ -81,7 +81,8 @@ def expand(command: str, args: list[str], registry: Registry) -> Job:
         if isinstance(data, DataSpec):
             _check_fit(model, data, registry)
         if not run:
-            recipe = model.recipe_for(data.name if data else "")
+            variant = _given("data", data.variant, own, configs) if isinstance(data, DataSpec) else ""
+            recipe = model.recipe_for(data.name if data else "", variant)
             first = [f"--{kind}={path}" for kind, path in chosen.items() if path]
             first += [option(key, value) for key, value in recipe.items()]
     _check_there(chosen, paths)
@@ -236,6 +237,21 @@ def _chosen(kind: str, options: list[str], configs: Iterable[Mapping[str, Any]])
         if key == f"--{kind}":
             chosen = value
     return chosen
+
+
+def _given(kind: str, name: str, options: list[str], configs: Iterable[Mapping[str, Any]]) -> str:
+    """Return what options and configs say of one option of a class; empty where they say nothing."""
+    given = ""
+    for config in configs:
+        match config.get(kind):
+            case {"init_args": {**init_args}} if name in init_args:
+                given = str(init_args[name])
+    names = (f"--{kind}.{name}", f"--{kind}.init_args.{name}")
+    for option, following in zip(options, [*options[1:], ""], strict=True):
+        key, equals, value = option.partition("=")
+        if key in names:
+            given = value if equals else following
+    return given
 
 
 def _check_fit(model: ModelSpec, data: DataSpec, registry: Registry) -> None:
