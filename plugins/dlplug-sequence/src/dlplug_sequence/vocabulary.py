@@ -99,6 +99,16 @@ class Vocabulary:
         """Return a token by its number, for tables and plots: as decoded text, or a special token's name."""
         return self._tokens[code] if code < len(self.specials) else self.decode([code])
 
+    def lengths(self) -> Tensor:
+        """Return how many characters begin in each token, shape (tokens,): 0 for special ones, but 1 for an unknown."""
+        if self.level == "bpe":  # its tokens spell bytes; those that go on with a character are 0x80 to 0xbf
+            going_on = set(_spelt(range(0x80, 0xC0)))
+            counts = [sum(letter not in going_on for letter in token) for token in self._tokens]
+        else:
+            counts = [len(token) for token in self._tokens]
+        counts[: len(self.specials)] = [int(special == UNKNOWN) for special in self.specials]
+        return torch.tensor(counts)
+
     def encode(self, text: str) -> list[int]:
         """Return the numbers of a text's tokens."""
         codes: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
@@ -164,6 +174,13 @@ class Vocabulary:
                 known = [(ord(t), code) for t, code in self._codes.items() if code >= len(self.specials)]
                 self._lookup[[point for point, _ in known]] = [code for _, code in known]
             yield self._lookup[np.frombuffer(piece.encode("utf-32-le"), dtype=np.uint32)]
+
+
+def _spelt(numbers: Iterable[int]) -> str:
+    """Return how byte pairs spell bytes: printable ones as themselves, others as the letters from 0x100 on."""
+    plain = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = {byte: chr(0x100 + i) for i, byte in enumerate(b for b in range(256) if b not in plain)}
+    return "".join(others.get(number, chr(number)) for number in numbers)
 
 
 def _characters(texts: Iterable[str], size: int, min_count: int, specials: Sequence[str], lowercase: bool) -> Tokenizer:
