@@ -1,14 +1,17 @@
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from dlplug.errors import InputError
 from dlplug_sequence.cells import Recurrent
 from dlplug_sequence.markov import Markov
 from dlplug_sequence.ngram import NGrams
 from dlplug_sequence.rnn_lm import RNNLM
 from dlplug_sequence.text import TextInfo
+from dlplug_sequence.transformer_lm import TransformerLM
 from dlplug_sequence.vocabulary import Vocabulary
 
 TEXT = "the cat sat on the mat and the dog sat on the log; 猫坐在垫子上。\n" * 20
@@ -29,6 +32,7 @@ NEURAL = [
     lambda: RNNLM(hidden=8, embedding=6),
     lambda: RNNLM(cell="gru", hidden=8, embedding=6, layers=2, tied=True, dropout=0.1),
     lambda: RNNLM(cell="irnn", hidden=8, embedding=6),
+    lambda: TransformerLM(context=32, width=8, heads=2, layers=2),
 ]
 
 
@@ -111,6 +115,13 @@ def test_cells_start_as_asked():
     assert state[0].shape == (4, 2, 5)
     with pytest.raises(ValueError, match="cell rnn"):
         Recurrent("lstm", 3, 5, activation="relu")
+
+
+def test_markov_asks_for_one_process():
+    model, _ = built(Markov())
+    model._trainer = SimpleNamespace(world_size=2)
+    with pytest.raises(InputError, match="one process"):
+        model.setup("fit")
 
 
 @pytest.mark.parametrize("options", [{"embedding": 0}, {"lr": 0.0}])

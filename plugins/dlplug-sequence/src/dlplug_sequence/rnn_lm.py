@@ -1,7 +1,5 @@
 """A language model that reads with recurrent cells."""
 
-import math
-
 import torch
 from matplotlib.figure import Figure as Drawing
 from torch import Tensor, nn
@@ -11,11 +9,12 @@ from dlplug.data import Batch
 from dlplug.media import Figure, Media
 from dlplug.panels import Panel
 from dlplug_sequence.cells import Activation, Cell, Init, Recurrent, State
-from dlplug_sequence.language_model import PANELS, LanguageModel
+from dlplug_sequence.language_model import PANELS
+from dlplug_sequence.neural_lm import NeuralLM
 from dlplug_sequence.vocabulary import Vocabulary
 
 
-class RNNLM(LanguageModel):
+class RNNLM(NeuralLM):
     """Recurrent cells read a text a token at a time; their state says what may come next.
 
     Sections 2.2 to 2.8 of the notes; Mikolov et al. (2010). A loss at every time step (2.6). Gradients flow back
@@ -83,49 +82,13 @@ class RNNLM(LanguageModel):
         if self.tied:
             nn.init.normal_(self.embed.weight, std=self.embedding**-0.5)  # as weights of a last layer, small
             self.out.weight = self.embed.weight
-        self._state: State | None = None
 
-    def forward(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+    def forward(self, tokens: Tensor, state: State = ()) -> tuple[Tensor, State]:
         """Read tokens (n, time) on from a state; return scores of what follows (n, time, vocabulary) and the state."""
         x = self.drop(self.embed(tokens))  # (n, time, embedding)
-        h, state = self.recurrent(x, state)  # (n, time, hidden)
+        h, state = self.recurrent(x, state or None)  # (n, time, hidden)
         scores: Tensor = self.out(self.project(self.drop(h)))  # (n, time, vocabulary)
         return scores, state
-
-    def losses(self, tokens: Tensor, targets: Tensor, state: State) -> tuple[Tensor, State]:
-        """Return nats (n, time)."""
-        scores, state = self(tokens, state or None)
-        nats = cross_entropy(scores.float().flatten(0, 1), targets.flatten(), reduction="none")
-        return nats.view_as(targets), state
-
-    def read_on(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
-        """Return scores of what follows the last token."""
-        scores, state = self(tokens, state or None)
-        return scores[:, -1], state
-
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the loss on a batch, its rows read on from the batch before."""
-        tokens, targets = batch
-        scores, state = self(tokens, self._state if batch_idx and self.carry else None)
-        self._state = tuple(part.detach() for part in state)
-        loss = cross_entropy(scores.float().flatten(0, 1), targets.flatten())
-        self.record(loss=loss)
-        return loss
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Return Adam; its learning rate is set before each batch, so that a resumed run may be longer."""
-        return torch.optim.Adam(self.parameters(), self.lr, betas=(0.9, 0.99), foreach=True)
-
-    def on_train_start(self) -> None:
-        """Learn how many batches there will be."""
-        self._steps = float(self.trainer.estimated_stepping_batches)
-
-    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Set the learning rate."""
-        optimizer = self.optimizers()
-        assert not isinstance(optimizer, list)
-        for group in optimizer.param_groups:
-            group["lr"] = self.lr * (1 + math.cos(math.pi * min(1.0, self.trainer.global_step / self._steps))) / 2
 
     def showcase(self, batch: Batch) -> dict[str, Media]:
         """Show also how the gradient falls with the lag."""
@@ -140,7 +103,7 @@ class RNNLM(LanguageModel):
             tokens: Shape (n, time).
             targets: Shape (n, time).
         """
-        state: State | None = None
+        state: State = ()
         states: list[State] = []
         with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):  # cuDNN has no backward in evaluation mode
             for token in tokens.T.unsqueeze(2):  # (n, 1), a step a call: only so is each step's state a tensor
