@@ -1,5 +1,71 @@
 """Models of whole sentences, their data and their claims."""
 
-from dlplug import Spec
+from dlplug import DataSpec, ModelSpec, Spec
 
-SPECS: list[Spec] = []
+SPECS: list[Spec] = [
+    ModelSpec(
+        "bag-of-words",
+        "dlplug_sequence.bag_of_words:BagOfWords",
+        "Tells texts apart by their words, whatever their order.",
+        lecture="2.1",
+        tags=("text", "classification", "sentiment"),
+        takes="labelled text",
+        data="tweets",
+        recipe={"trainer.max_epochs": 6},
+        learning="supervised",
+    ),
+    ModelSpec(
+        "rnn-classifier",
+        "dlplug_sequence.rnn_classifier:RNNClassifier",
+        "Tells texts apart by reading them with recurrent cells: rnn, gru, lstm, irnn.",
+        lecture="2.4",
+        tags=("text", "classification", "sentiment", "recurrent", "lstm", "gru"),
+        takes="labelled text",
+        data="tweets",
+        recipe={"trainer.max_epochs": 4, "trainer.gradient_clip_val": 1.0},
+        learning="supervised",
+    ),
+    ModelSpec(
+        "seq2seq",
+        "dlplug_sequence.seq2seq:Seq2Seq",
+        "Translates: an encoder reads, a decoder writes, with or without attention.",
+        lecture="2.4",
+        tags=("text", "translation", "recurrent", "attention", "encoder-decoder", "beam search"),
+        takes="text pairs",
+        data="phrases",
+        recipe={"trainer.max_epochs": 10, "trainer.gradient_clip_val": 1.0},
+        learning="supervised",
+    ),
+    DataSpec(
+        "tweets",
+        "dlplug_sequence.tweets:Tweets",
+        "37,243 tweets: negative, neutral or positive.",
+        lecture="2.4",
+        tags=("text", "english", "sentiment", "label"),
+        gives="labelled text",
+    ),
+    DataSpec(
+        "text-table",
+        "dlplug_sequence.text_table:TextTable",
+        "Texts with classes of your own: a CSV or TSV file with named columns.",
+        lecture="2.4",
+        tags=("text", "own", "label"),
+        gives="labelled text",
+    ),
+    DataSpec(
+        "phrases",
+        "dlplug_sequence.phrases:Phrases",
+        "Dates, times, numbers, money, measures and lists in two languages, en to fr or any others.",
+        lecture="2.4",
+        tags=("text", "translation", "dates", "cldr"),
+        gives="text pairs",
+    ),
+    DataSpec(
+        "parallel-text",
+        "dlplug_sequence.parallel_text:ParallelText",
+        "Translations of your own: a TSV file, or two files line by line.",
+        lecture="2.4",
+        tags=("text", "translation", "own"),
+        gives="text pairs",
+    ),
+]

@@ -12,15 +12,16 @@ from torch import Tensor
 
 Level = Literal["character", "word", "bpe"]
 UNKNOWN = "<unk>"
-WORDS = r" ?\w+| ?[^\w\s]|\s"  # a word or a mark with the space before it; joined again they are the text, as it was
+# A word, a digit or a mark with the space before it; joined again they are the text, as it was.
+WORDS = r" ?[^\W\d]+| ?\d| ?[^\w\s]|\s"
 
 
 class Vocabulary:
     """Turns text into token numbers and back; the same text comes back, but for tokens it does not know.
 
-    Levels: ``character``; ``word``, a word or a punctuation mark together with the space before it; ``bpe``, byte pairs
-    (Sennrich et al., 2016), which know every text. Special tokens have the first numbers, in the order given. They
-    cannot be typed: text that spells ``<unk>`` is five characters.
+    Levels: ``character``; ``word``, a word, a digit or a punctuation mark together with the space before it; ``bpe``,
+    byte pairs (Sennrich et al., 2016), which know every text. Special tokens have the first numbers, in the order
+    given. They cannot be typed: text that spells ``<unk>`` is five characters.
 
     Args:
         level: What a token is.
