@@ -1,6 +1,11 @@
 """Language models, their data and their claims."""
 
-from dlplug import DataSpec, ModelSpec, Spec
+from dlplug import ClaimSpec, DataSpec, ModelSpec, Spec
+
+
+def _claim(name: str, function: str, sentence: str, lecture: str, *models: str) -> Spec:
+    return ClaimSpec(name, f"dlplug_sequence.claims.{function}", sentence, lecture=lecture, models=models)
+
 
 SPECS: list[Spec] = [
     ModelSpec(
@@ -75,5 +80,71 @@ SPECS: list[Spec] = [
         lecture="2.7",
         tags=("memory", "synthetic"),
         gives="number sequences",
+    ),
+    _claim(
+        "context-saves-bits",
+        "context:orders",
+        "The few characters before save more than a bit; an n-gram gains little from more of them.",
+        "2.1",
+        "markov",
+    ),
+    _claim(
+        "markov-is-short-sighted",
+        "context:far_dependency",
+        "What an n-gram of order 5 cannot see 20 characters back, an LSTM learns.",
+        "2.1",
+        "markov",
+        "rnn-lm",
+    ),
+    _claim(
+        "weights-are-shared",
+        "recurrence:shared_weights",
+        "W and U are shared across the sequence: longer texts need no more of them.",
+        "2.2",
+        "rnn-lm",
+    ),
+    _claim(
+        "state-remembers",
+        "recurrence:remembered",
+        "s_n can contain information from all past timesteps.",
+        "2.2",
+        "rnn-lm",
+    ),
+    _claim(
+        "gradient-by-hand",
+        "recurrence:chain_rule",
+        "There is a loss at each timestep, and the chain rule goes back through all states that depend on W.",
+        "2.6",
+        "rnn-lm",
+    ),
+    _claim(
+        "gradients-vanish",
+        "memory:vanishing",
+        "A tanh-RNN's gradient vanishes with the lag; an LSTM's and an IRNN's lasts.",
+        "2.7",
+        "rnn-lm",
+        "rnn-regressor",
+    ),
+    _claim(
+        "short-term-bias",
+        "memory:short_term",
+        "A tanh-RNN learns the near one of two dependencies that are worth the same.",
+        "2.7",
+        "rnn-lm",
+    ),
+    _claim(
+        "two-repairs",
+        "memory:two_repairs",
+        "Activation and initialisation each repair a part of the vanishing gradient.",
+        "2.8",
+        "rnn-lm",
+        "rnn-regressor",
+    ),
+    _claim(
+        "gates-remember",
+        "memory:adding",
+        "LSTM and IRNN add two numbers that a tanh-RNN has forgotten.",
+        "2.8",
+        "rnn-regressor",
     ),
 ]
