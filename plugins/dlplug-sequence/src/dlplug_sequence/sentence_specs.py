@@ -36,6 +36,17 @@ SPECS: list[Spec] = [
         recipe={"trainer.max_epochs": 10, "trainer.gradient_clip_val": 1.0},
         learning="supervised",
     ),
+    ModelSpec(
+        "transformer",
+        "dlplug_sequence.transformer:Transformer",
+        "Translates by attention alone: today's reference.",
+        lecture="2.9",
+        tags=("text", "translation", "attention", "transformer", "encoder-decoder", "beam search"),
+        takes="text pairs",
+        data="phrases",
+        recipe={"trainer.max_epochs": 10, "trainer.gradient_clip_val": 1.0},
+        learning="supervised",
+    ),
     DataSpec(
         "tweets",
         "dlplug_sequence.tweets:Tweets",

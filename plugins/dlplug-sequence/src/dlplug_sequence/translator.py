@@ -103,7 +103,8 @@ class Translator(Annealed, ABC):
         """Make the layers."""
         if not isinstance(info, PairInfo):
             raise ValueError(f"learns from texts with a translation each, not {info}")
-        self.source, self.target = Vocabulary.from_json(info.source), Vocabulary.from_json(info.target)
+        self.source: Vocabulary = Vocabulary.from_json(info.source)
+        self.target: Vocabulary = Vocabulary.from_json(info.target)
         self.prepare(len(self.source), len(self.target))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -115,9 +116,8 @@ class Translator(Annealed, ABC):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Measure the loss, and translate."""
         self.record(loss=self._loss(batch))
-        texts, references = (
-            self._texts(vocabulary, rows) for vocabulary, rows in zip(self._both(), batch, strict=True)
-        )
+        texts = self.source.decode_batch(batch[0].tolist())
+        references = self.target.decode_batch(batch[1].tolist())
         outputs = self.target.decode_batch(self.translate(batch[0]).rows(END_CODE))
         self._translated += zip(texts, references, outputs, strict=True)
 
@@ -144,7 +144,7 @@ class Translator(Annealed, ABC):
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Return whether each translation is exact and its score, shapes (n,)."""
         found = self.translate(batch[0])
-        references = self._texts(self.target, batch[1])
+        references = self.target.decode_batch(batch[1].tolist())
         pairs = zip(self.target.decode_batch(found.rows(END_CODE)), references, strict=True)
         return {"exact": torch.tensor([int(a == b) for a, b in pairs]), "score": found.scores}
 
@@ -189,24 +189,21 @@ class Translator(Annealed, ABC):
             beam: Hypotheses kept while searching; 1 is greedy.
             length_penalty: 0 favours short translations.
         """
-        lines = asked_lines(text, file)
+        return Text("\n".join(self.outputs(asked_lines(text, file), beam, length_penalty)))
+
+    def outputs(self, lines: Sequence[str], beam: int = 1, length_penalty: float = 0.6) -> list[str]:
+        """Return the translation of each text."""
         outputs: list[str] = []
         for start in range(0, len(lines), CHUNK):
             source = Ragged(self.source.encode_batch(lines[start : start + CHUNK]))
             found = self.translate(source[torch.arange(len(source))].to(self.device), beam, length_penalty)
             outputs += self.target.decode_batch(found.rows(END_CODE))
-        return Text("\n".join(outputs))
+        return outputs
 
     def _loss(self, batch: Batch) -> Tensor:
         source, target = batch
         scores = self(source, target[:, :-1])
         return cross_entropy(scores.float().flatten(0, 1), target[:, 1:].flatten(), ignore_index=PAD_CODE)
-
-    def _both(self) -> tuple[Vocabulary, Vocabulary]:
-        return self.source, self.target
-
-    def _texts(self, vocabulary: Vocabulary, rows: Tensor) -> list[str]:
-        return vocabulary.decode_batch(rows.tolist())
 
     def _log_quality(self, stage: str) -> None:
         rows = self._translated
@@ -214,7 +211,7 @@ class Translator(Annealed, ABC):
             parts: list[Any] = [None] * self.trainer.world_size
             torch.distributed.all_gather_object(parts, rows)
             rows = [row for part in parts for row in part]
-        self.log_dict({f"{stage}/{name}": value for name, value in quality(rows).items()}, rank_zero_only=False)
+        self.log_dict({f"{stage}/{name}": value for name, value in quality(rows).items()})
 
 
 def quality(rows: Sequence[tuple[str, str, str]]) -> dict[str, float]:
