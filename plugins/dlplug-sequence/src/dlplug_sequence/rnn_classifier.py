@@ -44,7 +44,7 @@ class RNNClassifier(TextClassifier):
         embedding: int = 64,
         dropout: float = 0.5,
         word_dropout: float = 0.1,
-        lr: float = 2e-3,
+        lr: float = 3e-3,
     ) -> None:
         super().__init__(word_dropout)
         if embedding < 1 or lr <= 0:

@@ -1,6 +1,6 @@
 """Models of whole sentences, their data and their claims."""
 
-from dlplug import DataSpec, ModelSpec, Spec
+from dlplug import ClaimSpec, DataSpec, ModelSpec, Spec
 
 SPECS: list[Spec] = [
     ModelSpec(
@@ -22,7 +22,7 @@ SPECS: list[Spec] = [
         tags=("text", "classification", "sentiment", "recurrent", "lstm", "gru"),
         takes="labelled text",
         data="tweets",
-        recipe={"trainer.max_epochs": 4, "trainer.gradient_clip_val": 1.0},
+        recipe={"trainer.max_epochs": 5, "trainer.gradient_clip_val": 1.0},
         learning="supervised",
     ),
     ModelSpec(
@@ -78,5 +78,26 @@ SPECS: list[Spec] = [
         lecture="2.4",
         tags=("text", "translation", "own"),
         gives="text pairs",
+    ),
+    ClaimSpec(
+        "bags-are-blind",
+        "dlplug_sequence.claims.order:shuffling",
+        "A bag of words cannot represent the order of words; a recurrent network minds it.",
+        lecture="2.1",
+        models=("bag-of-words", "rnn-classifier"),
+    ),
+    ClaimSpec(
+        "order-decides",
+        "dlplug_sequence.claims.order:probe",
+        "Where order alone decides, a bag of words is at chance and a recurrent network is right.",
+        lecture="2.1",
+        models=("bag-of-words", "rnn-classifier"),
+    ),
+    ClaimSpec(
+        "attention-helps",
+        "dlplug_sequence.claims.translation:attention",
+        "It helps to give the decoder part of the encoder's states, and it looks at the words that it translates.",
+        lecture="2.9",
+        models=("seq2seq",),
     ),
 ]
