@@ -28,7 +28,7 @@ def attention(lab: Lab) -> Evidence:
     for seed in lab.seeds:
         attentive = lab.fit("seq2seq", *OPTIONS, "--model.lr=4e-3", seed=seed)
         without = [lab.fit("seq2seq", *OPTIONS, "--model.attention=none", f"--model.lr={r}", seed=seed) for r in RATES]
-        untrained = lab.model("seq2seq", attentive.data.info, seed, hidden=64, embedding=32)
+        untrained = lab.model("seq2seq", attentive.model.info, seed, hidden=64, embedding=32)
         two, three = ([measured(run, texts) for run in (attentive, *without)] for texts in (joined, longer))
         gains.append(100 * (two[0]["exact"] - max(found["exact"] for found in two[1:])))
         reaches.append(three[0]["bleu"] - max(found["bleu"] for found in three[1:]))
