@@ -28,8 +28,9 @@ class Recurrent(nn.Module):
         dropout: Probability that an output of a layer below the last is dropped.
         bidirectional: Whether a second stack reads backwards; what comes out is twice as wide.
         activation: f of an rnn.
-        init: Recurrent weights before training: PyTorch's uniform ones; ``orthogonal`` for each gate; ``identity``, with
-            biases of 0 (section 2.8). The input's weights stay PyTorch's: the paper's, a thousandth, learn slowly here.
+        init: Recurrent weights before training: PyTorch's uniform ones; ``orthogonal`` for each gate, an lstm's forget
+            gates with a bias of 1 (Gers et al., 2000); ``identity``, the biases 0 (section 2.8), where the input's
+            weights stay PyTorch's: the paper's, a thousandth, learn slowly here.
 
     Raises:
         ValueError: An option is out of range, or is meant for another cell.
@@ -94,3 +95,5 @@ class Recurrent(nn.Module):
                     fill(gate)
             elif init == "identity" and name.startswith("bias"):
                 nn.init.zeros_(weights)
+            elif init == "orthogonal" and self.cell == "lstm" and name.startswith("bias_ih"):
+                nn.init.ones_(weights.chunk(4)[1])

@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from matplotlib.figure import Figure as Drawing
@@ -55,18 +55,20 @@ PANELS = (
 )
 
 
+State = tuple[Any, ...]  # whatever a model remembers of what it read, () before the first token
+
+
 class LanguageModel(Model, ABC):
     """A model that says how likely each token is to come next.
 
     Logs ``loss`` in nats a token, and for text not trained on ``bits`` a character and ``perplexity``, exp(loss).
-    A state, whatever the model needs to remember of what it read, is a tuple of tensors, and () before the first token.
     """
 
     monitor = ("val/loss", "min")
     panels: ClassVar[tuple[Panel, ...]] = PANELS
 
     @abstractmethod
-    def losses(self, tokens: Tensor, targets: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def losses(self, tokens: Tensor, targets: Tensor, state: State) -> tuple[Tensor, State]:
         """Read on, and return how much each target surprised.
 
         Args:
@@ -79,7 +81,7 @@ class LanguageModel(Model, ABC):
         """
 
     @abstractmethod
-    def read_on(self, tokens: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def read_on(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         """Read on, and say what may follow the last token.
 
         Args:
@@ -102,20 +104,24 @@ class LanguageModel(Model, ABC):
         self.register_buffer("lengths", self.vocabulary.lengths())
         self.lengths: Tensor
         self.mean_loss, self.mean_bits = MeanMetric(), MeanMetric()
-        self._evaluated: tuple[Tensor, ...] = ()
+        self._evaluated: State = ()
         self.prepare(self.vocabulary)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Measure; a row goes on where it stopped in the batch before."""
+        """Measure."""
+        self._measure(batch, batch_idx)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """The same on the test text."""
+        self._measure(batch, batch_idx)
+
+    def _measure(self, batch: Batch, batch_idx: int) -> None:
+        """Read on: a row goes on where it stopped in the batch before."""
         tokens, targets = batch
         losses, self._evaluated = self.losses(tokens, targets, self._evaluated if batch_idx else ())
         characters = self.lengths[targets].sum()
         self.mean_loss.update(losses.mean(), weight=losses.numel())
         self.mean_bits.update(losses.sum() / characters / math.log(2), weight=characters)
-
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """The same on the test text."""
-        self.validation_step(batch, batch_idx)
 
     def on_validation_epoch_end(self) -> None:
         """Log what was measured over the whole text."""

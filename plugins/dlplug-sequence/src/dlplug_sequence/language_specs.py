@@ -47,6 +47,17 @@ SPECS: list[Spec] = [
         learning="unsupervised",
     ),
     ModelSpec(
+        "mixture",
+        "dlplug_sequence.mixture:Mixture",
+        "The weighted mean of two trained language models, such as rnn-lm and markov.",
+        lecture="2.4",
+        tags=("text", "language model", "interpolation", "ensemble"),
+        takes="text",
+        data="bible",
+        recipe={"trainer.max_epochs": 1, "trainer.limit_train_batches": 1},
+        learning="unsupervised",
+    ),
+    ModelSpec(
         "rnn-regressor",
         "dlplug_sequence.rnn_regressor:RNNRegressor",
         "Reads a sequence of numbers with recurrent cells and gives one number at its end.",

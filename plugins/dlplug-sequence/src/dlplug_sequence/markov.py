@@ -8,7 +8,7 @@ from torch import Tensor
 
 from dlplug.data import Batch
 from dlplug.errors import InputError
-from dlplug_sequence.language_model import LanguageModel
+from dlplug_sequence.language_model import LanguageModel, State
 from dlplug_sequence.ngram import Grams, NGrams, Smoothing
 from dlplug_sequence.vocabulary import Vocabulary
 
@@ -65,14 +65,14 @@ class Markov(LanguageModel):
             raise InputError(f"a text of {len(tokens)} tokens has no n-gram of order {self.order}")
         self.ngrams = NGrams.count(tokens.cpu().numpy(), len(self.vocabulary), self.order, self.smoothing)
 
-    def losses(self, tokens: Tensor, targets: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def losses(self, tokens: Tensor, targets: Tensor, state: State) -> tuple[Tensor, State]:
         """Return nats (n, time); the state is the last tokens."""
         past = self._past(tokens, state)
         rows = torch.cat([past, targets[:, -1:]], dim=1)
         found = self.ngrams.probabilities(rows.cpu().numpy())[:, -targets.shape[1] :]
         return -torch.from_numpy(found).log().float().to(targets.device), (self._last(past),)
 
-    def read_on(self, tokens: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def read_on(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         """Return log-probabilities of what follows the last tokens."""
         last = self._last(self._past(tokens, state))
         found = np.stack([self.ngrams.distribution(row) for row in last.cpu().numpy()])
@@ -91,7 +91,7 @@ class Markov(LanguageModel):
         super().on_load_checkpoint(checkpoint)
         self.ngrams.levels = [Grams(*(part.numpy() for part in parts)) for parts in checkpoint["ngrams"]]
 
-    def _past(self, tokens: Tensor, state: tuple[Tensor, ...]) -> Tensor:
+    def _past(self, tokens: Tensor, state: State) -> Tensor:
         return torch.cat([*state, tokens], dim=1)
 
     def _last(self, tokens: Tensor) -> Tensor:

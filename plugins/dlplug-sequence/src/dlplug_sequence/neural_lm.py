@@ -7,7 +7,7 @@ from torch.nn.functional import cross_entropy
 
 from dlplug.data import Batch
 from dlplug_sequence.annealed import Annealed
-from dlplug_sequence.language_model import LanguageModel
+from dlplug_sequence.language_model import LanguageModel, State
 
 
 class NeuralLM(Annealed, LanguageModel):
@@ -18,10 +18,10 @@ class NeuralLM(Annealed, LanguageModel):
     """
 
     carry: bool = False
-    _carried: tuple[Tensor, ...] = ()
+    _carried: State = ()
 
     @abstractmethod
-    def forward(self, tokens: Tensor, state: tuple[Tensor, ...] = ()) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def forward(self, tokens: Tensor, state: State = ()) -> tuple[Tensor, State]:
         """Read on from a state.
 
         Args:
@@ -32,13 +32,13 @@ class NeuralLM(Annealed, LanguageModel):
             Scores of what follows each token, shape (n, time, vocabulary), and the state after the last.
         """
 
-    def losses(self, tokens: Tensor, targets: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def losses(self, tokens: Tensor, targets: Tensor, state: State) -> tuple[Tensor, State]:
         """Return nats (n, time)."""
         scores, state = self(tokens, state)
         nats = cross_entropy(scores.float().flatten(0, 1), targets.flatten(), reduction="none")
         return nats.view_as(targets), state
 
-    def read_on(self, tokens: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def read_on(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         """Return scores of what follows the last token."""
         scores, state = self(tokens, state)
         return scores[:, -1], state
