@@ -188,7 +188,7 @@ class _Line:
     def _arguments(self) -> dict[str, Argument]:
         """Return the arguments of the chosen classes and of the trainer, by option."""
         classes = {**self._chosen, "trainer": TRAINER}
-        for word, following in zip(self.before, [*self.before[1:], ""], strict=True):
+        for word, following in zip(self.before, [*self.before[1:], ""], strict=False):
             if word.partition("=")[0] == "--logger":
                 name = word.partition("=")[2] or following
                 classes["logger"] = next((s.class_path for s in self.registry if s.name == name), "")

@@ -247,7 +247,7 @@ def _given(kind: str, name: str, options: list[str], configs: Iterable[Mapping[s
             case {"init_args": {**init_args}} if name in init_args:
                 given = str(init_args[name])
     names = (f"--{kind}.{name}", f"--{kind}.init_args.{name}")
-    for option, following in zip(options, [*options[1:], ""], strict=True):
+    for option, following in zip(options, [*options[1:], ""], strict=False):
         key, equals, value = option.partition("=")
         if key in names:
             given = value if equals else following

@@ -100,7 +100,9 @@ print(*[name for name in {HEAVY} if name in sys.modules])
             print(*(name for name in sys.modules if name.partition(".")[0] not in (package, "__main__")))
             return 0
 
-        return run_apart(work, self.folder / "apart")[1].split()
+        place = self.folder / "imports"  # not where the process that asks writes
+        place.mkdir(exist_ok=True)
+        return run_apart(work, place)[1].split()
 
     def _compare(self, before: dict[str, Any], when: str) -> None:
         after = global_state()

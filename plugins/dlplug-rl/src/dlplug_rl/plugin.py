@@ -2,6 +2,8 @@
 
 from dlplug import ClaimSpec, DataSpec, ModelSpec, Spec, hookimpl
 
+NO_DISPLAY = {"traces": "pictures without a display need SDL's variables before pygame is imported"}
+
 
 @hookimpl
 def dlplug_specs() -> list[Spec]:
@@ -16,6 +18,7 @@ def dlplug_specs() -> list[Spec]:
             tags=("environment", "gymnasium", "cartpole", "atari"),
             gives="environment",
             variant="env",
+            exempt=NO_DISPLAY,
         ),
         ModelSpec(
             "q-learning",
@@ -46,6 +49,11 @@ def dlplug_specs() -> list[Spec]:
                 }
             },
             learning="reinforcement",
+            exempt={
+                **NO_DISPLAY,
+                "processes": "a table learns on one process",
+                "bf16": "a table has no gradients to shorten",
+            },
         ),
         ModelSpec(
             "dqn",
@@ -57,6 +65,8 @@ def dlplug_specs() -> list[Spec]:
             data="gym",
             recipe={"trainer.max_epochs": 19, "trainer.log_every_n_steps": 5, "trainer.gradient_clip_val": 10.0},
             learning="reinforcement",
+            exempt=NO_DISPLAY,
+            trial={"model.warm_up": 0, "model.batch_size": 8, "trainer.limit_train_batches": 4},
         ),
         ModelSpec(
             "policy-gradient",
@@ -74,6 +84,7 @@ def dlplug_specs() -> list[Spec]:
                 "trainer.gradient_clip_val": 1.0,
             },
             learning="reinforcement",
+            exempt=NO_DISPLAY,
         ),
         ModelSpec(
             "ppo",
@@ -101,6 +112,7 @@ def dlplug_specs() -> list[Spec]:
                 }
             },
             learning="reinforcement",
+            exempt=NO_DISPLAY,
         ),
     ]
 

@@ -2,6 +2,8 @@
 
 from dlplug import ClaimSpec, DataSpec, ModelSpec, Spec
 
+NEEDS_FILES = dict.fromkeys(("loads", "traces"), "it reads files that have to be there first")
+
 SPECS: list[Spec] = [
     ModelSpec(
         "bag-of-words",
@@ -62,6 +64,7 @@ SPECS: list[Spec] = [
         lecture="2.4",
         tags=("text", "own", "label"),
         gives="labelled text",
+        exempt=NEEDS_FILES,
     ),
     DataSpec(
         "phrases",
@@ -78,6 +81,7 @@ SPECS: list[Spec] = [
         lecture="2.4",
         tags=("text", "translation", "own"),
         gives="text pairs",
+        exempt=NEEDS_FILES,
     ),
     ClaimSpec(
         "bags-are-blind",
