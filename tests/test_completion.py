@@ -49,7 +49,7 @@ def test_every_command_is_offered():
         ("info ", {"gan", "digits", "layer-sizes"}, set()),
         ("info gan ", set(), {"gan"}),
         ("list --", {"--json"}, set()),
-        ("verify ", {"layer-sizes", "3.1", "cnn"}, {"gan"}),
+        ("verify ", {"layer-sizes", "3.1", "cnn"}, {"digits"}),
         ("verify layer-sizes out", {"output-size"}, set()),
         ("verify --f", {"--full"}, set()),
         ("check ", {"gan", "vision"}, set()),
@@ -102,7 +102,7 @@ def test_what_each_shell_reads(capsys):
         return capsys.readouterr().out
 
     assert asked("bash", "dlplug fit --model=ga") == "gan\n"  # bash replaces only what follows the `=`
-    assert asked("bash", "dlplug info 'ga") == "gan\n"
+    assert asked("bash", "dlplug info 'mnist5") == "mnist5k\n"
     assert asked("zsh", "completion", "z") == "zsh\n"
     assert asked("fish", "repo").startswith("report\twrite a run as one HTML page")
     assert asked("zsh", "repo").startswith("report:write a run as one HTML page")

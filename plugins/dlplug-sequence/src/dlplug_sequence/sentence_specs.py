@@ -15,6 +15,7 @@ SPECS: list[Spec] = [
         data="tweets",
         recipe={"trainer.max_epochs": 6},
         learning="supervised",
+        trial={"generate.text": "a fine day"},
     ),
     ModelSpec(
         "rnn-classifier",
@@ -26,6 +27,7 @@ SPECS: list[Spec] = [
         data="tweets",
         recipe={"trainer.max_epochs": 5, "trainer.gradient_clip_val": 1.0},
         learning="supervised",
+        trial={"generate.text": "a fine day"},
     ),
     ModelSpec(
         "seq2seq",
@@ -37,6 +39,7 @@ SPECS: list[Spec] = [
         data="phrases",
         recipe={"trainer.max_epochs": 10, "trainer.gradient_clip_val": 1.0},
         learning="supervised",
+        trial={"generate.text": "two days ago"},
     ),
     ModelSpec(
         "transformer",
@@ -48,6 +51,7 @@ SPECS: list[Spec] = [
         data="phrases",
         recipe={"trainer.max_epochs": 10, "trainer.gradient_clip_val": 1.0},
         learning="supervised",
+        trial={"generate.text": "two days ago"},
     ),
     DataSpec(
         "tweets",
