@@ -39,7 +39,7 @@ SPECS: list[Spec] = [
         data="phrases",
         recipe={"trainer.max_epochs": 10, "trainer.gradient_clip_val": 1.0},
         learning="supervised",
-        trial={"generate.text": "two days ago"},
+        trial={"data.size": 600, "generate.text": "two days ago"},
     ),
     ModelSpec(
         "transformer",
@@ -51,7 +51,7 @@ SPECS: list[Spec] = [
         data="phrases",
         recipe={"trainer.max_epochs": 10, "trainer.gradient_clip_val": 1.0},
         learning="supervised",
-        trial={"generate.text": "two days ago"},
+        trial={"data.size": 600, "generate.text": "two days ago"},
     ),
     DataSpec(
         "tweets",
