@@ -68,6 +68,7 @@ SPECS: list[Spec] = [
         lecture="2.4",
         tags=("text", "own", "label"),
         gives="labelled text",
+        trial={"data.path": "texts.tsv"},
         exempt=NEEDS_FILES,
     ),
     DataSpec(
@@ -85,6 +86,7 @@ SPECS: list[Spec] = [
         lecture="2.4",
         tags=("text", "translation", "own"),
         gives="text pairs",
+        trial={"data.path": "texts.tsv"},
         exempt=NEEDS_FILES,
     ),
     ClaimSpec(
