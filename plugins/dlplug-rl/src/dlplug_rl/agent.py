@@ -213,6 +213,16 @@ class Agent(Model):
         return self._players[count]
 
 
+def falling(epsilon: float, done: float) -> float:
+    """Return the share of random actions, which falls from 1 in a line.
+
+    Args:
+        epsilon: Where it ends.
+        done: How much of the way is done, 1 at its end.
+    """
+    return max(epsilon, 1 - (1 - epsilon) * done)
+
+
 def _smaller(frame: Tensor) -> Tensor:
     """Return a frame (3, height, width) that is at most 240 pixels wide."""
     scale = WIDTH / frame.shape[2]

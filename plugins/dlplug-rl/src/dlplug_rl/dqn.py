@@ -11,7 +11,7 @@ from torch.nn.functional import smooth_l1_loss
 
 from dlplug import Panel
 from dlplug.media import Figure, Media
-from dlplug_rl.agent import EPISODE, GAMES, Agent
+from dlplug_rl.agent import EPISODE, GAMES, Agent, falling
 from dlplug_rl.envs import EnvInfo, Envs
 from dlplug_rl.networks import body
 from dlplug_rl.replay import Replay
@@ -182,9 +182,9 @@ class DQN(Agent):
         seen, taken, steps = [], [], []
         for step in range(self.steps):
             seen.append(envs.observations)
-            actions = (
-                chosen[step] if random[step].all() else self._explore(envs.observations, random[step], chosen[step])
-            )
+            actions = chosen[step]
+            if not random[step].all():
+                actions = torch.where(random[step], actions, self.act(envs.observations))
             taken.append(actions)
             steps.append(envs.step(actions))
         rewards, terminated, truncated, led_to = (torch.stack(part) for part in zip(*steps, strict=True))
@@ -234,10 +234,7 @@ class DQN(Agent):
     def _exploration(self) -> float:
         if self.env_steps < self.warm_up:
             return 1.0
-        return max(self.epsilon, 1 - (1 - self.epsilon) * self.env_steps / self.epsilon_steps)
-
-    def _explore(self, observations: Tensor, random: Tensor, chosen: Tensor) -> Tensor:
-        return torch.where(random, chosen, self.act(observations))
+        return falling(self.epsilon, self.env_steps / self.epsilon_steps)
 
     def _learn(self, updates: int) -> Tensor:
         """Make updates while the slower copy stands still; return the sums of loss and value, shape (2,)."""

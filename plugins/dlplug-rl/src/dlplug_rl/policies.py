@@ -8,8 +8,17 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, Independent, Normal
 
+from dlplug import Panel
 from dlplug_rl.envs import EnvInfo
 from dlplug_rl.networks import body
+
+ENTROPY = Panel(
+    "Policy",
+    "Entropy",
+    "Nats of surprise in the policy's choices. Healthy: falls slowly as it makes up its mind. Broken: falls to 0 "
+    "early, after which nothing new is tried.",
+    curves=("entropy",),
+)
 
 
 class Policy(nn.Module):
@@ -53,6 +62,17 @@ class Policy(nn.Module):
         assert self.critic
         values: Tensor = self.critic(observations)[:, 0]
         return values
+
+
+@torch.no_grad()
+def choose(policy: Policy, observations: Tensor, greedy: bool) -> Tensor:
+    """Return the most probable actions, or drawn ones."""
+    distribution = policy(observations)
+    if not greedy:
+        drawn: Tensor = distribution.sample()
+        return drawn
+    best: Tensor = distribution.probs.argmax(-1) if isinstance(distribution, Categorical) else distribution.mean
+    return best
 
 
 class Rollout(NamedTuple):

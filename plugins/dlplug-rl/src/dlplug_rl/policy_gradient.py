@@ -10,8 +10,7 @@ from torch.nn.functional import smooth_l1_loss
 from dlplug import Panel
 from dlplug_rl.agent import EPISODE, GAMES, Agent
 from dlplug_rl.envs import EnvInfo, Envs
-from dlplug_rl.policies import Policy, Rollout
-from dlplug_rl.ppo import choose
+from dlplug_rl.policies import ENTROPY, Policy, Rollout, choose
 
 
 class PolicyGradient(Agent):
@@ -39,13 +38,7 @@ class PolicyGradient(Agent):
 
     panels = (
         *GAMES,
-        Panel(
-            "Policy",
-            "Entropy",
-            "Nats of surprise in the policy's choices. Healthy: falls slowly as it makes up its mind. Broken: falls "
-            "to 0 early, after which nothing new is tried.",
-            curves=("entropy",),
-        ),
+        ENTROPY,
         Panel(
             "Policy",
             "Losses",

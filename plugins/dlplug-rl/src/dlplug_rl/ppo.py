@@ -5,12 +5,11 @@ from typing import Any
 import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
-from torch.distributions import Categorical
 
 from dlplug import Panel
 from dlplug_rl.agent import EPISODE, GAMES, Agent
 from dlplug_rl.envs import EnvInfo, Envs
-from dlplug_rl.policies import Policy, Rollout, advantages
+from dlplug_rl.policies import ENTROPY, Policy, Rollout, advantages, choose
 
 
 class PPO(Agent):
@@ -40,13 +39,7 @@ class PPO(Agent):
 
     panels = (
         *GAMES,
-        Panel(
-            "Policy",
-            "Entropy",
-            "Nats of surprise in the policy's choices. Healthy: falls slowly as it makes up its mind. Broken: falls "
-            "to 0 early, after which nothing new is tried.",
-            curves=("entropy",),
-        ),
+        ENTROPY,
         Panel(
             "Policy",
             "How far it moved",
@@ -156,14 +149,3 @@ class PPO(Agent):
             kl = (ratio - 1 - moved).mean()
             clipped = ((ratio - 1).abs() > clip).float().mean()
             return torch.stack([policy_loss, value_loss, entropy, kl, clipped])
-
-
-@torch.no_grad()
-def choose(policy: Policy, observations: Tensor, greedy: bool) -> Tensor:
-    """Return the most probable actions, or drawn ones."""
-    distribution = policy(observations)
-    if not greedy:
-        drawn: Tensor = distribution.sample()
-        return drawn
-    best: Tensor = distribution.probs.argmax(-1) if isinstance(distribution, Categorical) else distribution.mean
-    return best

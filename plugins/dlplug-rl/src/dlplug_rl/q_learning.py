@@ -7,7 +7,7 @@ from torch import Tensor
 
 from dlplug import InputError, Panel
 from dlplug.media import Figure, Media
-from dlplug_rl.agent import EPISODE, GAMES, Agent
+from dlplug_rl.agent import EPISODE, GAMES, Agent, falling
 from dlplug_rl.envs import EnvInfo, Envs
 from dlplug_rl.grids import draw_policy
 
@@ -103,7 +103,7 @@ class QLearning(Agent):
 
     def training_step(self, envs: Envs, batch_idx: int) -> None:
         """Act and learn, step by step."""
-        epsilon = max(self.epsilon, 1 - (1 - self.epsilon) * self.env_steps / self.epsilon_steps)
+        epsilon = falling(self.epsilon, self.env_steps / self.epsilon_steps)
         random = torch.rand(self.steps, envs.count, device=self.device) < epsilon
         chosen = torch.randint(self.info.actions, random.shape, device=self.device)
         # Of equal values any may be the best: a little noise decides, or the first would always win.
