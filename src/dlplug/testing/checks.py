@@ -11,6 +11,10 @@ from unittest import SkipTest
 from dlplug.errors import InputError, did_you_mean
 from dlplug.registry import Plugin, Registry
 from dlplug.specs import ClaimSpec, DataSpec, ModelSpec, Spec
+from dlplug.testing.claims import ClaimChecks
+from dlplug.testing.data import DataChecks
+from dlplug.testing.models import ModelChecks
+from dlplug.testing.offers import SpecChecks
 
 
 @dataclass(frozen=True)
@@ -72,11 +76,6 @@ def _named(name: str, registry: Registry) -> list[tuple[Plugin, Spec]]:
 
 
 def _checks(plugin: Plugin, spec: Spec, registry: Registry) -> list[Check]:
-    from dlplug.testing.claims import ClaimChecks
-    from dlplug.testing.data import DataChecks
-    from dlplug.testing.models import ModelChecks
-    from dlplug.testing.offers import SpecChecks
-
     kinds = {ModelSpec: ModelChecks, DataSpec: DataChecks, ClaimSpec: ClaimChecks}
     folder = tempfile.mkdtemp(prefix="dlplug-check-")
     checks = kinds.get(type(spec), SpecChecks)(plugin, spec, registry, Path(folder))

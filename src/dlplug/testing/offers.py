@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -42,20 +43,14 @@ class SpecChecks:
 
     def light(self) -> None:
         """Check that saying what it offers imports nothing heavy."""
-        code = f"""
-import sys
-from importlib.metadata import entry_points
-[e.load().dlplug_specs() for e in entry_points(group="dlplug") if e.name == {self.plugin.name!r}]
-print(*[name for name in {HEAVY} if name in sys.modules])
-"""
-        found = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True)
-        assert found.returncode == 0, f"dlplug_specs() raises: {last_line(found.stderr)}"
-        heavy = found.stdout.strip()
+        status, said, wrong = ask(self.plugin.name)
+        assert status == 0, f"dlplug_specs() raises: {last_line(wrong)}"
+        heavy = said.strip()
         assert not heavy, f"its plugin module imports {heavy}, on every command: import it where it is used"
 
     def target(self) -> None:
         """Check that the target is there and is of the right kind."""
-        self.apart(lambda: self._check_target())
+        self.apart(self._check_target)
 
     def _check_target(self) -> None:
         found = self.load()
@@ -78,7 +73,7 @@ print(*[name for name in {HEAVY} if name in sys.modules])
 
     def leaves_no_trace(self) -> None:
         """Check that neither importing the module nor making an object changes what others rely on."""
-        self.apart(lambda: self._check_traces())
+        self.apart(self._check_traces)
 
     def _check_traces(self) -> None:
         for name in self._imported_by_it():  # whose doings are not its own
@@ -115,7 +110,7 @@ print(*[name for name in {HEAVY} if name in sys.modules])
 
     def pickles(self) -> None:
         """Check that an object survives pickling, as when other processes are started for it."""
-        self.apart(lambda: self._check_pickle())
+        self.apart(self._check_pickle)
 
     def _check_pickle(self) -> None:
         made = self.load()(**self.options())
@@ -160,6 +155,23 @@ print(*[name for name in {HEAVY} if name in sys.modules])
         if status == 4:
             raise SkipTest(last_line(said))
         assert status == 0, last_line(said) if status == 3 else last_line(wrong)
+
+
+@cache
+def ask(plugin: str) -> tuple[int, str, str]:
+    """Ask a plugin what it offers, in a fresh process, once for all that it offers.
+
+    Returns:
+        The exit status, the heavy modules that were imported, and what was written to stderr.
+    """
+    code = f"""
+import sys
+from importlib.metadata import entry_points
+[e.load().dlplug_specs() for e in entry_points(group="dlplug") if e.name == {plugin!r}]
+print(*[name for name in {HEAVY} if name in sys.modules])
+"""
+    found = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True)
+    return found.returncode, found.stdout, found.stderr
 
 
 def last_line(text: str) -> str:
