@@ -6,6 +6,7 @@ from pathlib import Path
 from unittest import SkipTest
 
 import pytest
+from distributions import lay_out
 
 from dlplug.testing import Check, checks_of
 from dlplug.testing.commands import run_apart
@@ -231,10 +232,7 @@ def checks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dic
         package.mkdir()
         for module, source in sources.items():
             (package / f"{module}.py").write_text(source.replace("PACKAGE", name))
-        info = tmp_path / f"{name}-1.0.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Name: {name}\nVersion: 1.0\n")
-        (info / "entry_points.txt").write_text(f"[dlplug]\n{name} = {name}.plugin\n")
+        lay_out(tmp_path, name, "1.0", f"{name} = {name}.plugin")
         monkeypatch.syspath_prepend(tmp_path)
         monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
         return {str(check): check for check in checks_of(name)}

@@ -9,6 +9,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from distributions import lay_out
 
 from dlplug.__main__ import OTHERS
 from dlplug.completion import commands
@@ -54,10 +55,7 @@ def test_plugin_of_the_contributing_guide(command, tmp_path, monkeypatch):
     (package / "__init__.py").touch()
     (package / "plugin.py").write_text(plugin)
     (package / "line.py").write_text(model)
-    info = tmp_path / "dlplug_sketch-0.1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: dlplug-sketch\nVersion: 0.1.0\n")
-    (info / "entry_points.txt").write_text(f"[dlplug]\n{name} = {target}\n")
+    lay_out(tmp_path, "dlplug-sketch", "0.1.0", f"{name} = {target}")
     monkeypatch.syspath_prepend(tmp_path)
     result = command("fit", "--model", "line", "--trainer.max_epochs", "3")
     assert result.returncode == 0, result.stderr

@@ -4,6 +4,8 @@ import shutil
 import sys
 from collections import namedtuple
 
+from distributions import lay_out
+
 from dlplug import doctor
 from dlplug.registry import Registry
 
@@ -21,10 +23,7 @@ def test_a_healthy_environment(command):
 
 def test_a_plugin_that_does_not_load(command, tmp_path, monkeypatch):
     (tmp_path / "sick.py").write_text("raise OSError('no good')\n")
-    info = tmp_path / "sick-1.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: sick\nVersion: 1\n")
-    (info / "entry_points.txt").write_text("[dlplug]\nsick = sick\n")
+    lay_out(tmp_path, "sick", "1", "sick = sick")
     monkeypatch.syspath_prepend(tmp_path)
     result = command("doctor", WANDB_MODE="offline")
     assert result.returncode == 1

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from distributions import lay_out
 
 HEAVY = {
     *("torch", "lightning", "lightning_fabric", "pytorch_lightning", "torchmetrics", "torchvision"),
@@ -32,10 +33,7 @@ def dlplug_specs():
 def run(folder: Path, line: str) -> "subprocess.CompletedProcess[str]":
     (folder / "sounds.py").write_text(SOUNDS)
     (folder / "own.yaml").write_text("model: gna\n")
-    info = folder / "sounds-1.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: sounds\nVersion: 1\n")
-    (info / "entry_points.txt").write_text("[dlplug]\nsounds = sounds\n")
+    lay_out(folder, "sounds", "1", "sounds = sounds")
     env = {**os.environ, "PYTHONPATH": str(folder)}
     return subprocess.run(
         [sys.executable, "-c", MAIN, *line.split()], cwd=folder, env=env, capture_output=True, text=True
