@@ -7,6 +7,7 @@ from argparse import RawDescriptionHelpFormatter
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 
 from dlplug.errors import InputError
@@ -188,7 +189,7 @@ class _Line:
     def _arguments(self) -> dict[str, Argument]:
         """Return the arguments of the chosen classes and of the trainer, by option."""
         classes = {**self._chosen, "trainer": TRAINER}
-        for word, following in zip(self.before, [*self.before[1:], ""], strict=False):
+        for word, following in pairwise([*self.before, ""]):
             if word.partition("=")[0] == "--logger":
                 name = word.partition("=")[2] or following
                 classes["logger"] = next((s.class_path for s in self.registry if s.name == name), "")

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -247,7 +248,7 @@ def _given(kind: str, name: str, options: list[str], configs: Iterable[Mapping[s
             case {"init_args": {**init_args}} if name in init_args:
                 given = str(init_args[name])
     names = (f"--{kind}.{name}", f"--{kind}.init_args.{name}")
-    for option, following in zip(options, [*options[1:], ""], strict=False):
+    for option, following in pairwise([*options, ""]):
         key, equals, value = option.partition("=")
         if key in names:
             given = value if equals else following

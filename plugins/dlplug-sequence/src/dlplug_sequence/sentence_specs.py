@@ -1,8 +1,7 @@
 """Models of whole sentences, their data and their claims."""
 
 from dlplug import ClaimSpec, DataSpec, ModelSpec, Spec
-
-NEEDS_FILES = dict.fromkeys(("loads", "traces"), "it reads files that have to be there first")
+from dlplug_sequence.language_specs import NEEDS_FILES
 
 SPECS: list[Spec] = [
     ModelSpec(
