@@ -61,7 +61,7 @@ def run_apart(work: Callable[[], int], folder: Path, env: dict[str, str] | None 
         except SystemExit as error:
             status = error.code if isinstance(error.code, int) else 1
         except BaseException:
-            sys.excepthook(*sys.exc_info())
+            sys.__excepthook__(*sys.exc_info())  # some libraries replace sys.excepthook, and draw instead
         finally:
             try:
                 sys.stdout.flush()
