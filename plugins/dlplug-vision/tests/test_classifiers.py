@@ -7,7 +7,7 @@ from torch.nn.functional import cross_entropy
 
 from dlplug.data import ImageInfo
 from dlplug.errors import InputError
-from dlplug_vision.classifier import draw_confusion, learning_rate
+from dlplug_vision.classifier import learning_rate
 from dlplug_vision.cnn import CNN, output_size
 from dlplug_vision.resnet import STAGES, ResNet
 from dlplug_vision.transfer import read_weights, take
@@ -190,12 +190,3 @@ def test_showcase_of_a_network_that_looks_at_one_pixel():
     assert maps[:, 0, 3, 5].eq(1).all()
     assert maps.sum() == 4
     assert shown["filters"].pixels.shape == (2, 1, 3, 3)
-
-
-def test_confusion_is_drawn_with_its_counts():
-    axes = draw_confusion(torch.tensor([[5, 0], [2, 1]]), ("cat", "dog")).axes[0]
-    assert {(text.get_position(), text.get_text()) for text in axes.texts} == {
-        ((0, 0), "5"),
-        ((0, 1), "2"),
-        ((1, 1), "1"),
-    }

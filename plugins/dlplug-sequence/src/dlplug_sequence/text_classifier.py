@@ -4,7 +4,6 @@ from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 import torch
-from matplotlib.figure import Figure as Drawing
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torchmetrics import MetricCollection
@@ -12,6 +11,7 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionM
 
 from dlplug.annealed import Annealed
 from dlplug.data import Batch
+from dlplug.drawing import draw_confusion
 from dlplug.media import Figure, Media, Table, Text
 from dlplug.panels import Panel
 from dlplug_sequence.labelled_text import LabelledTextInfo
@@ -193,20 +193,3 @@ def asked_lines(text: str, file: str) -> list[str]:
     if bool(text) == bool(file):
         raise ValueError("give either --text TEXT or --file FILE")
     return read_lines(file) if file else [text]
-
-
-def draw_confusion(counts: Tensor, labels: tuple[str, ...]) -> Drawing:
-    """Draw how many of a class (rows) were given a class (columns), shape (classes, classes)."""
-    side = min(8.0, 2.5 + 0.5 * len(counts))
-    drawing = Drawing(figsize=(side, side), layout="constrained")
-    axes = drawing.add_subplot(xlabel="given class", ylabel="true class")
-    axes.imshow((counts / counts.sum(1, keepdim=True).clamp_min(1)).numpy(), cmap="Blues", vmin=0, vmax=1)
-    if len(counts) > 20:  # more are too small to read
-        return drawing
-    axes.set_xticks(range(len(counts)), labels, rotation=45, ha="right")
-    axes.set_yticks(range(len(counts)), labels)
-    for row, column in counts.nonzero().tolist():
-        count = int(counts[row, column])
-        colour = "white" if 2 * count > int(counts[row].sum()) else "black"
-        axes.text(column, row, str(count), ha="center", va="center", color=colour, size=8)
-    return drawing

@@ -1,12 +1,11 @@
 """The sentences of section 3.1, and of 5.3 where they are about images, measured."""
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-from matplotlib.figure import Figure as Drawing
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, pad
@@ -14,6 +13,7 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from dlplug.claims import Evidence, Lab, Measure, Trained
 from dlplug.data import ImageInfo
+from dlplug.drawing import draw_curves
 from dlplug.media import Figure, Image, Table
 from dlplug_vision.classifier import Classifier
 from dlplug_vision.cnn import output_size
@@ -229,7 +229,11 @@ def descent(lab: Lab) -> Evidence:
     return Evidence(
         [Measure(what, shares["negative gradient"], ">=", 0.5, "1 for an infinitely short step")],
         [Measure("the same along a random direction", shares["random direction"], ">=", 0.5)],
-        {"The loss along both": Figure(draw([0, *lengths], curves, "length of the step", "training loss in nats"))},
+        {
+            "The loss along both": Figure(
+                draw_curves([0, *lengths], curves, "length of the step", "training loss in nats")
+            )
+        },
     )
 
 
@@ -261,20 +265,10 @@ def structure(lab: Lab) -> Evidence:
             Measure(f"{points}, pixels scrambled", scrambled_gains, ">=", 2),
             Measure(f"{share}, pixels scrambled", scrambled_shares, "<=", 0.5),
         ],
-        {"Shifted images": Figure(draw(range(6), curves, "shift in pixels", "test accuracy"))},
+        {"Shifted images": Figure(draw_curves(range(6), curves, "shift in pixels", "test accuracy"))},
         note=f"{sizes} weights, 8 epochs each without augmentation, 1,000 test images. The fully connected net has the "
         f"best of learning rates {RATES} on validation images: {' and '.join(map(str, rates.values()))}.",
     )
-
-
-def draw(x: Sequence[float], curves: Mapping[str, Sequence[float]], across: str, up: str) -> Drawing:
-    """Draw curves over one axis."""
-    drawing = Drawing(figsize=(5, 3.2), layout="constrained")
-    axes = drawing.add_subplot(xlabel=across, ylabel=up)
-    for name, values in curves.items():
-        axes.plot(x, values, marker="o", label=name)
-    axes.legend()
-    return drawing
 
 
 def best_rate(lab: Lab, data: str) -> float:

@@ -2,12 +2,10 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
-from matplotlib.figure import Figure as Drawing
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torchmetrics import MetricCollection
@@ -19,6 +17,7 @@ from torchmetrics.classification import (
 )
 
 from dlplug.data import Batch, ImageInfo
+from dlplug.drawing import draw_confusion
 from dlplug.media import Figure, Image, Media
 from dlplug.messages import say
 from dlplug.model import Model
@@ -250,26 +249,3 @@ def learning_rate(step: int, steps: float) -> float:
     if step < rise:
         return (step + 1) / (rise + 1)
     return (1 + math.cos(math.pi * min(1.0, (step - rise) / max(1.0, steps - rise)))) / 2
-
-
-def draw_confusion(counts: Tensor, labels: Sequence[str]) -> Drawing:
-    """Draw a confusion matrix.
-
-    Args:
-        counts: Shape (classes, classes): how many of a class (rows) were given a class (columns).
-        labels: The classes' names.
-    """
-    classes = len(counts)
-    side = min(8.0, 2 + 0.35 * classes)
-    drawing = Drawing(figsize=(side, side), layout="constrained")
-    axes = drawing.add_subplot(xlabel="given class", ylabel="true class")
-    axes.imshow((counts / counts.sum(1, keepdim=True).clamp_min(1)).numpy(), cmap="Blues", vmin=0, vmax=1)
-    if classes <= 20:  # more are too small to read
-        slant = 45 if max(map(len, labels)) > 2 else 0
-        axes.set_xticks(range(classes), labels, rotation=slant, ha="right" if slant else "center")
-        axes.set_yticks(range(classes), labels)
-        for row, column in counts.nonzero().tolist():
-            count = int(counts[row, column])
-            colour = "white" if 2 * count > int(counts[row].sum()) else "black"
-            axes.text(column, row, str(count), ha="center", va="center", color=colour, size=8)
-    return drawing

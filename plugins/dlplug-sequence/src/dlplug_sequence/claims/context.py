@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from dlplug.claims import Evidence, Lab, Measure
+from dlplug.drawing import draw_curves
 from dlplug.media import Figure
-from dlplug_sequence.claims.drawing import draw
 from dlplug_sequence.ngram import NGrams
 
 ORDERS = (1, 2, 3, 4, 5, 6, 8, 10)
@@ -33,7 +33,7 @@ def orders(lab: Lab) -> Evidence:
             Measure("bits that the five before those save", [later], "<=", 0.3, "Kneser–Ney of orders 5 and 10"),
         ],
         [Measure(f"{name}, shuffled", [shuffled], ">=", 1.5)],
-        {"Bits by order": Figure(draw(ORDERS, bits, "order of the n-gram", "bits a character"))},
+        {"Bits by order": Figure(draw_curves(ORDERS, bits, "order of the n-gram", "bits a character"))},
         note="Modified Kneser–Ney on the first million characters, tested on 200,000 of the last part.",
     )
 
