@@ -19,7 +19,8 @@ from dlplug_rl.policy_gradient import PolicyGradient
 
 CORRIDOR, REVERSED = 6, 1  # places, and the one where left and right change roles
 QUIET = ("--trainer.enable_progress_bar=false",)
-RATES = (3e-4, 1e-3, 2.3e-3)  # what a variant that loses may choose from; the last is the default
+RATES = (3e-4, 1e-3, 2.3e-3)  # what each variant may choose from; the last is the default
+BAR = 180  # nine tenths of the most that an episode of 200 steps returns
 PACKAGE = "--data.package=dlplug_rl.claims"
 
 
@@ -219,33 +220,33 @@ def reward_is_all_it_takes(lab: Lab) -> Evidence:
 
 
 def target_and_replay(lab: Lab) -> Evidence:
-    """Take the slower copy or the memory out of deep Q-learning, each with its best of three learning rates."""
-    base = ("--model.hidden=[64,64]", "--model.updates=64", "--trainer.max_epochs=8", "--data.max_steps=200", *QUIET)
+    """Take the slower copy or the memory out of deep Q-learning as of 2015, each with its best of three rates."""
+    base = ("--model.hidden=[64,64]", "--trainer.max_epochs=8", "--data.max_steps=200", *QUIET)
+    early = ("--model.n_step=1", "--model.double=false")  # later remedies might make up for what is taken out
+    often, seldom = ("--model.updates=64",), ("--model.updates=16", "--model.steps=16", "--data.batches=40")
     variants = {
-        "as it is": (),
-        "without a slower copy": ("--model.target_every=1",),
-        "without a memory": ("--model.replay=64", "--model.warm_up=64"),
+        "as it is": often,
+        "without a slower copy": (*often, "--model.target_every=1"),
+        "without a memory": (*seldom, "--model.replay=64", "--model.warm_up=64"),
     }
 
     def level(name: str, rate: float, seed: int) -> float:
-        trained: Trained = lab.fit("dqn", *base, *variants[name], f"--model.lr={rate}", seed=seed)
+        trained: Trained = lab.fit("dqn", *base, *early, *variants[name], f"--model.lr={rate}", seed=seed)
         return statistics.fmean(trained.history("val/return")[-4:])
 
     found: dict[str, list[float]] = {}
     rates: dict[str, float] = {}
     for name in variants:
-        tried = {rate: level(name, rate, lab.seeds[0]) for rate in (RATES[-1:] if name == "as it is" else RATES)}
+        tried = {rate: level(name, rate, lab.seeds[0]) for rate in RATES}
         rates[name] = max(tried, key=tried.__getitem__)
         found[name] = [tried[rates[name]], *(level(name, rates[name], seed) for seed in lab.seeds[1:])]
-    whole = statistics.fmean(found["as it is"])
-    what = "return in the last four validations, as a share of the whole method's mean"
-    shares = {name: [value / whole for value in values] for name, values in found.items()}
+    what = "mean return in the last four validations"
     rows = [(name, f"{rates[name]:g}", *(f"{v:.0f}" for v in values)) for name, values in found.items()]
     return Evidence(
-        [Measure(f"{what}: as it is", shares["as it is"], ">=", 0.9, f"{whole:.0f} of 200")],
-        [Measure(f"{what}: {name}", shares[name], ">=", 0.9) for name in list(variants)[1:]],
+        [Measure(f"{what}: as it is", found["as it is"], ">=", BAR, "of 200; acting at random has about 22")],
+        [Measure(f"{what}: {name}", found[name], ">=", BAR) for name in list(variants)[1:]],
         {"Returns": Table(("variant", "learning rate", *(f"seed {seed}" for seed in lab.seeds)), rows)},
-        note="Equal numbers of steps and updates; what is taken out got its best of three learning rates. Without a "
-        "memory only the last 64 transitions, one update's worth, are kept; with the last 256 one seed's return was "
-        "0.91 of the whole's, so a short memory already does most of it.",
+        note="Mnih et al. (2015) took the same two out. All make as many steps and updates, of as many transitions, "
+        "each with its best of three learning rates. Without a memory updates see the last 64 transitions, and none "
+        "ever again: each is used as often as with a memory, but at once.",
     )
