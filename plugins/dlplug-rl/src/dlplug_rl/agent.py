@@ -12,7 +12,7 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from dlplug import Panel
+from dlplug import InputError, Panel
 from dlplug.media import Media, Video
 from dlplug.messages import say
 from dlplug.model import Model
@@ -21,6 +21,7 @@ from dlplug_rl.envs import EnvInfo, Envs
 RECENT = 100  # episodes whose mean return is shown while training
 SHOWN = 40  # frames of the episode that is shown after each validation
 WIDTH = 240  # pixels of a frame
+PRECISIONS = ("32-true", "bf16-mixed")
 GAMES: tuple[Panel, ...] = (
     Panel(
         "Episodes",
@@ -69,6 +70,18 @@ class Agent(Model):
     @abstractmethod
     def act(self, observations: Tensor) -> Tensor:
         """Return what the agent does when it is watched: actions (n, ...) for observations (n, *shape)."""
+
+    def setup(self, stage: str) -> None:
+        """Refuse precisions that the updates are not made for.
+
+        Raises:
+            InputError: It is neither 32-true nor bf16-mixed.
+        """
+        if self.trainer.precision not in PRECISIONS:
+            raise InputError(
+                f"--trainer.precision: agents compute in {' or '.join(PRECISIONS)}, not {self.trainer.precision} "
+                "(their own updates do not scale the loss, as fp16 needs)"
+            )
 
     def on_fit_start(self) -> None:
         """Let each step of an optimiser be quick where there is no GPU.
