@@ -224,7 +224,7 @@ class Agent(Model):
         def watch(observations: Tensor) -> None:
             nonlocal stride, steps
             if steps % stride == 0:
-                kept.append(_smaller(envs.draw()))
+                kept.append(_sized(envs.draw()))
                 if len(kept) > most:
                     del kept[1::2]
                     stride *= 2
@@ -253,7 +253,9 @@ def falling(epsilon: float, done: float) -> float:
     return max(epsilon, 1 - (1 - epsilon) * done)
 
 
-def _smaller(frame: Tensor) -> Tensor:
-    """Return a frame (3, height, width) that is at most 240 pixels wide."""
-    scale = WIDTH / frame.shape[2]
-    return frame if scale >= 1 else interpolate(frame[None].float(), scale_factor=scale, mode="area")[0]
+def _sized(frame: Tensor) -> Tensor:
+    """Return a frame (3, height, width) at most 240 pixels wide, and a tiny one as large as fits in that."""
+    width = frame.shape[2]
+    if width <= WIDTH:
+        return frame.repeat_interleave(WIDTH // width, 1).repeat_interleave(WIDTH // width, 2)
+    return interpolate(frame[None].float(), scale_factor=WIDTH / width, mode="area")[0]

@@ -30,7 +30,7 @@ class EnvInfo(Info):
         env: Its id.
         options: What it is made with.
         wrappers: Names of gymnasium's wrappers around it, innermost first, each with its options.
-        package: Package that registers it; none if empty.
+        package: Module that registers it, or a function of it that does, as ``module:function``; none if empty.
         max_steps: Steps after which an episode is truncated.
         threshold: The return at which it counts as solved; None where it names none.
         states: Number of states where observations are states that can be counted, or else 0.
@@ -98,7 +98,10 @@ def make(
     """
     try:
         if package:
-            gymnasium.register_envs(import_module(package))
+            module, _, register = package.partition(":")
+            imported = import_module(module)
+            if register and env not in gymnasium.registry:
+                getattr(imported, register)()
         limit = max_steps or gymnasium.spec(env).max_episode_steps or ENDLESS
         with _unseen():  # some import pygame
             made = gymnasium.make(env, max_episode_steps=limit, **options)
@@ -246,8 +249,9 @@ class Envs:
     def draw(self) -> Tensor:
         """Return a picture of the first environment, shape (3, height, width), from 0 to 255."""
         with _unseen():
-            frame = self._call(self._envs.envs[0].render)
-        return torch.from_numpy(frame.copy()).permute(2, 0, 1)
+            frame = torch.from_numpy(self._call(self._envs.envs[0].render).copy())
+        # MinAtar's colours are from 0 to 1, against gymnasium's rule.
+        return (frame * 255 if frame.is_floating_point() else frame).permute(2, 0, 1)
 
     def play(self, act: Act, seeds: Sequence[int], watch: Callable[[Tensor], None] | None = None) -> tuple[Tensor, ...]:
         """Play an episode in each.
