@@ -3,6 +3,7 @@
     python benchmarks/rl_quality.py                       # all of it: about an hour of one core
     python benchmarks/rl_quality.py q-learning ppo        # of these models alone
     python benchmarks/rl_quality.py ppo:Acrobot-v1        # a model in another environment
+    python benchmarks/rl_quality.py ppo:LunarLander-v3    # not among all: it needs pip install Box2D
 
 The best checkpoint is chosen by the mean return of validation episodes and tested on 100 others (1,000 for q-learning),
 all greedy, with the same seeds in each run. For q-learning also the largest error of the table against value iteration.

@@ -112,6 +112,9 @@ def test_what_does_not_fit_is_one_line(refused):
         "fit", "--model", "q-learning", "--data.env", "CartPole-v1"
     )
     assert "cannot make Pong-v9" in refused("fit", "--model", "dqn", "--data.env", "Pong-v9")
+    assert "compute in 32-true or bf16-mixed, not 16-true" in refused(
+        "fit", "--model", "ppo", "--trainer.precision", "16-true"
+    )
     assert "takes environment, but digits gives images" in refused("fit", "--model", "ppo", "--data", "digits")
 
 

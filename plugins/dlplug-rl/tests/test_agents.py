@@ -3,6 +3,7 @@ import math
 
 import pytest
 import torch
+from lightning.pytorch.core.optimizer import LightningOptimizer
 
 from dlplug_rl.dqn import DQN, sum_rewards
 from dlplug_rl.envs import EnvInfo, Envs
@@ -141,6 +142,25 @@ def test_best_values_are_a_fixed_point_and_solve_the_cliff():
     assert (returns.item(), lengths.item()) == (-13, 13)
     assert draw_policy(cliff, model.table)
     assert draw_policy(info("Taxi-v4").make().unwrapped, torch.zeros(500, 6)) is None
+
+
+@pytest.mark.parametrize(("limit", "length"), [(0.5, 0.5), (100.0, 5.0)])
+def test_a_step_is_as_long_as_the_gradient_at_most_as_long_as_asked(limit, length):
+    class Trainer:
+        world_size = 1
+
+    model = built(PPO(hidden=(8,)), info())
+    model.trainer, model.gradient_clip = Trainer(), (limit, "norm")
+    weights = [
+        torch.nn.Parameter(torch.zeros(1)),
+        torch.nn.Parameter(torch.zeros(2)),
+        torch.nn.Parameter(torch.ones(1)),
+    ]
+    optimizer = LightningOptimizer(torch.optim.SGD(weights, lr=1.0))
+    loss = 3 * weights[0].sum() - 4 * weights[1][0]  # the third has no part in it
+    assert model.minimise(loss, optimizer) == 5
+    assert torch.cat([weights[0], weights[1]]).norm().item() == pytest.approx(length)
+    assert weights[2] == 1
 
 
 def test_policy_starts_undecided_and_knows_its_probabilities():

@@ -1,5 +1,7 @@
 """What the environments give, on one that is made for it: it counts its own steps."""
 
+import os
+
 import gymnasium
 import numpy as np
 import pytest
@@ -48,6 +50,23 @@ class Cards(Count):
 
     def _see(self):
         return (2 + self.steps % 4, self.steps % 3)
+
+
+class Picture(Count):
+    """Colours as MinAtar gives them."""
+
+    metadata = {"render_modes": ["rgb_array"]}
+
+    def __init__(self, render_mode=None):
+        super().__init__()
+        self.render_mode = render_mode
+
+    def render(self):
+        return np.full((4, 6, 3), 0.5)
+
+
+def register():
+    gymnasium.register("Late-v0", Picture, max_episode_steps=5)
 
 
 for name, env in {"Count-v0": Count, "Odd-v0": Odd, "Cards-v0": Cards}.items():
@@ -124,6 +143,18 @@ def test_info_is_plain_data_and_tells_limit_and_threshold(env):
     spec = gymnasium.spec(env)
     assert info.threshold == spec.reward_threshold
     assert info.max_steps == (spec.max_episode_steps or 1000)
+
+
+def test_a_function_of_a_module_registers_environments_and_drawing_leaves_variables_alone():
+    variables = dict(os.environ)
+    for _ in range(2):
+        info = EnvInfo.of("Late-v0", {}, {}, f"{__name__}:register", 0)
+    side = Envs(info, 1, render=True)
+    side.reset([0])
+    frame = side.draw()
+    assert frame.shape == (3, 4, 6)
+    assert frame.unique().tolist() == [127.5]
+    assert dict(os.environ) == variables
 
 
 def test_wrappers_and_limits():

@@ -11,7 +11,7 @@ from gymnasium.envs.classic_control.cartpole import CartPoleEnv
 from matplotlib.figure import Figure as Drawing
 from torch import Tensor
 
-from dlplug.claims import Evidence, Lab, Measure, Trained
+from dlplug.claims import Evidence, Lab, Measure
 from dlplug.media import Figure, Media, Table
 from dlplug_rl.envs import EnvInfo, Envs
 from dlplug_rl.grids import draw_policy, optimal_values, transitions
@@ -20,6 +20,7 @@ from dlplug_rl.policy_gradient import PolicyGradient
 CORRIDOR, REVERSED = 6, 1  # places, and the one where left and right change roles
 QUIET = ("--trainer.enable_progress_bar=false",)
 RATES = (3e-4, 1e-3, 2.3e-3)  # what a variant that loses may choose from; the last is the default
+BAR = 180  # nine tenths of the most that an episode of 200 steps returns
 PACKAGE = "--data.package=dlplug_rl.claims"
 
 
@@ -107,14 +108,14 @@ def convergence(lab: Lab) -> Evidence:
     figures: dict[str, Media] = {}
     for seed in lab.seeds:
         for gamma, found in errors.items():
-            trained = lab.fit("q-learning", *QUIET, "--trainer.max_epochs=4", f"--model.gamma={gamma}", seed=seed)
+            trained = lab.fit("q-learning", *QUIET, "--trainer.max_epochs=6", f"--model.gamma={gamma}", seed=seed)
             model = trained.model
             env = model.info.make().unwrapped
             best = optimal_values(env, 0.99)
             found.append(float((model.table - best).abs()[model.visits > 0].max()))
             if gamma and (drawing := draw_policy(env, model.table)):
                 figures["What was learned"] = Figure(drawing)
-    what = "largest error of Q over all pairs of state and action that occurred, 640,000 steps"
+    what = "largest error of Q over all pairs of state and action that occurred, 960,000 steps"
     return Evidence(
         [Measure(what, errors[0.99], "<=", 0.05, "Q* by value iteration; the best start is worth 0.54")],
         [Measure("the same of a myopic learner (discount 0)", errors[0.0], "<=", 0.05)],
@@ -220,32 +221,30 @@ def reward_is_all_it_takes(lab: Lab) -> Evidence:
 
 def target_and_replay(lab: Lab) -> Evidence:
     """Take the slower copy or the memory out of deep Q-learning, each with its best of three learning rates."""
-    base = ("--model.hidden=[64,64]", "--model.updates=64", "--trainer.max_epochs=8", "--data.max_steps=200", *QUIET)
+    base = ("--model.hidden=[64,64]", "--trainer.max_epochs=8", "--data.max_steps=200", *QUIET)
+    often, seldom = ("--model.updates=64",), ("--model.updates=16", "--model.steps=16", "--data.batches=40")
     variants = {
-        "as it is": (),
-        "without a slower copy": ("--model.target_every=1",),
-        "without a memory": ("--model.replay=64", "--model.warm_up=64"),
+        "as it is": often,
+        "without a slower copy": (*often, "--model.target_every=1"),
+        "without a memory": (*seldom, "--model.replay=64", "--model.warm_up=64"),
     }
 
-    def level(name: str, rate: float, seed: int) -> float:
-        trained: Trained = lab.fit("dqn", *base, *variants[name], f"--model.lr={rate}", seed=seed)
-        return statistics.fmean(trained.history("val/return")[-4:])
+    def levels(name: str, rate: float) -> list[float]:
+        runs = [lab.fit("dqn", *base, *variants[name], f"--model.lr={rate}", seed=seed) for seed in lab.seeds]
+        return [statistics.fmean(run.history("val/return")[-4:]) for run in runs]
 
     found: dict[str, list[float]] = {}
-    rates: dict[str, float] = {}
+    rows: list[tuple[str, ...]] = []
     for name in variants:
-        tried = {rate: level(name, rate, lab.seeds[0]) for rate in (RATES[-1:] if name == "as it is" else RATES)}
-        rates[name] = max(tried, key=tried.__getitem__)
-        found[name] = [tried[rates[name]], *(level(name, rates[name], seed) for seed in lab.seeds[1:])]
-    whole = statistics.fmean(found["as it is"])
-    what = "return in the last four validations, as a share of the whole method's mean"
-    shares = {name: [value / whole for value in values] for name, values in found.items()}
-    rows = [(name, f"{rates[name]:g}", *(f"{v:.0f}" for v in values)) for name, values in found.items()]
+        tried = {rate: levels(name, rate) for rate in (RATES[-1:] if name == "as it is" else RATES)}
+        found[name] = max(tried.values(), key=statistics.fmean)
+        rows += [(name, f"{rate:g}", *(f"{value:.0f}" for value in values)) for rate, values in tried.items()]
+    what = "mean return in the last four validations"
     return Evidence(
-        [Measure(f"{what}: as it is", shares["as it is"], ">=", 0.9, f"{whole:.0f} of 200")],
-        [Measure(f"{what}: {name}", shares[name], ">=", 0.9) for name in list(variants)[1:]],
+        [Measure(f"{what}: as it is", found["as it is"], ">=", BAR, "of 200; acting at random has about 22")],
+        [Measure(f"{what}: {name}", found[name], ">=", BAR) for name in list(variants)[1:]],
         {"Returns": Table(("variant", "learning rate", *(f"seed {seed}" for seed in lab.seeds)), rows)},
-        note="Equal numbers of steps and updates; what is taken out got its best of three learning rates. Without a "
-        "memory only the last 64 transitions, one update's worth, are kept; with the last 256 one seed's return was "
-        "0.91 of the whole's, so a short memory already does most of it.",
+        note="All make as many steps, and as many updates of as many transitions; what is taken out has its best of "
+        "three learning rates by the mean of the seeds. Without a memory updates see the last 64 transitions, and none "
+        "ever again: each is used as often as with a memory, but at once.",
     )

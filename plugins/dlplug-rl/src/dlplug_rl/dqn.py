@@ -4,7 +4,6 @@ import copy
 from typing import Any
 
 import torch
-from lightning.pytorch.core.optimizer import LightningOptimizer
 from matplotlib.figure import Figure as Drawing
 from torch import Tensor, nn
 from torch.nn.functional import smooth_l1_loss
@@ -143,6 +142,7 @@ class DQN(Agent):
 
     def on_fit_start(self) -> None:
         """Make room for what will be seen, and remember what a resumed run had seen."""
+        super().on_fit_start()
         self.memory = Replay(self.replay, self.priority, self.device)
         self.updated = self._kept.get("updated", 0)
         if kept := self._kept.get("replay"):
@@ -158,16 +158,15 @@ class DQN(Agent):
         if self.memory.size < self.warm_up:
             self.record(epsilon=epsilon, **counted)
             return
-        sums, done = torch.zeros(2, device=self.device), 0
-        while done < self.updates:  # in stretches over which the slower copy stands still
-            stretch = min(self.updates - done, self.target_every - self.updated % self.target_every)
-            sums += self._learn(stretch)
-            done += stretch
+        measured: list[tuple[Tensor, Tensor]] = []
+        while len(measured) < self.updates:  # in stretches over which the slower copy stands still
+            stretch = min(self.updates - len(measured), self.target_every - self.updated % self.target_every)
+            measured += self._learn(stretch)
             self.updated += stretch
             if self.updated % self.target_every == 0:
                 self._follow()
-        loss, value = sums / self.updates
-        self.record(loss=loss, q=value, epsilon=epsilon, **counted)
+        losses, values = (torch.stack(column) for column in zip(*measured, strict=True))
+        self.record(loss=losses.mean(), q=values.mean(), epsilon=epsilon, **counted)
 
     @torch.no_grad()
     def collect(self, envs: Envs) -> dict[str, Tensor]:
@@ -236,46 +235,49 @@ class DQN(Agent):
             return 1.0
         return falling(self.epsilon, self.env_steps / self.epsilon_steps)
 
-    def _learn(self, updates: int) -> Tensor:
-        """Make updates while the slower copy stands still; return the sums of loss and value, shape (2,)."""
+    def _learn(self, updates: int) -> list[tuple[Tensor, Tensor]]:
+        """Make updates while the slower copy stands still; return the loss and the values (n,) of each."""
         assert self.memory
-        sums = torch.zeros(2, device=self.device)
         if self.priority:
-            for _ in range(updates):
-                places, rows = self.memory.sample(self.batch_size)
-                weights = self.memory.weights(places, self.beta + (1 - self.beta) * self.progress())
-                errors, result = self._update(rows, self._expected(rows), weights)
-                self.memory.prioritise(places, errors)
-                sums += result
-            return sums
+            return [self._urgent() for _ in range(updates)]
         # Nothing but the network changes meanwhile: draw all transitions and value what followed at once.
         _, rows = self.memory.sample(updates * self.batch_size)
-        rows["expected"] = self._expected(rows)
+        with torch.no_grad():
+            rows["expected"] = self.target(rows["followed"])  # (n, actions)
+        if not self.double_q:
+            rows["wanted"] = self._wanted(rows)
+        measured = []
         for i in range(0, updates * self.batch_size, self.batch_size):
             part = {name: column[i : i + self.batch_size] for name, column in rows.items()}
-            sums += self._update(part, part["expected"])[1]
-        return sums
+            values = self._values(part)
+            loss = smooth_l1_loss(values, part["wanted"] if "wanted" in part else self._wanted(part))
+            self.minimise(loss, self.only_optimizer())
+            measured.append((loss.detach(), values.detach()))
+        return measured
 
-    @torch.no_grad()
-    def _expected(self, rows: dict[str, Tensor]) -> Tensor:
-        """Return what the slower copy values each action after the transitions at, shape (n, actions)."""
-        values: Tensor = self.target(rows["followed"])
+    def _urgent(self) -> tuple[Tensor, Tensor]:
+        """Make an update on the transitions that were predicted worst; return the loss and the values (n,)."""
+        assert self.memory
+        places, rows = self.memory.sample(self.batch_size)
+        weights = self.memory.weights(places, self.beta + (1 - self.beta) * self.progress())
+        with torch.no_grad():
+            rows["expected"] = self.target(rows["followed"])  # (n, actions)
+        values, wanted = self._values(rows), self._wanted(rows)
+        loss = (weights * smooth_l1_loss(values, wanted, reduction="none")).mean()
+        self.minimise(loss, self.only_optimizer())
+        self.memory.prioritise(places, values.detach() - wanted)
+        return loss.detach(), values.detach()
+
+    def _values(self, rows: dict[str, Tensor]) -> Tensor:
+        """Return Q of what was seen and done, shape (n,)."""
+        values: Tensor = self.network(rows["observations"]).gather(1, rows["actions"][:, None])[:, 0]
         return values
 
-    def _update(
-        self, rows: dict[str, Tensor], expected: Tensor, weights: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Make an update; return the errors, shape (n,), and the loss and the mean value, shape (2,)."""
-        optimizer = self.optimizers()
-        assert isinstance(optimizer, LightningOptimizer)
-        with torch.no_grad():
-            best = self.network(rows["followed"]).argmax(1) if self.double_q else expected.argmax(1)
-            wanted = rows["returns"] + rows["discounts"] * expected.gather(1, best[:, None])[:, 0]
-        values = self.network(rows["observations"]).gather(1, rows["actions"][:, None])[:, 0]
-        losses = smooth_l1_loss(values, wanted, reduction="none")
-        loss = (losses * weights).mean() if weights is not None else losses.mean()
-        self.minimise(loss, optimizer)
-        return (values - wanted).detach(), torch.stack([loss.detach(), values.detach().mean()])
+    @torch.no_grad()
+    def _wanted(self, rows: dict[str, Tensor]) -> Tensor:
+        """Return what Q should have been, from the rewards and what the slower copy expected, shape (n,)."""
+        best = (self.network(rows["followed"]) if self.double_q else rows["expected"]).argmax(1, keepdim=True)
+        return rows["returns"] + rows["discounts"] * rows["expected"].gather(1, best)[:, 0]
 
     @torch.no_grad()
     def _follow(self) -> None:

@@ -1,7 +1,8 @@
 """Environments of gymnasium, side by side, in tensors."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, NamedTuple
@@ -18,13 +19,7 @@ from dlplug.errors import InputError
 
 ENDLESS = 1000  # steps after which an episode is truncated where the environment sets no limit of its own
 Act = Callable[[Tensor], Tensor]
-# Pictures are drawn in memory: SDL need look for neither a display nor a loudspeaker, nor pygame greet.
-for _name, _value in {
-    "SDL_VIDEODRIVER": "dummy",
-    "SDL_AUDIODRIVER": "dummy",
-    "PYGAME_HIDE_SUPPORT_PROMPT": "1",
-}.items():
-    os.environ.setdefault(_name, _value)
+UNSEEN = {"SDL_VIDEODRIVER": "dummy", "SDL_AUDIODRIVER": "dummy", "PYGAME_HIDE_SUPPORT_PROMPT": "1"}
 
 
 @dataclass(frozen=True)
@@ -35,7 +30,7 @@ class EnvInfo(Info):
         env: Its id.
         options: What it is made with.
         wrappers: Names of gymnasium's wrappers around it, innermost first, each with its options.
-        package: Package that registers it; none if empty.
+        package: Module that registers it, or a function of it that does, as ``module:function``; none if empty.
         max_steps: Steps after which an episode is truncated.
         threshold: The return at which it counts as solved; None where it names none.
         states: Number of states where observations are states that can be counted, or else 0.
@@ -103,14 +98,30 @@ def make(
     """
     try:
         if package:
-            gymnasium.register_envs(import_module(package))
-        spec = gymnasium.spec(env)
-        made = gymnasium.make(env, max_episode_steps=max_steps or spec.max_episode_steps or ENDLESS, **options)
+            module, _, register = package.partition(":")
+            imported = import_module(module)
+            if register and env not in gymnasium.registry:
+                getattr(imported, register)()
+        limit = max_steps or gymnasium.spec(env).max_episode_steps or ENDLESS
+        with _unseen():  # some import pygame
+            made = gymnasium.make(env, max_episode_steps=limit, **options)
         for name, arguments in wrappers.items():
             made = getattr(gymnasium.wrappers, name)(made, **arguments)
     except Exception as error:  # whatever an environment's own constructor raises
         raise InputError(f"cannot make {env}: {' '.join(str(error).split())}") from error
     return _plain(made)
+
+
+@contextmanager
+def _unseen() -> Iterator[None]:
+    """Have SDL draw in memory and look for neither a display nor a loudspeaker, and pygame not greet."""
+    own = {name: value for name, value in UNSEEN.items() if name not in os.environ}
+    os.environ.update(own)
+    try:
+        yield
+    finally:
+        for name in own:
+            del os.environ[name]
 
 
 def _plain(env: "gymnasium.Env[Any, Any]") -> "gymnasium.Env[Any, Any]":
@@ -237,7 +248,10 @@ class Envs:
 
     def draw(self) -> Tensor:
         """Return a picture of the first environment, shape (3, height, width), from 0 to 255."""
-        return torch.from_numpy(self._call(self._envs.envs[0].render).copy()).permute(2, 0, 1)
+        with _unseen():
+            frame = torch.from_numpy(self._call(self._envs.envs[0].render).copy())
+        # MinAtar's colours are from 0 to 1, against gymnasium's rule.
+        return (frame * 255 if frame.is_floating_point() else frame).permute(2, 0, 1)
 
     def play(self, act: Act, seeds: Sequence[int], watch: Callable[[Tensor], None] | None = None) -> tuple[Tensor, ...]:
         """Play an episode in each.

@@ -26,7 +26,8 @@ class Gym(Data):
     Args:
         env: Id of the environment.
         options: What it is made with, such as ``{"is_slippery": false}``.
-        package: Package that registers it, such as ``ale_py``; none if empty.
+        package: Module that registers it, such as ``ale_py``, or a function of one that does, such as
+            ``minatar.gym:register_envs``; none if empty.
         wrappers: Names of gymnasium's wrappers to put around it, innermost first, each with its options, such as
             ``{"FrameStackObservation": {"stack_size": 4}}``.
         num_envs: How many run side by side in each process.

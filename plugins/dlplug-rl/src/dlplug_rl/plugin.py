@@ -2,8 +2,6 @@
 
 from dlplug import ClaimSpec, DataSpec, ModelSpec, Spec, hookimpl
 
-NO_DISPLAY = {"traces": "pictures without a display need SDL's variables before pygame is imported"}
-
 
 @hookimpl
 def dlplug_specs() -> list[Spec]:
@@ -18,7 +16,6 @@ def dlplug_specs() -> list[Spec]:
             tags=("environment", "gymnasium", "cartpole", "atari"),
             gives="environment",
             variant="env",
-            exempt=NO_DISPLAY,
         ),
         ModelSpec(
             "q-learning",
@@ -50,7 +47,6 @@ def dlplug_specs() -> list[Spec]:
             },
             learning="reinforcement",
             exempt={
-                **NO_DISPLAY,
                 "processes": "a table learns on one process",
                 "bf16": "a table has no gradients to shorten",
             },
@@ -65,7 +61,6 @@ def dlplug_specs() -> list[Spec]:
             data="gym",
             recipe={"trainer.max_epochs": 19, "trainer.log_every_n_steps": 5, "trainer.gradient_clip_val": 10.0},
             learning="reinforcement",
-            exempt=NO_DISPLAY,
             trial={"model.warm_up": 0, "model.batch_size": 8, "trainer.limit_train_batches": 4},
         ),
         ModelSpec(
@@ -84,7 +79,6 @@ def dlplug_specs() -> list[Spec]:
                 "trainer.gradient_clip_val": 1.0,
             },
             learning="reinforcement",
-            exempt=NO_DISPLAY,
         ),
         ModelSpec(
             "ppo",
@@ -109,10 +103,20 @@ def dlplug_specs() -> list[Spec]:
                     "model.trace": 0.94,
                     "model.steps": 64,
                     "model.rounds": 8,
-                }
+                },
+                "gym:LunarLander-v3": {
+                    "data.num_envs": 16,
+                    "data.batches": 25,
+                    "model.lr": 7e-4,
+                    "model.gamma": 0.999,
+                    "model.trace": 0.98,
+                    "model.steps": 128,
+                    "model.rounds": 6,
+                    "model.batch_size": 128,
+                    "model.entropy": 0.01,
+                },
             },
             learning="reinforcement",
-            exempt=NO_DISPLAY,
         ),
     ]
 

@@ -3,8 +3,8 @@
 from typing import Any
 
 import torch
-from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
+from torch.nn.functional import mse_loss
 
 from dlplug import Panel
 from dlplug_rl.agent import EPISODE, GAMES, Agent
@@ -104,24 +104,34 @@ class PPO(Agent):
             "wanted": gains + values,
         }
         rows = {name: column.flatten(0, 1) for name, column in rows.items()}
+        clip = self.clip * (1 - self.progress())
         measured = [
-            self._update({name: column[part] for name, column in rows.items()})
+            self._update({name: column[part] for name, column in rows.items()}, clip)
             for _ in range(self.rounds)
             for part in torch.split(torch.randperm(gains.numel(), device=self.device), self.batch_size)
         ]
-        names = ("policy_loss", "value_loss", "entropy", "kl", "clipped")
-        means = torch.stack(measured).mean(0)
-        self.record(**dict(zip(names, means, strict=True)), **self.count(envs, gains.numel()))
+        policy_loss, value_loss, entropy, moved = (torch.cat(column) for column in zip(*measured, strict=True))
+        change = moved.exp() - 1
+        self.record(
+            policy_loss=policy_loss.mean(),
+            value_loss=value_loss.mean(),
+            entropy=entropy.mean(),
+            kl=(change - moved).mean(),
+            clipped=(change.abs() > clip).float().mean(),
+            **self.count(envs, gains.numel()),
+        )
 
     @torch.no_grad()
     def collect(self, envs: Envs) -> Rollout:
         """Act for a batch's steps in each environment."""
         steps: list[tuple[Tensor, ...]] = []
         for _ in range(self.steps):
-            seen, policy = envs.observations, self.policy(envs.observations)
-            actions = policy.sample()
-            steps.append((seen, actions, policy.log_prob(actions), *envs.step(actions)))
-        return Rollout(*(torch.stack(column) for column in zip(*steps, strict=True)))
+            seen = envs.observations
+            actions = self.policy(seen).sample()
+            steps.append((seen, actions, *envs.step(actions)))
+        observations, actions, *rest = (torch.stack(column) for column in zip(*steps, strict=True))
+        log_probs = self.policy(observations.flatten(0, 1)).log_prob(actions.flatten(0, 1)).view_as(rest[0])
+        return Rollout(observations, actions, log_probs, *rest)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return Adam."""
@@ -131,21 +141,21 @@ class PPO(Agent):
         """Set the learning rate."""
         self.set_rate(self.lr * (1 - self.progress()))
 
-    def _update(self, rows: dict[str, Tensor]) -> Tensor:
-        """Make an update; return the two losses, the entropy, KL and what was clipped, shape (5,)."""
-        optimizer = self.optimizers()
-        assert isinstance(optimizer, LightningOptimizer)
+    def _update(self, rows: dict[str, Tensor], clip: float) -> tuple[Tensor, ...]:
+        """Make an update.
+
+        Returns:
+            The two losses and the entropy, shape (1,) each, and how far the actions' log-probabilities were from what
+            they had been, shape (n,).
+        """
         policy = self.policy(rows["observations"])
         moved = policy.log_prob(rows["actions"]) - rows["log_probs"]  # (n,)
-        ratio, clip = moved.exp(), self.clip * (1 - self.progress())
-        gains = rows["gains"]
+        ratio, gains = moved.exp(), rows["gains"]
         if len(gains) > 1:
             gains = (gains - gains.mean()) / (gains.std() + 1e-8)
         policy_loss = -torch.minimum(gains * ratio, gains * ratio.clamp(1 - clip, 1 + clip)).mean()
-        value_loss = (self.policy.values(rows["observations"]) - rows["wanted"]).square().mean()
-        entropy = policy.entropy().mean()
-        self.minimise(policy_loss + self.value * value_loss - self.entropy * entropy, optimizer)
-        with torch.no_grad():
-            kl = (ratio - 1 - moved).mean()
-            clipped = ((ratio - 1).abs() > clip).float().mean()
-            return torch.stack([policy_loss, value_loss, entropy, kl, clipped])
+        value_loss = mse_loss(self.policy.values(rows["observations"]), rows["wanted"])
+        with torch.set_grad_enabled(self.entropy > 0):
+            entropy = policy.entropy().mean()
+        self.minimise(policy_loss + self.value * value_loss - self.entropy * entropy, self.only_optimizer())
+        return *(part.detach().view(1) for part in (policy_loss, value_loss, entropy)), moved.detach()

@@ -90,6 +90,7 @@ class QLearning(Agent):
 
     def setup(self, stage: str) -> None:
         """Refuse to learn in several processes, whose tables would differ."""
+        super().setup(stage)
         if stage == "fit" and self.trainer.world_size > 1:
             raise InputError("q-learning has no gradients to average: it runs with --trainer.devices 1")
 
