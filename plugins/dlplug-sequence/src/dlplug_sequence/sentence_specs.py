@@ -33,7 +33,7 @@ SPECS: list[Spec] = [
         tags=("text", "translation", "recurrent", "attention", "encoder-decoder", "beam search"),
         takes="text pairs",
         data="phrases",
-        recipe={"trainer.max_epochs": 10, "trainer.gradient_clip_val": 1.0},
+        recipe={"trainer.max_epochs": 5, "trainer.gradient_clip_val": 1.0},
         learning="supervised",
     ),
     ModelSpec(
