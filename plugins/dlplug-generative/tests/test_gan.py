@@ -24,7 +24,8 @@ def test_images_that_do_not_fit_are_refused(info):
 
 
 @pytest.mark.parametrize(
-    "options", [{"latent_dim": 0}, {"width": 0}, {"lr": 0.0}, {"pack": 0}, {"shift": -1}, {"ema": 1.0}]
+    "options",
+    [{"latent_dim": 0}, {"width": 0}, {"lr": 0.0}, {"pack": 0}, {"shift": -1}, {"ema": 1.0}, {"penalty": -1.0}],
 )
 def test_options_out_of_range_are_refused(options):
     with pytest.raises(ValueError, match="not"):
@@ -33,7 +34,7 @@ def test_options_out_of_range_are_refused(options):
 
 def built(**options):
     gan = GAN(latent_dim=3, width=2, **options)
-    gan.build(ImageInfo(1, 8, 8))
+    gan.build(ImageInfo(1, 8, 8, classes=3))
     return gan
 
 
@@ -79,7 +80,7 @@ def play(gan, batch, rounds):
 
     gan.minimise = minimise
     for i in range(rounds):
-        gan.training_step((batch,), i)
+        gan.training_step((batch, torch.arange(len(batch)) % 3), i)
     return recorded
 
 
@@ -143,3 +144,41 @@ def test_interpolation_starts_and_ends_at_its_noise():
     assert torch.allclose(rows[:, -1], gan(noise[1::2]), atol=1e-5)
     assert gan.generate(5).pixels.shape == (5, 1, 8, 8)
     assert gan.generate(2, interpolate=True).pixels.shape == (20, 1, 8, 8)
+
+
+@pytest.mark.parametrize("objective", ["non-saturating", "wasserstein"])
+def test_label_is_told_to_both_players(objective):
+    gan = built(objective=objective, conditional=True)
+    noise = torch.randn(1, 3).expand(3, 3)
+    images = gan(noise, torch.arange(3))
+    assert not torch.allclose(images[0], images[1])
+    pair = images[:2].detach()
+    judged = [gan.discriminator(pair, torch.tensor(labels)) for labels in ([0, 0], [0, 1])]
+    assert not torch.equal(*judged)
+    [first] = play(gan, torch.rand(6, 1, 8, 8), rounds=1)
+    assert all(math.isfinite(value) for value in first.values())
+    assert gan.generate(4, label=2).pixels.shape == (4, 1, 8, 8)
+    with pytest.raises(ValueError, match="label must be from 0 to 2"):
+        gan.generate(4, label=3)
+    with pytest.raises(ValueError, match="conditional needs labelled images"):
+        GAN(conditional=True).build(ImageInfo(1, 8, 8))
+
+
+def test_penalty_is_the_squared_distance_of_the_slope_from_one():
+    """A discriminator of slope 3 along one pixel of each image, in packs of two, has a slope of 3 √2."""
+    gan = built(pack=2, objective="wasserstein")
+    gan.discriminator.forward = lambda images, labels: 3 * images[:, 0, 0, 0].view(-1, 2).sum(1)
+    penalty = gan._slope(torch.rand(4, 1, 8, 8), torch.rand(4, 1, 8, 8), None)
+    assert penalty.item() == pytest.approx((3 * math.sqrt(2) - 1) ** 2, rel=1e-5)
+
+
+def test_wasserstein_game_comes_to_draw_the_only_image_there_is():
+    torch.manual_seed(0)
+    gan = GAN(latent_dim=3, width=4, shift=0, ema=0.9, lr=5e-3, objective="wasserstein")
+    gan.build(ImageInfo(1, 8, 8))
+    image = torch.zeros(1, 8, 8)
+    image[:, 2:6, 2:6] = 1
+    noise = torch.randn(20, 3)
+    before = (gan(noise) - image).square().mean()
+    play(gan, image.expand(16, 1, 8, 8), rounds=150)
+    assert (gan(noise) - image).square().mean() < 0.2 * before

@@ -1,7 +1,6 @@
 """A variational autoencoder for images."""
 
 import math
-from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -10,16 +9,17 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 
 from dlplug import Panel
+from dlplug.annealed import Annealed
 from dlplug.data import Batch, ImageInfo
 from dlplug.media import Figure, Image, Media
-from dlplug.model import Model
+from dlplug_generative.codes import draw_map, great_circles, mlp
+from dlplug_generative.likelihood import binarise, discretised_normal
 
 ACTIVE = 0.01  # nats of KL below which a latent dimension counts as collapsed
-LEVELS = 256  # grey levels that the Gaussian's density is summed over
 IMPORTANCE = {"val": 10, "test": 200}  # samples of the bound that is measured
 
 
-class VAE(Model):
+class VAE(Annealed):
     """Images as noisy functions of a few normal variables, learned by a lower bound on their probability.
 
     Kingma and Welling (2014), Rezende et al. (2014); section 4.5 of the notes. The encoder gives a normal q(z|x) with
@@ -124,8 +124,8 @@ class VAE(Model):
         """Make encoder and decoder, and the noise that the showcase keeps decoding."""
         self.shape = (info.channels, info.height, info.width)
         pixels = math.prod(self.shape)
-        self.encoder = _mlp(pixels, *self.hidden, 2 * self.latent_dim)
-        self.decoder = _mlp(self.latent_dim, *reversed(self.hidden), pixels)
+        self.encoder = mlp(pixels, *self.hidden, 2 * self.latent_dim)
+        self.decoder = mlp(self.latent_dim, *reversed(self.hidden), pixels)
         self.log_spread = nn.Parameter(torch.tensor(-1.5), requires_grad=self.likelihood == "gaussian")
         self.register_buffer("noise", torch.randn(64, self.latent_dim))
         self.noise: Tensor
@@ -158,15 +158,7 @@ class VAE(Model):
         if self.likelihood == "bernoulli":
             losses = binary_cross_entropy_with_logits(logits, x.expand_as(logits), reduction="none")
             return -losses.sum(-1)
-        # The probability of a grey level: what the normal density has between it and its neighbours.
-        half, spread = 0.5 / (LEVELS - 1), self.log_spread.exp()
-        distance = x - logits.sigmoid()
-        upper = torch.where(x > 1 - half, torch.inf, (distance + half) / spread)
-        lower = torch.where(x < half, -torch.inf, (distance - half) / spread)
-        between = torch.special.ndtr(upper) - torch.special.ndtr(lower)
-        # Far from the mean the difference underflows: there the density times the width is exact enough.
-        density = -0.5 * (distance / spread).square() - self.log_spread - 0.5 * math.log(2 * math.pi)
-        return torch.where(between > 1e-6, between.clamp_min(1e-6).log(), density + math.log(2 * half)).sum(-1)
+        return discretised_normal(x, logits.sigmoid(), self.log_spread).sum(-1)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the negative bound on a batch, the KL term weighed."""
@@ -194,21 +186,6 @@ class VAE(Model):
         """Return the codes: the means of q(z|x), shape (n, latent_dim)."""
         return self.encode(batch[0])[0]
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Return Adam; its learning rate is set before each batch, so that a resumed run may be longer."""
-        return torch.optim.Adam((p for p in self.parameters() if p.requires_grad), self.lr, foreach=True)
-
-    def on_train_start(self) -> None:
-        """Learn how many batches there will be."""
-        self._steps = float(self.trainer.estimated_stepping_batches)
-
-    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Set the learning rate."""
-        optimizer = self.optimizers()
-        assert not isinstance(optimizer, list)
-        for group in optimizer.param_groups:
-            group["lr"] = self.lr * (1 + math.cos(math.pi * self._progress())) / 2
-
     def showcase(self, batch: Batch) -> dict[str, Media]:
         """Show samples, reconstructions, and what the latent variables mean."""
         images = batch[0]
@@ -223,18 +200,26 @@ class VAE(Model):
             "kl": Figure(_draw_kl(kl[order].tolist())),
         }
         if self.latent_dim > 1 and len(batch) > 1:
-            shown["map"] = Figure(_draw_map(mean[:, order[:2]].cpu(), batch[1].cpu()))
+            shown["map"] = Figure(
+                draw_map(
+                    mean[:, order[:2]].cpu(), batch[1].cpu(), "most active dimension", "second most active dimension"
+                )
+            )
         return shown
 
-    def generate(self, n: int = 64, traverse: bool = False) -> Image:
+    def generate(self, n: int = 64, traverse: bool = False, interpolate: bool = False) -> Image:
         """Draw images from the prior.
 
         Args:
-            n: Number of images, or of latent dimensions with ``traverse``.
+            n: Number of images, of latent dimensions with ``traverse``, or of rows with ``interpolate``.
             traverse: Whether to move one latent dimension from -3 to 3 in each row.
+            interpolate: Whether to draw rows that go from one point to another along the great circle.
         """
-        if n < 1:
-            raise ValueError(f"n must be at least 1, not {n}")
+        if n < 1 or (traverse and interpolate):
+            raise ValueError(f"n must be at least 1, not {n}, with at most one of traverse and interpolate")
+        if interpolate:
+            between = great_circles(torch.randn(2 * n, self.latent_dim, device=self.device))  # (n, steps, latent_dim)
+            return Image(self(between.flatten(0, 1)), columns=between.shape[1])
         if traverse:
             start = torch.randn(1, self.latent_dim, device=self.device)
             return self._traverse(start, torch.arange(min(n, self.latent_dim), device=self.device))
@@ -242,7 +227,7 @@ class VAE(Model):
 
     def _observed(self, images: Tensor) -> Tensor:
         flat = images.flatten(1)
-        return (flat > 0.5).to(flat.dtype) if self.likelihood == "bernoulli" else flat
+        return binarise(flat) if self.likelihood == "bernoulli" else flat
 
     def _parts(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return KL(q(z|x) ‖ p(z)) by dimension, shape (n, latent_dim), and -log p(x|z) for one z, shape (n,)."""
@@ -262,26 +247,14 @@ class VAE(Model):
             active=(kl.mean(0) > ACTIVE).sum().float(),
         )
 
-    def _progress(self) -> float:
-        """Return the share of all batches that is done; 0 where there is no end."""
-        return min(1.0, self.trainer.global_step / self._steps)
-
     def _weight(self) -> float:
-        return self.beta * min(1.0, self._progress() / self.warm_up) if self.warm_up else self.beta
+        return self.beta * min(1.0, self.progress() / self.warm_up) if self.warm_up else self.beta
 
     def _traverse(self, start: Tensor, dimensions: Tensor, steps: int = 9) -> Image:
         rows = start.repeat(len(dimensions), steps, 1)  # (rows, steps, latent_dim)
         values = torch.linspace(-3, 3, steps, device=start.device)
         rows[torch.arange(len(dimensions)), :, dimensions] = values
         return Image(self(rows.flatten(0, 1)), columns=steps)
-
-
-def _mlp(*widths: int) -> nn.Sequential:
-    """Return fully connected layers with ReLUs between them."""
-    layers: list[nn.Module] = []
-    for before, after in pairwise(widths):
-        layers += [nn.Linear(before, after), nn.ReLU()]
-    return nn.Sequential(*layers[:-1])
 
 
 def _mean_exp(log_weights: Tensor) -> Tensor:
@@ -292,12 +265,4 @@ def _mean_exp(log_weights: Tensor) -> Tensor:
 def _draw_kl(nats: list[float]) -> Drawing:
     drawing = Drawing(figsize=(5, 3), layout="constrained")
     drawing.add_subplot(xlabel="latent dimension, sorted", ylabel="KL in nats").bar(range(len(nats)), nats)
-    return drawing
-
-
-def _draw_map(means: Tensor, labels: Tensor) -> Drawing:
-    drawing = Drawing(figsize=(5, 4.5), layout="constrained")
-    axes = drawing.add_subplot(xlabel="most active dimension", ylabel="second most active dimension")
-    points = axes.scatter(means[:, 0], means[:, 1], c=labels, s=8, cmap="tab10")
-    drawing.colorbar(points, label="label")
     return drawing

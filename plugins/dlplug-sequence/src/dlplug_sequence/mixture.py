@@ -9,7 +9,7 @@ from torch import Tensor
 from dlplug.cli import load_class
 from dlplug.data import Batch
 from dlplug.errors import InputError
-from dlplug.names import load_config
+from dlplug.names import model_of
 from dlplug.registry import Registry
 from dlplug.runs import Run
 from dlplug_sequence.language_model import LanguageModel, State
@@ -121,7 +121,7 @@ def _load(path: str) -> Any:
     if not path:
         raise InputError("a mixture needs two runs: --model.first RUN --model.second RUN")
     run = Run.open(path)
-    found = load_class(load_config(str(run.config), Registry.discover())["model"]["class_path"], LanguageModel)
+    found = load_class(model_of(run, Registry.discover()), LanguageModel)
     return found.load_from_checkpoint(run.trained, map_location="cpu", weights_only=True).eval()  # type: ignore[attr-defined]
 
 

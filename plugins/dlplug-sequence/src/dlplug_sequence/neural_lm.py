@@ -5,8 +5,8 @@ from abc import abstractmethod
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from dlplug.annealed import Annealed
 from dlplug.data import Batch
-from dlplug_sequence.annealed import Annealed
 from dlplug_sequence.language_model import LanguageModel, State
 
 
@@ -17,6 +17,7 @@ class NeuralLM(Annealed, LanguageModel):
         carry: Whether a training batch goes on from the state after the batch before.
     """
 
+    betas = (0.9, 0.99)
     carry: bool = False
     _carried: State = ()
 

@@ -4,11 +4,11 @@ from matplotlib.figure import Figure as Drawing
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
+from dlplug.annealed import Annealed
 from dlplug.data import Batch
 from dlplug.media import Figure, Media
 from dlplug.panels import Panel
 from dlplug_sequence.adding_problem import SequenceInfo
-from dlplug_sequence.annealed import Annealed
 from dlplug_sequence.cells import Activation, Cell, Init, Recurrent
 
 
@@ -27,6 +27,7 @@ class RNNRegressor(Annealed):
     """
 
     monitor = ("val/loss", "min")
+    betas = (0.9, 0.99)
     panels = (
         Panel(
             "Learning",

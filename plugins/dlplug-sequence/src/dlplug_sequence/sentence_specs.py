@@ -1,6 +1,7 @@
 """Models of whole sentences, their data and their claims."""
 
 from dlplug import ClaimSpec, DataSpec, ModelSpec, Spec
+from dlplug_sequence.language_specs import NEEDS_FILES
 
 SPECS: list[Spec] = [
     ModelSpec(
@@ -13,6 +14,7 @@ SPECS: list[Spec] = [
         data="tweets",
         recipe={"trainer.max_epochs": 6},
         learning="supervised",
+        trial={"generate.text": "a fine day"},
     ),
     ModelSpec(
         "rnn-classifier",
@@ -24,6 +26,7 @@ SPECS: list[Spec] = [
         data="tweets",
         recipe={"trainer.max_epochs": 5, "trainer.gradient_clip_val": 1.0},
         learning="supervised",
+        trial={"generate.text": "a fine day"},
     ),
     ModelSpec(
         "seq2seq",
@@ -35,6 +38,7 @@ SPECS: list[Spec] = [
         data="phrases",
         recipe={"trainer.max_epochs": 5, "trainer.gradient_clip_val": 1.0},
         learning="supervised",
+        trial={"data.size": 600, "generate.text": "two days ago"},
     ),
     ModelSpec(
         "transformer",
@@ -46,6 +50,7 @@ SPECS: list[Spec] = [
         data="phrases",
         recipe={"trainer.max_epochs": 10, "trainer.gradient_clip_val": 1.0},
         learning="supervised",
+        trial={"data.size": 600, "generate.text": "two days ago"},
     ),
     DataSpec(
         "tweets",
@@ -62,6 +67,8 @@ SPECS: list[Spec] = [
         lecture="2.4",
         tags=("text", "own", "label"),
         gives="labelled text",
+        trial={"data.path": "texts.tsv"},
+        exempt=NEEDS_FILES,
     ),
     DataSpec(
         "phrases",
@@ -78,6 +85,8 @@ SPECS: list[Spec] = [
         lecture="2.4",
         tags=("text", "translation", "own"),
         gives="text pairs",
+        trial={"data.path": "texts.tsv"},
+        exempt=NEEDS_FILES,
     ),
     ClaimSpec(
         "bags-are-blind",

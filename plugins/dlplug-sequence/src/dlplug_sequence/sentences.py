@@ -1,14 +1,11 @@
 """Sentences of different lengths: kept as one row of tokens, read in batches that are hardly padded."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
-from dlplug.data import ORDERS, Batch, Batches, Data, Info, run_seed
-from dlplug.errors import InputError
+from dlplug.data import Batches, TensorData, run_seed
 from dlplug_sequence.vocabulary import UNKNOWN
 
 PAD, BEGIN, END = "<pad>", "<s>", "</s>"
@@ -69,79 +66,22 @@ class Buckets(Batches):
             yield batches[place][self.rank :: self.num_replicas]
 
 
-class _Items(Dataset[Batch]):
-    def __init__(self, columns: "Sequence[Ragged | Tensor]") -> None:
-        self.columns = columns
-
-    def __getitem__(self, index: Tensor) -> Batch:
-        return tuple(column[index] for column in self.columns)
-
-
-class SentenceData(Data, ABC):
-    """Sentences with what belongs to each: a class, or a translation.
+class SentenceData(TensorData):
+    """Sentences with what belongs to each: a class, or a translation. Training batches are of about the same length.
 
     Args:
         batch_size: Items a batch on each device.
     """
 
-    def __init__(self, batch_size: int) -> None:
-        super().__init__()
-        if batch_size < 1:
-            raise InputError(f"batch_size must be at least 1, not {batch_size}")
-        self.batch_size = batch_size
-        self.splits: Mapping[str, Sequence[Ragged | Tensor]] | None = None
-
-    @abstractmethod
-    def load(self) -> "tuple[Info, Mapping[str, Sequence[Ragged | Tensor]]]":
-        """Return what the data is like, and the columns of ``"train"``, ``"val"`` and ``"test"``.
-
-        Raises:
-            ValueError: There is something wrong with the data.
-        """
-
-    def setup(self, stage: str = "fit") -> None:
-        """Load, once."""
-        if self.splits is None:
-            try:
-                self.info, self.splits = self.load()
-            except (OSError, ValueError) as error:
-                raise InputError(f"{type(self).__name__}: {error}") from error
-
-    def train_dataloader(self) -> "DataLoader[Batch]":
-        """Return shuffled batches of items of about the same length."""
-        return self._loader("train")
-
-    def val_dataloader(self) -> "DataLoader[Batch]":
-        """Return the validation batches, each from all over the data."""
-        return self._loader("val")
-
-    def test_dataloader(self) -> "DataLoader[Batch]":
-        """Return the test batches in order."""
-        return self._loader("test")
-
-    def predict_dataloader(self) -> "DataLoader[Batch]":
-        """Return the test batches in order."""
-        return self._loader("test")
-
-    def _loader(self, split: str) -> "DataLoader[Batch]":
-        self.setup()
-        assert self.splits is not None
-        columns = self.splits[split]
-        if split == "train":
-            # By the first column and, where that is equal, by the others: a translation has a length of its own.
-            key = torch.zeros(len(columns[0]))
-            for column in columns:
-                key = key * 1000 + column.lengths if isinstance(column, Ragged) else key
-            sampler: Batches = Buckets(key, self.batch_size, run_seed())
-        else:
-            sampler = Batches(len(columns[0]), self.batch_size, ORDERS.get(split, "in order"), run_seed())
-        return DataLoader(
-            _Items(columns),
-            batch_size=None,
-            sampler=sampler,
-            collate_fn=tuple,
-            generator=torch.Generator(),  # or each epoch would draw from the generator that the noise comes from
-        )
+    def sampler(self, split: str, columns: "Sequence[Ragged | Tensor]") -> Batches:
+        """Return batches of items of about the same length to train on, and else as usual."""
+        if split != "train":
+            return super().sampler(split, columns)
+        # By the first column and, where that is equal, by the others: a translation has a length of its own.
+        key = torch.zeros(len(columns[0]))
+        for column in columns:
+            key = key * 1000 + column.lengths if isinstance(column, Ragged) else key
+        return Buckets(key, self.batch_size, run_seed())
 
 
 def split_places(count: int, seed: int) -> dict[str, list[int]]:

@@ -3,13 +3,12 @@
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
-from dlplug.data import Batch, Data, Info, run_seed
+from dlplug.data import Batch, Data, Info, load_batches, run_seed
 from dlplug.errors import InputError
 from dlplug_sequence.vocabulary import Level, Vocabulary
 
@@ -160,17 +159,7 @@ class TextData(Data):
     def _loader(self, split: str) -> "DataLoader[Batch]":
         self.setup()
         sampler = Lanes(len(self.splits[split]), self.batch_size, self.length, split == "train", run_seed())
-        return DataLoader(
-            _Stream(self.splits[split]),
-            batch_size=None,
-            sampler=sampler,
-            collate_fn=_as_it_is,
-            generator=torch.Generator(),  # or each epoch would draw from the generator that the noise comes from
-        )
-
-
-def _as_it_is(batch: Any) -> Any:
-    return batch
+        return load_batches(_Stream(self.splits[split]), sampler)
 
 
 def cut(pieces: Iterable[str], first: int, last: int) -> Iterator[str]:

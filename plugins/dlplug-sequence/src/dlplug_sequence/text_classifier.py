@@ -10,10 +10,10 @@ from torch.nn.functional import cross_entropy
 from torchmetrics import MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix, MulticlassRecall
 
+from dlplug.annealed import Annealed
 from dlplug.data import Batch
 from dlplug.media import Figure, Media, Table, Text
 from dlplug.panels import Panel
-from dlplug_sequence.annealed import Annealed
 from dlplug_sequence.labelled_text import LabelledTextInfo
 from dlplug_sequence.lines import read_lines
 from dlplug_sequence.sentences import PAD_CODE, UNKNOWN_CODE, Ragged
@@ -33,6 +33,7 @@ class TextClassifier(Annealed, ABC):
     """
 
     monitor = ("val/loss", "min")
+    betas = (0.9, 0.99)
     panels: ClassVar[tuple[Panel, ...]] = (
         Panel(
             "Learning",

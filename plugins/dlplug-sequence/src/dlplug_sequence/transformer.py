@@ -24,7 +24,7 @@ class Transformer(Translator):
         lr: Highest learning rate of Adam; it rises over the first tenth and falls along a cosine to 0.
     """
 
-    warm_up = 0.1
+    lr_warm_up = 0.1
 
     def __init__(
         self, width: int = 128, heads: int = 4, layers: int = 2, dropout: float = 0.0, lr: float = 2e-3

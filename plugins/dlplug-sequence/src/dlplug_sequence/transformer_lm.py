@@ -22,7 +22,7 @@ class TransformerLM(NeuralLM):
         lr: Highest learning rate of Adam; it rises over the first twentieth and falls along a cosine to 0.
     """
 
-    warm_up = 0.05
+    lr_warm_up = 0.05
 
     def __init__(
         self,

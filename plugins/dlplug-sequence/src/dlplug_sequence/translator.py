@@ -10,10 +10,10 @@ from matplotlib.figure import Figure as Drawing
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from dlplug.annealed import Annealed
 from dlplug.data import Batch
 from dlplug.media import Media, Table, Text
 from dlplug.panels import Panel
-from dlplug_sequence.annealed import Annealed
 from dlplug_sequence.pairs import PairInfo
 from dlplug_sequence.search import Found, State, beam_search
 from dlplug_sequence.sentences import BEGIN_CODE, END_CODE, PAD_CODE, Ragged
@@ -34,6 +34,7 @@ class Translator(Annealed, ABC):
     """
 
     monitor = ("val/loss", "min")
+    betas = (0.9, 0.99)
     panels: ClassVar[tuple[Panel, ...]] = (
         Panel(
             "Learning",

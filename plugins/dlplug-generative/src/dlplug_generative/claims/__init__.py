@@ -1,0 +1,1 @@
+"""The testable sentences of lecture 4, measured: a module for each part of it."""

@@ -1,0 +1,185 @@
+"""Sections 4.1 to 4.3: likelihood, next-step prediction, and what it costs."""
+
+import itertools
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from dlplug.claims import Evidence, Lab, Measure
+from dlplug.data import Batch, ImageInfo
+from dlplug.media import Image, Table
+from dlplug_generative.likelihood import discretised_normal
+from dlplug_vision.digits import Digits
+
+TINY = ImageInfo(1, 3, 3)
+SHORT = ("--trainer.max_epochs=12", "--trainer.check_val_every_n_epoch=12", "--data.batch_size=32", "--data.augment=0")
+
+
+class Mixed(Digits):
+    """digits with each pixel taken from another image at random: every pixel's values stay, what binds them goes."""
+
+    def load(self) -> tuple[ImageInfo, dict[str, Batch]]:
+        """Return the splits, mixed."""
+        info, splits = super().load()
+        return info, {name: (mix(images), labels) for name, (images, labels) in splits.items()}
+
+
+def mix(images: Tensor) -> Tensor:
+    """Return images (n, channels, height, width) whose pixels each come from an image of their own."""
+    order = torch.rand(images.shape, generator=torch.Generator().manual_seed(0)).argsort(0)
+    return images.gather(0, order)
+
+
+def all_images() -> Tensor:
+    """Return the 512 black and white images of 3×3 pixels."""
+    return torch.tensor(list(itertools.product((0.0, 1.0), repeat=9))).view(-1, 1, 3, 3)
+
+
+def normalised(lab: Lab) -> Evidence:
+    """Sum the probabilities of every image of 3×3 black or white pixels, weights at random."""
+    networks: list[tuple[str, dict[str, Any]]] = [
+        ("pixel-cnn", {}),
+        ("pixel-rnn", {"cell": "row"}),
+        ("pixel-rnn", {"cell": "diagonal"}),
+    ]
+    images, misses, planted = all_images(), [], []
+    with torch.no_grad():
+        for seed in lab.seeds:
+            sums = []
+            for name, options in networks:
+                model = lab.model(name, TINY, seed, **options)
+                louder(model)
+                sums.append(float(model.log_likelihood(images).exp().sum()))
+            misses.append(max(abs(total - 1) for total in sums))
+            cheat = lab.model("pixel-cnn", TINY, seed)
+            louder(cheat)
+            inner = cheat.net.forward
+            # Moved up by a row and left by a pixel, the features of a pixel know the pixel itself.
+            cheat.net.forward = lambda x, labels, inner=inner: inner(x, labels).roll((-1, -1), (2, 3))
+            planted.append(abs(float(cheat.log_likelihood(images).exp().sum()) - 1))
+    return Evidence(
+        [Measure("distance from 1 of the sum over 512 images, the worst of three networks", misses, "<=", 1e-4)],
+        [Measure("the same where each pixel is seen by its own prediction", planted, "<=", 1e-4)],
+    )
+
+
+def louder(model: Any) -> None:
+    """Make a model's random weights three times as large, so that its predictions are far from even."""
+    for weight in model.parameters():
+        weight.mul_(3)
+
+
+def sum_of_logs(lab: Lab) -> Evidence:
+    """Hold the logarithm of a product of probabilities against the sum of logarithms, and against the notes' line."""
+    right, wrong = [], []
+    images = all_images()[::32]
+    for seed in lab.seeds:
+        with torch.no_grad():
+            logs = lab.model("pixel-cnn", TINY, seed).log_likelihood(images).double()
+        product = math.prod(logs.exp().tolist())
+        right.append(abs(math.log(product) - float(logs.sum())))
+        wrong.append(abs(product - float(logs.sum())))
+    digits = lab.data("digits")
+    few = digits.splits["train"][0][:200]
+    with torch.no_grad():
+        nats = lab.model("pixel-cnn", digits.info).log_likelihood(few).double()
+    rows = [(n, f"{float(nats[:n].exp().prod()):.3g}", f"{float(nats[:n].sum()):.1f}") for n in (1, 5, 10, 20, 200)]
+    return Evidence(
+        [Measure("log of the product less the sum of logs, 16 images", right, "<=", 1e-6)],
+        [Measure("product less the sum of logs, as the notes write it", wrong, "<=", 1e-6)],
+        {"Why logs": Table(("digits", "product in double precision", "sum of logs in nats"), rows)},
+        note="The notes write ∏ p(x) = ∑ log p(x) and drop a logarithm: log ∏ p(x) = ∑ log p(x). The largest of one is "
+        "that of the other, and the product of a few images is too small for a computer's numbers.",
+    )
+
+
+def sequential(lab: Lab) -> Evidence:
+    """Time images drawn pixel by pixel against those drawn at once, and count what the cache saves."""
+    info = ImageInfo(1, 28, 28, 10)
+    ratios, control, saved, unsaved, rows = [], [], [], [], []
+    for seed in lab.seeds:
+        pixels, vae, gan = (lab.model(name, info, seed) for name in ("pixel-cnn", "vae", "gan"))
+        seconds = {"at once": timed(pixels), "pixel-cnn": timed(drawer(pixels))}
+        seconds |= {"vae": timed(drawer(vae)), "gan": timed(drawer(gan))}
+        slower = max(seconds["vae"], seconds["gan"])
+        ratios.append(seconds["pixel-cnn"] / slower)
+        control.append(seconds["at once"] / slower)
+        small = lab.model("pixel-cnn", ImageInfo(1, 14, 14), seed)
+        cached, naive, whole = operations(small, True), operations(small, False), forward_operations(small)
+        saved.append(naive / cached)
+        unsaved.append(whole / cached)
+        rows.append((seed, *(f"{1000 * value:.2f}" for value in seconds.values())))
+    return Evidence(
+        [
+            Measure("seconds an image over those of the slower of VAE and GAN, 16 at a time", ratios, ">=", 50),
+            Measure("operations of naive sampling over those with a cache, 14×14 pixels", saved, ">=", 20),
+        ],
+        [
+            Measure("the same where all pixels are known and looked at once", control, ">=", 50),
+            Measure("operations of one look at a whole image over those of sampling it", unsaved, ">=", 20),
+        ],
+        {"Milliseconds an image": Table(("seed", "all pixels at once", "pixel-cnn", "vae", "gan"), rows)},
+        note="Untrained models of the default size: speed does not depend on what they know.",
+    )
+
+
+def drawer(model: Any) -> Callable[[Tensor], object]:
+    """Return a function that draws as many images as it is given."""
+    return lambda images: model.generate(len(images))
+
+
+def timed(work: Callable[[Tensor], object]) -> float:
+    """Return seconds an image of work on 16 of them, the best of three."""
+    images = torch.rand(16, 1, 28, 28).round()
+    best = math.inf
+    for _ in range(3):
+        started = time.perf_counter()
+        with torch.no_grad():
+            work(images)
+        best = min(best, (time.perf_counter() - started) / 16)
+    return best
+
+
+def operations(model: Any, cached: bool) -> int:
+    """Return the floating-point operations of sampling one image."""
+    with FlopCounterMode(display=False) as counter:
+        model.sample(1, cached=cached)
+    return int(counter.get_total_flops())
+
+
+def forward_operations(model: Any) -> int:
+    """Return those of predicting all pixels of a given image at once."""
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model(torch.zeros(1, *model.shape))
+    return int(counter.get_total_flops())
+
+
+def continuous(lab: Lab) -> Evidence:
+    """Give grey digits by normal densities, each conditioned on the pixels before it, against one for each pixel."""
+    gains: dict[str, list[float]] = {"digits": [], "dlplug_generative.claims.autoregressive.Mixed": []}
+    pictures = {}
+    for data, seed in itertools.product(gains, lab.seeds):
+        options = (f"--data={data}", "--model.output=gaussian", "--model.width=16", "--model.layers=3", *SHORT)
+        trained = lab.fit("pixel-cnn", *options, seed=seed)
+        splits = {name: trained.data.prepare_batch(part)[0] for name, part in trained.data.splits.items()}  # type: ignore[attr-defined]
+        seen, tested = (trained.model.observed(splits[name]) for name in ("train", "test"))
+        with torch.no_grad():
+            nats = -float(trained.model.log_likelihood(tested).mean())
+        spread = seen.std(0).clamp_min(1 / 255).log()
+        apart = -float(discretised_normal(tested, seen.mean(0), spread).sum((1, 2, 3)).mean())
+        gains[data].append((apart - nats) / (64 * math.log(2)))
+        pictures[data] = Image(trained.model.sample(36))
+    name = "bits a pixel below one normal density for each pixel"
+    real, mixed = gains.values()
+    return Evidence(
+        [Measure(name, real, ">=", 0.5)],
+        [Measure(f"{name}, pixels of different images mixed", mixed, ">=", 0.5)],
+        {"Drawn from the densities": pictures["digits"]},
+        note="Grey digits stand for the notes' handwriting and speech. Both densities are summed over 256 grey levels, "
+        "so that their nats compare. 12 epochs.",
+    )
