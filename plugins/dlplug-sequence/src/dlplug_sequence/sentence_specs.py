@@ -12,7 +12,7 @@ SPECS: list[Spec] = [
         tags=("text", "classification", "sentiment"),
         takes="labelled text",
         data="tweets",
-        recipe={"trainer.max_epochs": 6},
+        recipe={"trainer.max_epochs": 5},
         learning="supervised",
         trial={"generate.text": "a fine day"},
     ),
