@@ -44,7 +44,8 @@ def test_fit_test_predict_and_classify(command, table, tmp_path):
     for args in (("test", run), ("predict", run)):
         assert command(*args).returncode == 0
     assert 0.9 < float(rows(run / "test.csv")[0]["test/recall"]) <= 1
-    assert len(rows(run / "predictions.csv")) == 6
+    assert len(predicted := rows(run / "predictions.csv")) == 6
+    assert {row["class"] for row in predicted} == {"up", "down"}
 
 
 def test_a_bag_of_words_is_at_chance_where_order_decides(command, table, tmp_path):

@@ -19,7 +19,7 @@ class BagOfWords(TextClassifier):
         lr: Highest learning rate of Adam; it falls along a cosine to 0 at the last batch.
     """
 
-    def __init__(self, embedding: int = 64, dropout: float = 0.5, word_dropout: float = 0.1, lr: float = 2e-3) -> None:
+    def __init__(self, embedding: int = 64, dropout: float = 0.5, word_dropout: float = 0.1, lr: float = 2e-2) -> None:
         super().__init__(word_dropout)
         if embedding < 1 or not 0 <= dropout < 1 or lr <= 0:
             raise ValueError(

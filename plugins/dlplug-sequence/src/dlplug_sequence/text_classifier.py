@@ -140,10 +140,10 @@ class TextClassifier(Annealed, ABC):
         """The same for the test texts."""
         self._log_metrics("test")
 
-    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """Return the class given to each text and its probability, shapes (n,)."""
+    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, list[str] | Tensor]:
+        """Return the name of the class given to each text and its probability, shapes (n,)."""
         confidences, classes = self(batch[0]).float().softmax(1).max(1)
-        return {"class": classes, "confidence": confidences}
+        return {"class": [self.labels[index] for index in classes.tolist()], "confidence": confidences}
 
     def showcase(self, batch: Batch) -> dict[str, Media]:
         """Show what it mixes up, and its worst mistakes."""

@@ -17,7 +17,7 @@ KINDS = ("date", "time")
 OPTIONS = (
     *(f"--data.kinds+={kind}" for kind in KINDS),
     *("--data.size=8000", "--data.batch_size=32", "--model.hidden=64", "--model.embedding=32"),
-    *("--trainer.max_epochs=5", "--trainer.check_val_every_n_epoch=5"),
+    *("--trainer.max_epochs=3", "--trainer.check_val_every_n_epoch=3"),
 )
 
 
