@@ -30,4 +30,4 @@ def _release(version: str) -> list[int]:
 if __name__ == "__main__":
     for name, version in sorted(constraints(Path(__file__).parents[1]).items()):
         print(f"{name}=={version}")
-    print("pyparsing<3.3")  # later ones warn of how the oldest matplotlib calls them
+    print("pyparsing==3.2.5")  # later ones warn of how the oldest matplotlib calls them
