@@ -103,5 +103,7 @@ def test_two_processes_and_mixed_precision(tmp_path):
 
 def test_bad_input_in_one_line(refused):
     assert "must be at least 1, not 0, 4 and 2" in refused("fit", *SHORT, "--model.latent_dim=0")
-    assert "'foo' is not 'non-saturating', 'minimax' or 'wasserstein'" in refused("fit", *SHORT, "--model.objective=foo")
+    assert "'foo' is not 'non-saturating', 'minimax' or 'wasserstein'" in refused(
+        "fit", *SHORT, "--model.objective=foo"
+    )
     assert "has no option 'latnt_dim'; did you mean 'latent_dim'?" in refused("fit", *SHORT, "--model.latnt_dim=3")
