@@ -1,13 +1,16 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: gan test check bench setup
+.PHONY: gan test wheels check bench docs oldest setup
 
 gan: .venv/ready  ## train the GAN on handwritten digits and say where its picture is
 	$(BIN)/dlplug fit --model gan
 
 test: .venv/ready  ## run all tests
 	$(BIN)/python -m pytest
+
+wheels: .venv/ready  ## every distribution from its wheel in a fresh environment; takes minutes, so no part of `test`
+	$(BIN)/python tests/wheels.py
 
 check: .venv/ready  ## lint, formatting and types
 	$(BIN)/ruff check .
@@ -17,9 +20,25 @@ check: .venv/ready  ## lint, formatting and types
 bench: .venv/ready  ## time what has a target
 	$(BIN)/python benchmarks/startup.py
 
+docs: .venv/docs  ## build the site into build/site; a dead link fails
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
+oldest: build/oldest/ready  ## run the tests on the oldest of everything that is allowed
+	OMP_NUM_THREADS=1 build/oldest/venv/bin/python -m pytest
+
 setup: .venv/ready  ## make .venv with the core, all plugins (editable) and the test tools
 
 .venv/ready: requirements-dev.txt pyproject.toml $(wildcard plugins/*/pyproject.toml)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@
+
+.venv/docs: .venv/ready requirements-docs.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-docs.txt
+	touch $@
+
+build/oldest/ready: .ci/oldest.py requirements-dev.txt pyproject.toml $(wildcard plugins/*/pyproject.toml)
+	test -x build/oldest/venv/bin/python || $(PYTHON) -m venv build/oldest/venv
+	$(PYTHON) .ci/oldest.py > build/oldest/constraints.txt
+	build/oldest/venv/bin/python -m pip install --quiet --disable-pip-version-check -c build/oldest/constraints.txt -r requirements-dev.txt
 	touch $@

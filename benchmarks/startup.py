@@ -25,6 +25,7 @@ COMMANDS = (
     "info gan",
     "plugins",
     "fit --model gan --help",
+    "completion fish fit --model gan --",
     "fit --model gna",
     "fit --model gan --data.nope 1",
 )

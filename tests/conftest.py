@@ -1,11 +1,11 @@
 import os
-import subprocess
-import sys
-import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
+
+from dlplug.testing import run_command
 
 # Small networks are fastest on one thread, and on one thread they are exact.
 os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
@@ -15,40 +15,23 @@ Result = "subprocess.CompletedProcess[str]"
 
 @pytest.fixture
 def command(tmp_path: Path) -> Callable[..., Result]:
-    """Run ``dlplug`` in a folder of its own; returns what it said and its status.
+    """Run ``dlplug`` in a folder of its own; returns what it said and its status."""
+    return partial(run_command, folder=tmp_path)
 
-    A fork of this process, since importing torch takes seconds and a suite runs a hundred commands.
-    """
-    import dlplug.cli  # noqa: F401 (before the fork)
-    from dlplug.__main__ import main
 
-    def command(*args: str | Path, **env: str) -> Result:
-        line = [*map(str, args)]
-        files = [tmp_path.with_name(f"{tmp_path.name}.{name}") for name in ("out", "err")]
-        child = os.fork()
-        if not child:
-            status = 1
-            try:
-                for number, path in enumerate(files, start=1):
-                    os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
-                sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
-                os.chdir(tmp_path)
-                os.environ.update(env)
-                sys.argv = ["dlplug", *line]
-                warnings.resetwarnings()
-                status = main(line)
-            except SystemExit as error:
-                status = error.code if isinstance(error.code, int) else 1
-            except BaseException:
-                sys.excepthook(*sys.exc_info())
-            finally:
-                sys.stdout.flush()
-                sys.stderr.flush()
-                os._exit(status)
-        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        return subprocess.CompletedProcess(line, status, *(path.read_text() for path in files))
+@pytest.fixture
+def fit(command: Callable[..., Result], tmp_path: Path) -> Callable[..., Path]:
+    """Fit, check that it worked, and return the run folder; what was said is ``fit.said``."""
 
-    return command
+    def fit(*args: str | Path, **env: str) -> Path:
+        before = set(tmp_path.glob("runs/*/*"))
+        result = command("fit", *args, **env)
+        assert result.returncode == 0, result.stderr
+        fit.said = result.stderr  # type: ignore[attr-defined]
+        [run] = set(tmp_path.glob("runs/*/*")) - before or {tmp_path / str(args[0])}
+        return run
+
+    return fit
 
 
 @pytest.fixture

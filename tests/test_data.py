@@ -67,7 +67,14 @@ def test_missing_split_and_bad_options():
 
 
 def test_info_travels_as_plain_data():
-    info = ImageInfo(3, 8, 9, classes=10)
+    info = ImageInfo(3, 8, 9, classes=2, labels=("cat", "dog"))
     plain = info.to_dict()
-    assert plain == {"type": "ImageInfo", "channels": 3, "height": 8, "width": 9, "classes": 10}
+    assert plain == {
+        "type": "ImageInfo",
+        "channels": 3,
+        "height": 8,
+        "width": 9,
+        "classes": 2,
+        "labels": ("cat", "dog"),
+    }
     assert Info.from_dict(plain) == info

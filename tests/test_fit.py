@@ -1,6 +1,5 @@
 """The training commands on a plain LightningModule and LightningDataModule of a user's own."""
 
-import csv
 import json
 import shutil
 import signal
@@ -13,6 +12,8 @@ import pytest
 import torch
 import yaml
 
+from dlplug.metrics import read_metrics
+
 pytestmark = pytest.mark.slow
 
 OWN = ("--model", "own.OwnModel", "--data", "own.OwnData", "--trainer.log_every_n_steps", "3")
@@ -21,25 +22,6 @@ OWN = ("--model", "own.OwnModel", "--data", "own.OwnData", "--trainer.log_every_
 @pytest.fixture(autouse=True)
 def own(tmp_path):
     shutil.copy(Path(__file__).with_name("own.py"), tmp_path)
-
-
-@pytest.fixture
-def fit(command, tmp_path):
-    """Fit, check that it worked, and return the run folder."""
-
-    def fit(*args, **env):
-        before = set(tmp_path.glob("runs/*/*"))
-        result = command("fit", *args, **env)
-        assert result.returncode == 0, result.stderr
-        [run] = set(tmp_path.glob("runs/*/*")) - before or {tmp_path / str(args[0])}
-        return run
-
-    return fit
-
-
-def rows(run, name="metrics"):
-    with open(run / f"{name}.csv") as file:
-        return list(csv.DictReader(file))
 
 
 def weights(run):
@@ -58,19 +40,20 @@ def test_run_folder_is_all_that_test_validate_predict_and_fit_need(fit, command,
     config = yaml.safe_load((run / "config.yaml").read_text())
     assert config["model"]["init_args"] == {"width": 3, "lr": 0.1, "steps": 0, "slow": 0.0}
     assert not {"ckpt_path", "config"} & config.keys()
-    assert {row["epoch"] for row in rows(run)} == {"0", "1"}
-    vitals = [(float(row["train/grad_norm"]), float(row["train/lr"])) for row in rows(run) if row["train/lr"]]
+    assert {row["epoch"] for row in read_metrics(run / "metrics.csv")} == {"0", "1"}
+    logged = [row for row in read_metrics(run / "metrics.csv") if row["train/lr"]]
+    vitals = [(float(row["train/grad_norm"]), float(row["train/lr"])) for row in logged]
     assert len(vitals) == 2
     assert all(norm > 0 and lr == pytest.approx(0.1) for norm, lr in vitals)
-    assert [row["epoch"] for row in rows(run, "timing")] == ["0", "1"]
+    assert [row["epoch"] for row in read_metrics(run / "timing.csv")] == ["0", "1"]
     before = (run / "config.yaml").read_bytes()
 
     for name in ("test", "validate", "predict"):
         result = command(name, run)
         assert result.returncode == 0, result.stderr
-    assert float(rows(run, "test")[0]["test/loss"]) > 0
-    assert float(rows(run, "validate")[0]["val/loss"])
-    predictions = rows(run, "predictions")
+    assert float(read_metrics(run / "test.csv")[0]["test/loss"]) > 0
+    assert float(read_metrics(run / "validate.csv")[0]["val/loss"])
+    predictions = read_metrics(run / "predictions.csv")
     assert list(predictions[0]) == ["item", "y_0", "first"]
     assert len(predictions) == 32
     again = (run / "test.csv").read_bytes()
@@ -78,8 +61,8 @@ def test_run_folder_is_all_that_test_validate_predict_and_fit_need(fit, command,
     assert (run / "test.csv").read_bytes() == again
 
     fit(run, "--trainer.max_epochs=4")
-    assert {row["epoch"] for row in rows(run)} == {"0", "1", "2", "3"}
-    assert [row["epoch"] for row in rows(run, "timing")] == ["0", "1", "2", "3"]
+    assert {row["epoch"] for row in read_metrics(run / "metrics.csv")} == {"0", "1", "2", "3"}
+    assert [row["epoch"] for row in read_metrics(run / "timing.csv")] == ["0", "1", "2", "3"]
     assert len(json.loads((run / "about.json").read_text())["commands"]) == 2
     assert (run / "config.yaml").read_bytes() == before
     assert_same_run(run, fit(*OWN, "--trainer.max_epochs=4"))

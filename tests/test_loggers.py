@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from distributions import lay_out
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 OWN = ("--model", "shown.Shown", "--data", "own.OwnData", "--trainer.max_epochs=2", "--trainer.log_every_n_steps=2")
@@ -56,20 +57,6 @@ def shown(tmp_path):
     (tmp_path / "shown.py").write_text(MODEL)
 
 
-@pytest.fixture
-def fit(command, tmp_path):
-    """Fit, check that it worked, and return the run folder."""
-
-    def fit(*args):
-        before = set(tmp_path.glob("runs/*/*"))
-        result = command("fit", *args)
-        assert result.returncode == 0, result.stderr
-        [run] = set(tmp_path.glob("runs/*/*")) - before or {tmp_path / str(args[0])}
-        return run
-
-    return fit
-
-
 def test_tensorboard_shows_curves_over_batches_pictures_and_words(fit, command):
     run = fit(*OWN, "--logger", "tensorboard")
     fit(run, "--trainer.max_epochs=3", "--logger", "tensorboard")
@@ -114,10 +101,7 @@ def test_loggers_are_left_out_where_nothing_is_logged(command, fit, tmp_path):
 def test_strangers_logger_is_attached_and_told_all(fit, tmp_path, monkeypatch):
     (tmp_path / "stranger.py").write_text(PLUGIN)
     (tmp_path / "diary.py").write_text(LOGGER)
-    info = tmp_path / "stranger-1.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: stranger\nVersion: 1\n")
-    (info / "entry_points.txt").write_text("[dlplug]\nstranger = stranger\n")
+    lay_out(tmp_path, "stranger", "1", "stranger = stranger")
     monkeypatch.syspath_prepend(tmp_path)
     lines = (fit(*OWN, "--logger", "diary", "--logger.title", "mine") / "diary.txt").read_text().splitlines()
     assert lines[0] == "attached mine"

@@ -96,6 +96,22 @@ def test_training_metrics_are_means_since_the_last_time(trainer):
     assert means == [(2, 1.0), (4, 3.5), (5, 0.0), (8, 2.0), (9, 4.0)]
 
 
+class Counting(Scale):
+    axis = "train/seen"
+
+    def training_step(self, batch, batch_idx):
+        seen = torch.tensor(10.0 * (self.trainer.fit_loop.total_batch_idx + 1))
+        self.record(seen=seen, **({"odd": torch.tensor(float(batch_idx))} if batch_idx % 2 else {}))
+        return self(batch[0]).square().mean()
+
+
+def test_axis_is_logged_as_it_stands_and_what_is_rare_by_its_own_mean(trainer):
+    log = Log()
+    trainer(logger=log).fit(Counting(), datamodule=Points(batch_size=4))
+    rows = [(row["train/seen"], row.get("train/odd")) for _, row in log.rows if "train/seen" in row]
+    assert rows == [(30, 1), (50, 3), (60, None), (90, 2), (100, None)]
+
+
 def test_validation_metrics_weigh_each_item_alike(trainer):
     log, data = Log(), Points(batch_size=4)
     trainer(logger=log).validate(Scale(), datamodule=data, verbose=False)

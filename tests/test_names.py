@@ -12,11 +12,11 @@ SPECS = (
         takes="images",
         data="small",
         recipe={"trainer.max_epochs": 30, "model.betas": [0.5, 0.9]},
-        recipes={"large": {"trainer.max_epochs": 3}},
+        recipes={"large": {"trainer.max_epochs": 3}, "large:red": {"trainer.max_epochs": 5}},
     ),
     ModelSpec("counter", "m.counter:Counter", "Counts.", takes="text"),
     DataSpec("small", "m.data:Small", "Few.", gives="images"),
-    DataSpec("large", "m.data:Large", "Many.", gives="images"),
+    DataSpec("large", "m.data:Large", "Many.", gives="images", variant="colour"),
     DataSpec("tweets", "m.data:Tweets", "Short.", gives="text"),
 )
 
@@ -43,6 +43,23 @@ LARGE = ["--model=m.gan.GAN", "--data=m.data.Large", "--trainer.max_epochs=3", "
 )
 def test_recipe_comes_first_and_names_become_class_paths(registry, args, expanded):
     assert expand("fit", args, registry).args == expanded
+
+
+@pytest.mark.parametrize(
+    ("args", "epochs"),
+    [
+        (["--data.colour", "red"], 5),
+        (["--data.init_args.colour=red"], 5),
+        (["-c", "red.yaml"], 5),
+        (["-c", "red.yaml", "--data.colour=blue"], 3),
+        ([], 3),
+    ],
+)
+def test_recipe_is_refined_by_a_variant_of_the_data(registry, tmp_path, monkeypatch, args, epochs):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "red.yaml").write_text("data: {class_path: large, init_args: {colour: red}}")
+    job = expand("fit", ["--model", "gan", "--data", "large", *args], registry)
+    assert f"--trainer.max_epochs={epochs}" in job.args
 
 
 def test_model_from_a_config_brings_its_data_and_recipe(registry, tmp_path):

@@ -1,3 +1,4 @@
+import subprocess
 import sys
 import types
 from importlib.metadata import Distribution, EntryPoint
@@ -99,6 +100,15 @@ def test_disabled_plugin_is_not_loaded(install, monkeypatch):
     assert not Registry.discover().plugins
 
 
+def test_only_those_named_are_loaded_and_the_core(install, monkeypatch):
+    for name in ("a", "b", "core"):
+        install(name, dlplug_specs=lambda: [])
+    install("c", dlplug_specs=lambda: sys.exit())
+    monkeypatch.setenv("DLPLUG_ONLY", "a, b")
+    monkeypatch.setenv("DLPLUG_DISABLE", "b")
+    assert [plugin.name for plugin in Registry.discover().plugins] == ["a", "core"]
+
+
 def test_fitting_data(install):
     images, text = DataSpec("d", "m:D", "Images.", gives="images"), DataSpec("t", "m:T", "Text.", gives="text")
     install("a", dlplug_specs=lambda: [GAN, images, text])
@@ -111,3 +121,8 @@ def test_second_plugin_of_a_name_leaves_the_first_its_hooks(install):
     registry = Registry.discover()
     assert [plugin.problem for plugin in registry.plugins] == ["", "another plugin has this name"]
     assert [name for name, _ in registry.hooks("dlplug_callbacks")] == ["a"]
+
+
+def test_our_own_requirements_are_read_without_the_slow_parser():
+    code = "import sys; from dlplug.registry import Registry; Registry.discover(); sys.exit('packaging' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

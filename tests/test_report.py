@@ -57,6 +57,20 @@ def test_train_val_and_test_share_a_plot(report, tmp_path):
     assert (test["x"], test["y"]) == ([0, 39], [2.5, 2.5])
 
 
+def test_curves_over_the_models_own_axis(report, tmp_path):
+    rows = losses(epochs=2)
+    for row in rows[::5]:  # not every row counts
+        row["train/env_steps"] = 8 * (row["step"] + 1)
+    run = make_run(tmp_path / "run", rows, axis="train/env_steps")
+    page = report(run)
+    train, val = page.charts[0]
+    assert train["x"] == [8] * 5 + [48] * 5 + [88] * 5 + [128] * 5
+    assert val["x"] == [48, 128]
+    assert page.all("html", data_axis="train/env_steps")
+    without = make_run(tmp_path / "other" / "run", rows)
+    assert report(run, without).all("html", data_axis="train/env_steps or step")
+
+
 def test_head_says_how_far_it_came_and_the_best(report, tmp_path):
     rows = losses(3)
     rows[15]["val/loss"] = 0.5

@@ -180,6 +180,13 @@ def test_log_button_makes_every_y_axis_logarithmic(visit, one):
     assert set(page.evaluate(kind)) == {"linear"}
 
 
+def test_x_axis_is_called_as_the_model_says(visit, tmp_path):
+    rows = [{**row, "train/env_steps": 8 * row["step"]} for row in losses()]
+    page = visit(write([Run(make_run(tmp_path / "run", rows, axis="train/env_steps"))], tmp_path / "page.html"))
+    page.wait_for_selector(".plot .main-svg")
+    assert page.evaluate("document.querySelector('.plot')._fullLayout.xaxis.title.text") == "train/env_steps"
+
+
 LOOK = """() => {
     const lightness = (colour) => Math.round(colour.match(/[0-9.]+/g).slice(0, 3).reduce((a, b) => a + Number(b), 0));
     const text = document.querySelector(".plot .xtick text");

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from distributions import lay_out
 
 HEAVY = {
     *("torch", "lightning", "lightning_fabric", "pytorch_lightning", "torchmetrics", "torchvision"),
@@ -32,10 +33,7 @@ def dlplug_specs():
 def run(folder: Path, line: str) -> "subprocess.CompletedProcess[str]":
     (folder / "sounds.py").write_text(SOUNDS)
     (folder / "own.yaml").write_text("model: gna\n")
-    info = folder / "sounds-1.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: sounds\nVersion: 1\n")
-    (info / "entry_points.txt").write_text("[dlplug]\nsounds = sounds\n")
+    lay_out(folder, "sounds", "1", "sounds = sounds")
     env = {**os.environ, "PYTHONPATH": str(folder)}
     return subprocess.run(
         [sys.executable, "-c", MAIN, *line.split()], cwd=folder, env=env, capture_output=True, text=True
@@ -64,6 +62,10 @@ def heavy(folder: Path) -> set[str]:
         "test --model gan --help",
         "report --help",
         "dashboard --help",
+        "new --help",
+        "new sketch",
+        "completion bash",
+        "completion fish fit --model gan --model.",
     ],
 )
 def test_answers(tmp_path: Path, line: str) -> None:
@@ -79,6 +81,7 @@ def test_answers(tmp_path: Path, line: str) -> None:
         ("fti", "did you mean 'fit'"),
         ("list gna", "did you mean 'gan'"),
         ("list --jsn", "--jsn"),
+        ("list 28", "nothing mentions '28'"),
         ("info gna", "did you mean 'gan'"),
         ("info", "name"),
         ("plugins all", "all"),
@@ -96,6 +99,7 @@ def test_answers(tmp_path: Path, line: str) -> None:
         ("fit -c nowhere.yaml", "cannot read the config nowhere.yaml"),
         ("fit -c own.yaml", "did you mean 'gan'"),
         ("dashboard gna --entity me", "did you mean 'gan'"),
+        ("new gan", "the model 'gan' is offered by dlplug-generative"),
         ("test nowhere", "nowhere is no run folder"),
         ("report nowhere", "nowhere is no run folder"),
     ],

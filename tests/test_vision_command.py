@@ -1,6 +1,5 @@
 """The classifiers through the real command, on the smallest data."""
 
-import csv
 import os
 import signal
 import subprocess
@@ -10,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from dlplug.metrics import read_metrics
 from dlplug.testing import check_panels
 from dlplug_vision.cnn import CNN
 from dlplug_vision.digits import Digits
@@ -38,29 +38,10 @@ class Unlabelled(TensorData):
 SHORT = ("--model", "cnn", "--data", "digits", "--model.channels=[4,8]", "--model.hidden=16", "--trainer.max_epochs=2")
 
 
-@pytest.fixture
-def fit(command, tmp_path):
-    """Fit, check that it worked, and return the run folder and what was said."""
-
-    def fit(*args, **env):
-        before = set(tmp_path.glob("runs/*/*"))
-        result = command("fit", *args, **env)
-        assert result.returncode == 0, result.stderr
-        [run] = set(tmp_path.glob("runs/*/*")) - before or {tmp_path / str(args[0])}
-        return run, result.stderr
-
-    return fit
-
-
-def rows(path):
-    with open(path) as file:
-        return list(csv.DictReader(file))
-
-
 def test_fit_test_predict_and_load(fit, command):
-    run, _ = fit(*SHORT)
+    run = fit(*SHORT)
     check_panels(run)
-    metrics = rows(run / "metrics.csv")[-1]
+    metrics = read_metrics(run / "metrics.csv")[-1]
     assert {"train/loss", "train/accuracy", "val/loss", "val/accuracy", "val/f1", "val/calibration"} <= metrics.keys()
     assert float(metrics["val/accuracy"]) > 0.5
     shown = {path.parent.name for path in run.glob("media/*/00000044.png")}
@@ -75,10 +56,10 @@ def test_fit_test_predict_and_load(fit, command):
     data.setup()
     images, labels = data.prepare_batch(data.splits["test"])
     confidence, guess = model(images).softmax(1).max(1)
-    predictions = rows(run / "predictions.csv")
+    predictions = read_metrics(run / "predictions.csv")
     assert [int(row["class"]) for row in predictions] == guess.tolist()
     assert torch.allclose(torch.tensor([float(row["confidence"]) for row in predictions]), confidence, atol=1e-5)
-    [test] = rows(run / "test.csv")
+    [test] = read_metrics(run / "test.csv")
     assert float(test["test/accuracy"]) == pytest.approx((guess == labels).float().mean().item())
 
 
@@ -89,12 +70,12 @@ def test_killed_and_resumed_is_the_run_that_never_stopped(fit, command, tmp_path
     assert killed.returncode == -signal.SIGKILL
     [run] = tmp_path.glob("runs/cnn/*")
     fit(run)
-    other, _ = fit(*options)
+    other = fit(*options)
     assert (run / "metrics.csv").read_bytes() == (other / "metrics.csv").read_bytes()
     weights, others = (torch.load(path / "checkpoints" / "last.ckpt")["state_dict"] for path in (run, other))
     assert all(torch.equal(weight, others[name]) for name, weight in weights.items())
     fit(run, "--trainer.max_epochs=4")
-    assert rows(run / "metrics.csv")[-1]["epoch"] == "3"
+    assert read_metrics(run / "metrics.csv")[-1]["epoch"] == "3"
 
 
 def test_two_processes_and_mixed_precision(tmp_path):
@@ -118,20 +99,22 @@ def test_two_processes_and_mixed_precision(tmp_path):
 
 
 def test_weights_of_another_run(fit, refused, command):
-    source, _ = fit(*SHORT)
-    run, said = fit(*SHORT, "--model.init_from", source, "--model.hidden=32", "--trainer.max_epochs=1")
+    source = fit(*SHORT)
+    run = fit(*SHORT, "--model.init_from", source, "--model.hidden=32", "--trainer.max_epochs=1")
+    said = fit.said
     assert "took conv1, norm1, conv2, norm2" in said
     assert "left as initialised: hidden (16×" in said
     source.rename(source.with_name("gone"))  # a run must not need it any more
     assert command("test", run).returncode == 0
-    assert "took" not in fit(run, "--trainer.max_epochs=2")[1]
+    fit(run, "--trainer.max_epochs=2")
+    assert "took" not in fit.said
     assert "no run folder and no file nosuch" in refused("fit", *SHORT, "--model.init_from=nosuch")
 
 
 def test_frozen_resnet(fit):
     """Only the last layer moves, and the frozen normalisation keeps what it was told."""
     options = ("--model", "resnet", "--data", "digits", "--data.batch_size=256", "--model.freeze=backbone")
-    run, _ = fit(*options, "--trainer.max_epochs=1", "--trainer.limit_train_batches=2")
+    run = fit(*options, "--trainer.max_epochs=1", "--trainer.limit_train_batches=2")
     first = torch.load(run / "checkpoints" / "last.ckpt")["state_dict"]
     fit(run, "--trainer.max_epochs=2")
     second = torch.load(run / "checkpoints" / "last.ckpt")["state_dict"]
@@ -145,12 +128,14 @@ def test_own_pictures(fit, command, tmp_path):
             Image.new("RGB", (20, 20), (200 * level + i, 90, 0)).save(tmp_path / "pictures" / name / f"{i:02}.png")
     (tmp_path / "pictures" / "cat" / "torn.png").write_bytes(b"no picture")
     data = ("--data", "image-folder", "--data.size=16", "--data.batch_size=8")
-    run, said = fit("--model", "cnn", *data, "--model.channels=[4]", "--trainer.max_epochs=4")
+    run = fit("--model", "cnn", *data, "--model.channels=[4]", "--trainer.max_epochs=4")
+    said = fit.said
     assert "they cannot be read, 1 of 41 pictures in pictures: cat/torn.png" in said
     assert command("predict", run).returncode == 0
-    predictions = rows(run / "predictions.csv")
+    predictions = read_metrics(run / "predictions.csv")
     assert len(predictions) == 4
     assert all((tmp_path / "pictures" / row["item"]).is_file() for row in predictions)
+    assert [row["class"] for row in predictions] == [row["item"].partition("/")[0] for row in predictions]
 
 
 def test_bad_input_in_one_line(refused, tmp_path):

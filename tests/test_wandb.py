@@ -315,6 +315,30 @@ def test_every_medium_is_sent(command, tmp_path):
     assert "a &lt;b&gt;" in paths["words._type"].read_text()
 
 
+COUNTING = """
+from own import OwnModel
+class Counting(OwnModel):
+    axis = "train/env_steps"
+    def on_train_batch_end(self, outputs, batch, batch_idx):
+        self.log("train/env_steps", 16.0 * (self.global_step + self.global_step % 2), reduce_fx="max")
+"""
+
+
+def test_curves_over_the_models_own_axis(command, tmp_path):
+    shutil.copy(ROOT / "tests" / "own.py", tmp_path)
+    (tmp_path / "counting.py").write_text(COUNTING)
+    line = ("--model", "counting.Counting", "--data", "own.OwnData", "--trainer.max_epochs=2")
+    assert command("fit", *line, *WANDB, "--trainer.log_every_n_steps=2").returncode == 0
+    [run] = tmp_path.glob("runs/counting/*")
+    [log] = logs(run)
+    assert {"glob_name": "*", "step_metric": "train/env_steps", "options": {"defined": True}} in log.metrics
+    over = [row["train/env_steps"] for row in log.history if "val/loss" in row]
+    assert over == [64, 128]
+    result = command("dashboard", "counting.Counting", "--entity", "me", "--dry-run")
+    bank = json.loads(result.stdout)["section"]["panelBankConfig"]
+    assert {panel["config"].get("xAxis") for panel in bank["sections"][0]["panels"][:-1]} == {"train/env_steps"}
+
+
 MODEL = """
 from dlplug import Panel
 from own import OwnModel

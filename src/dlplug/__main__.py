@@ -10,7 +10,16 @@ from dlplug.errors import InputError, did_you_mean
 
 TRAINING = ("fit", "validate", "test", "predict")
 LOOKING = ("list", "info", "plugins")
-OTHERS = ("generate", "report", "dashboard", "verify")
+# Each a module with a `main(args)`.
+OTHERS = {
+    "report": "dlplug.report",
+    "dashboard": "dlplug.dashboard",
+    "verify": "dlplug.verify",
+    "check": "dlplug.check",
+    "new": "dlplug.new",
+    "completion": "dlplug.completion",
+    "doctor": "dlplug.doctor",
+}
 USAGE = """\
 usage: dlplug COMMAND ...
 
@@ -28,15 +37,22 @@ train and look
       --open  --out FILE
   dashboard MODEL --entity E   save the model's panels as a Weights & Biases workspace
 
-check
+write and check
+  new NAME [DIR]               write a plugin that works at once, to be changed into yours; --kind model, data or claim
   verify [WORD ...]            measure sentences of the course: claims, models or sections by name
+  check NAME                   whether a plugin keeps what it promises, and what to change
 
 find
   list [WORD] [--json]         models and data, by section of the course
   info NAME                    one card: arguments, data that fits, where it comes from
-  plugins                      installed plugins, or why one does not load
+  plugins                      installed plugins: where from, what they hook, or why one does not load
 
-dlplug --help, --version. DLPLUG_DISABLE=a,b switches plugins off, DLPLUG_DEBUG=1 shows tracebacks."""
+set up
+  doctor                       what is installed here, what works, and what to put in a bug report
+  completion bash|zsh|fish     a script that completes commands, names, options and run folders
+
+dlplug --help, --version. DLPLUG_DISABLE=a,b switches plugins off, DLPLUG_ONLY=a,b all others; DLPLUG_DEBUG=1 shows
+tracebacks."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -66,25 +82,20 @@ def _run(args: list[str]) -> int:
             return 0
         case [command, *rest] if command in TRAINING:
             return _train(command, rest)
-        case ["generate", *rest]:
-            return _generate(rest)
-        case ["verify", *rest]:
-            from dlplug import verify
-
-            return verify.main(rest)
         case [command, *rest] if command in LOOKING:
             from dlplug import cards
 
             return cards.main(command, rest)
-        case ["report", *rest]:
-            from dlplug import report
+        case ["generate", *rest]:
+            return _generate(rest)
+        case [command, *rest] if command in OTHERS:
+            from importlib import import_module
 
-            return report.main(rest)
-        case ["dashboard", *rest]:
-            from dlplug import dashboard
-
-            return dashboard.main(rest)
-    raise InputError(f"no command is called {args[0]!r}; " + did_you_mean(args[0], {*TRAINING, *LOOKING, *OTHERS}))
+            status: int = import_module(OTHERS[command]).main(rest)
+            return status
+    raise InputError(
+        f"no command is called {args[0]!r}; " + did_you_mean(args[0], {*TRAINING, *LOOKING, *OTHERS, "generate"})
+    )
 
 
 def _train(command: str, args: list[str]) -> int:
@@ -116,10 +127,12 @@ def _generate(args: list[str]) -> int:
 
     folder = Run.open(args[0])
     sys.path.append(os.getcwd())  # as in _train
-    registry = Registry.discover()
+    from dlplug.names import model_of
+
+    model = model_of(folder, Registry.discover())
     from dlplug import generate
 
-    return generate.run(folder, args[1:], registry)
+    return generate.run(folder, model, args[1:])
 
 
 if __name__ == "__main__":

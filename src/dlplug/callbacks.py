@@ -18,6 +18,7 @@ from dlplug.data import run_seed
 from dlplug.errors import InputError
 from dlplug.metrics import MetricsFile
 from dlplug.model import gradient_norm, is_logging_batch
+from dlplug.origins import read_makers
 from dlplug.runs import Run
 
 
@@ -115,10 +116,16 @@ class Checkpoints(Checkpoint):
         self.monitor = monitor
         self.best: float | None = None
         self.best_epoch = -1
+        self._makers: list[str] = []
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Learn the folder from rank zero, which made it."""
         self._run = trainer.strategy.broadcast(self._run)
+        self._makers = read_makers(self._run.config)
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Note whose versions made it."""
+        checkpoint["made_with"] = self._makers
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Cut the metrics back to what this checkpoint vouches for."""

@@ -1,6 +1,7 @@
 """What the commands that do not train print."""
 
 import json
+import re
 import sys
 from itertools import groupby
 
@@ -24,7 +25,7 @@ def main(command: str, args: list[str]) -> int:
         parser.description = "Show one model or data set: its arguments, what fits it and where it comes from."
         parser.add_argument("name", help="as in `dlplug list`, or topic:name")
         return print_info(Registry.discover(), parser.parse_args(args).name)
-    parser.description = "Show every installed plugin with what it offers, or why it does not load."
+    parser.description = "Show every installed plugin: where from, what it hooks and offers, or why it does not load."
     parser.parse_args(args)
     return print_plugins(Registry.discover())
 
@@ -61,13 +62,18 @@ def print_info(registry: Registry, name: str) -> int:
 
 
 def print_plugins(registry: Registry) -> int:
-    """Print each plugin with what it offers or why it does not load; the status is 1 if one does not."""
+    """Print each plugin, where from, with what it offers or why it does not load; the status is 1 if one does not."""
+    from dlplug.origins import source_of  # only here: `list` and `info` do without
+
     for plugin in registry.plugins:
         if plugin.problem:
             print(f"{plugin.name}  {plugin.origin}  NOT LOADED")
             print_wrapped("    ", plugin.problem)
+            print(f"    from   {source_of(plugin)[0]}")
             continue
         print(f"{plugin.name}  {plugin.origin}")
+        print(f"    from   {source_of(plugin)[0]}")
+        print_wrapped("    hooks  ", ", ".join(sorted(plugin.hooks)) or "none")
         for kind, group in groupby(sorted(plugin.specs, key=lambda s: (s.kind, s.name)), key=lambda s: s.kind):
             print_wrapped(f"    {kind:5}  ", ", ".join(spec.name for spec in group))
     offers: dict[tuple[str, str], list[str]] = {}
@@ -83,9 +89,10 @@ def print_plugins(registry: Registry) -> int:
 
 
 def _mentions(spec: Spec, word: str) -> bool:
+    if re.fullmatch(r"[\d.]+", word):  # a section, not the 28 of 28×28
+        return f"{spec.lecture}.".startswith(f"{word}.")
     words = (spec.name, spec.summary, *spec.tags, f"{spec.kind}s")
-    in_lecture = spec.lecture == word or spec.lecture.startswith(f"{word}.")
-    return word.lower() in " ".join(words).lower() or in_lecture
+    return word.lower() in " ".join(words).lower()
 
 
 def _order(lecture: str) -> tuple[bool, list[tuple[bool, int, str]]]:

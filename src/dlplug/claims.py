@@ -7,7 +7,7 @@ import json
 import statistics
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import asdict, dataclass, field
 from importlib import import_module
@@ -80,7 +80,7 @@ class Evidence:
 
     measures: Sequence[Measure]
     controls: Sequence[Measure]
-    figures: dict[str, media.Media] = field(default_factory=dict)
+    figures: Mapping[str, media.Media] = field(default_factory=dict)
     note: str = ""
 
     def __post_init__(self) -> None:

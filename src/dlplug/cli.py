@@ -22,12 +22,13 @@ from lightning.pytorch.strategies import DDPStrategy
 from lightning_utilities.core.rank_zero import rank_zero_only
 
 from dlplug.callbacks import Checkpoints, ResumedOptions, Seeds, Showcase, Vitals
-from dlplug.checkpoint_io import AtomicCheckpointIO
+from dlplug.checkpoint_io import AtomicCheckpointIO, refuse_misfit
 from dlplug.errors import InputError
 from dlplug.messages import explain, say
 from dlplug.metrics import MetricsFile
 from dlplug.model import Model
-from dlplug.names import Job, expand_config
+from dlplug.names import Job, expand_config, with_makers
+from dlplug.origins import HEAD, makers_of
 from dlplug.panels import COMMON
 from dlplug.predictions import WritePredictions
 from dlplug.progress import Bar, Progress
@@ -73,6 +74,10 @@ def prepare(job: Job, registry: Registry) -> "CLI":
         InputError: Something the user gave cannot be used.
     """
     _quieten()
+    return with_makers(lambda: _prepare(job, registry), job.files)
+
+
+def _prepare(job: Job, registry: Registry) -> "CLI":
     for kind, class_path in job.chosen.items():
         if class_path:
             load_class(class_path, BASES[kind])
@@ -223,9 +228,7 @@ class CLI(LightningCLI):
             self._discard_unused_run()
             if isinstance(error, MisconfigurationException):
                 raise InputError(" ".join(str(error).split())) from error
-            if "Error(s) in loading state_dict" in str(error):
-                shapes = " ".join(str(error).split()).partition(": ")[2]
-                raise InputError(f"the checkpoint's weights do not fit this model and data: {shapes[:300]}") from error
+            refuse_misfit(error, self.config.ckpt_path, self.job.chosen["model"])
             raise
         self._report()
         if self.run:
@@ -252,6 +255,7 @@ class CLI(LightningCLI):
         for name in ("config", "ckpt_path"):
             config.pop(name, None)
         text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+        text = "".join(f"{HEAD}{maker}\n" for maker in makers_of(text, self.registry)) + text
         return Run.create(root / self.job.model, text, self._about())
 
     def _about(self) -> dict[str, Any]:

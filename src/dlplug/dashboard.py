@@ -54,7 +54,7 @@ def main(args: list[str]) -> int:
     return 0
 
 
-def build(name: str, panels: Iterable[Panel], entity: str, project: str, axis: str = "step") -> Any:
+def build(name: str, panels: Iterable[Panel], entity: str, project: str, axis: str) -> Any:
     """Return the workspace: a section's panels under its name, how to read them after them.
 
     Args:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, DistributedSampler
+from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
 
 from dlplug.errors import InputError
 
@@ -56,12 +56,14 @@ class ImageInfo(Info):
         height: Rows.
         width: Columns.
         classes: Number of classes.
+        labels: Their names, where they have some.
     """
 
     channels: int
     height: int
     width: int
     classes: int = 0
+    labels: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.channels}×{self.height}×{self.width} images"
@@ -126,13 +128,29 @@ class Batches(DistributedSampler[list[int]]):
 
 
 class _Indexed(Dataset[Batch]):
-    """Tensors of one length, indexed a batch at a time."""
+    """Columns of one length, indexed a batch at a time."""
 
-    def __init__(self, tensors: Batch) -> None:
-        self.tensors = tensors
+    def __init__(self, columns: Sequence[Any]) -> None:
+        self.columns = columns
 
     def __getitem__(self, index: Tensor) -> Batch:
-        return tuple(tensor[index] for tensor in self.tensors)
+        return tuple(column[index] for column in self.columns)
+
+
+def load_batches(dataset: Dataset[Batch], sampler: Sampler[Any]) -> "DataLoader[Batch]":
+    """Return a loader whose items are whole batches already.
+
+    Args:
+        dataset: Gives a batch for each index that the sampler gives.
+        sampler: Gives an index a batch.
+    """
+    return DataLoader(
+        dataset,
+        batch_size=None,
+        sampler=sampler,
+        collate_fn=_as_it_is,
+        generator=torch.Generator(),  # or each epoch would draw from the generator that the noise comes from
+    )
 
 
 def _as_it_is(batch: Any) -> Any:
@@ -153,15 +171,16 @@ class TensorData(Data, ABC):
         if batch_size < 1:
             raise InputError(f"batch_size must be at least 1, not {batch_size}")
         self.batch_size = batch_size
-        self.splits: Mapping[str, Batch] | None = None
+        self.splits: Mapping[str, Sequence[Any]] | None = None
 
     @abstractmethod
-    def load(self) -> tuple[Info, Mapping[str, Batch]]:
+    def load(self) -> tuple[Info, Mapping[str, Sequence[Any]]]:
         """Return what the data is like and its tensors by split.
 
         Returns:
             The info, and the tensors of ``"train"`` and, where there are such, ``"val"`` and ``"test"``. The tensors of
-            a split have the same first dimension: its number of items.
+            a split have the same first dimension: its number of items. Instead of a tensor there may be what has a
+            length and, indexed by a tensor of places, gives one.
         """
 
     def prepare_batch(self, batch: Batch) -> Batch:
@@ -196,7 +215,16 @@ class TensorData(Data, ABC):
         """Return the test batches in order."""
         return self._loader("test")
 
-    def _loaded(self) -> Mapping[str, Batch]:
+    def sampler(self, split: str, columns: Sequence[Any]) -> Batches:
+        """Return what gives the places of each batch's items.
+
+        Args:
+            split: Its name.
+            columns: Its tensors, or what stands for them.
+        """
+        return Batches(len(columns[0]), self.batch_size, ORDERS.get(split, "in order"), seed=run_seed())
+
+    def _loaded(self) -> Mapping[str, Sequence[Any]]:
         self.setup()
         assert self.splits is not None
         return self.splits
@@ -204,13 +232,5 @@ class TensorData(Data, ABC):
     def _loader(self, split: str) -> "DataLoader[Batch]":
         if split not in self._loaded():
             raise InputError(f"{type(self).__name__} has no {split} data")
-        tensors = self._loaded()[split]
-        order = ORDERS.get(split, "in order")
-        sampler = Batches(len(tensors[0]), self.batch_size, order, seed=run_seed())
-        return DataLoader(
-            _Indexed(tensors),
-            batch_size=None,
-            sampler=sampler,
-            collate_fn=_as_it_is,
-            generator=torch.Generator(),  # or each epoch would draw from the generator that the noise comes from
-        )
+        columns = self._loaded()[split]
+        return load_batches(_Indexed(columns), self.sampler(split, columns))

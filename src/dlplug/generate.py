@@ -10,32 +10,31 @@ import torch
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 from lightning.pytorch import LightningModule, seed_everything
 
-from dlplug.checkpoint_io import read_checkpoint
+from dlplug.checkpoint_io import read_checkpoint, refuse_misfit
 from dlplug.cli import load_class
 from dlplug.errors import InputError
 from dlplug.media import Media, Text
 from dlplug.messages import explain
-from dlplug.names import load_config
-from dlplug.registry import Registry
+from dlplug.names import with_makers
 from dlplug.runs import Run, write_atomically
 
 
-def run(folder: Run, args: list[str], registry: Registry) -> int:
+def run(folder: Run, class_path: str, args: list[str]) -> int:
     """Generate with the best checkpoint of a run.
 
     Args:
         folder: The run.
+        class_path: Its model.
         args: What the user typed after it.
-        registry: The installed plugins.
 
     Raises:
         InputError: The model generates nothing, or an option or the checkpoint cannot be used.
     """
-    model_class = load_class(load_config(str(folder.config), registry)["model"]["class_path"], LightningModule)
+    model_class = with_makers(lambda: load_class(class_path, LightningModule), [str(folder.config)])
     if not callable(getattr(model_class, "generate", None)):
         raise InputError(f"{model_class.__name__} has no method `generate`: this model makes nothing")
     asked = _parse(model_class, args)
-    model = _load(model_class, folder)
+    model = _load(model_class, class_path, folder)
     seed_everything(asked.pop("seed"), verbose=False)
     out = asked.pop("out")
     try:
@@ -76,10 +75,14 @@ def _parse(model_class: Any, args: list[str]) -> Namespace:
     return asked
 
 
-def _load(model_class: type[LightningModule], folder: Run) -> LightningModule:
+def _load(model_class: type[LightningModule], class_path: str, folder: Run) -> LightningModule:
     read_checkpoint(folder.trained)  # says in one line what is wrong with it
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = model_class.load_from_checkpoint(folder.trained, map_location=device, weights_only=True)
+    try:
+        model = model_class.load_from_checkpoint(folder.trained, map_location=device, weights_only=True)
+    except RuntimeError as error:
+        refuse_misfit(error, folder.trained, class_path)
+        raise
     return model.eval()
 
 

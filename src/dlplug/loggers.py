@@ -66,7 +66,8 @@ class WeightsAndBiases(WandbLogger):
         self._asked = mode
         self._mode: str = "disabled"
         self._reason = ""
-        self._counted: dict[str, float] = {}  # the model's own axis, which not every row has
+        self._axis = ""  # the metric that the model's curves are drawn over; of batches where empty
+        self._counted: dict[str, float] = {}  # its last value, which not every row has
 
     @rank_zero_only
     def attach(self, run: Run) -> None:
@@ -76,6 +77,7 @@ class WeightsAndBiases(WandbLogger):
             InputError: ``online`` was asked for and nobody is logged in.
         """
         self._run, self._mode, self._reason = run, self._asked, ""
+        self._axis = run.about.get("axis", "")
         if self._asked in ("auto", "online"):
             self._mode, self._reason = find_mode()
         if self._asked == "online" != self._mode:
@@ -107,9 +109,8 @@ class WeightsAndBiases(WandbLogger):
             metrics: Values by name.
             step: Batches trained so far. A test does not know them: its metrics go to the run's summary alone.
         """
-        axis = self._run.about.get("axis") if self._run else ""
-        if axis and axis in metrics:
-            self._counted = {axis: metrics[axis]}
+        if self._axis in metrics:
+            self._counted = {self._axis: metrics[self._axis]}
         row = {**self._counted, **metrics, "step": step}  # never wandb's own step, which drops what comes late
         if step is None or all(name.startswith("test/") for name in metrics if name != "epoch"):
             row = {name: value for name, value in metrics.items() if name != "epoch"}
@@ -198,7 +199,7 @@ class WeightsAndBiases(WandbLogger):
         arguments = {**self._wandb_init, "id": self._id_kept(), "mode": mode, "reinit": "finish_previous"}
         run = wandb.init(**arguments, settings=settings)
         run.define_metric("step", hidden=True)
-        run.define_metric("*", step_metric=self._run.about.get("axis") or "step", step_sync=False)
+        run.define_metric("*", step_metric=self._axis or "step", step_sync=False)
         config = yaml.safe_load(self._run.config.read_text())
         run.config.update({**config, "commands": self._run.about.get("commands", [])}, allow_val_change=True)  # type: ignore[no-untyped-call]
         self._resend_lost(run, mode)

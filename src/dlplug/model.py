@@ -39,8 +39,7 @@ class Model(LightningModule):
         super().__init__()
         self.info: Info | None = None
         self.gradient_clip: tuple[float, str] | None = None
-        self._sums: dict[str, Tensor] = {}
-        self._summed = 0
+        self._sums: dict[str, tuple[Tensor, int]] = {}
 
     def build(self, info: Any) -> None:
         """Make the layers.
@@ -84,8 +83,9 @@ class Model(LightningModule):
         """Log scalars under the running stage: ``loss`` becomes ``train/loss``, ``val/loss`` or ``test/loss``.
 
         While training this costs an addition a batch: what is logged, at the trainer's logging interval and at the
-        epoch's end, is the mean since the last time. (A ``self.log`` on each batch takes as long as a small network's
-        whole step.) In validation and test the mean over all items is logged.
+        epoch's end, is the mean since the last time over the batches that recorded it; of ``axis``, which counts, the
+        last value. (A ``self.log`` on each batch takes as long as a small network's whole step.) In validation and test
+        the mean over all items is logged.
 
         Args:
             values: Scalar tensors, means over the batch.
@@ -97,19 +97,22 @@ class Model(LightningModule):
             return
         for name, value in values.items():
             value = value.detach()
-            self._sums[name] = self._sums[name] + value if name in self._sums else value
-        self._summed += 1
+            if name in self._sums and f"train/{name}" != self.axis:
+                total, count = self._sums[name]
+                self._sums[name] = (total + value, count + 1)
+            else:
+                self._sums[name] = (value, 1)
         if is_logging_batch(trainer):
             self._log_means()
 
     def on_train_epoch_end(self) -> None:
         """Log what was recorded since the last logging interval."""
-        if self._summed:
+        if self._sums:
             self._log_means()
 
     def _log_means(self) -> None:
-        means = {f"train/{name}": total / self._summed for name, total in self._sums.items()}
-        self._sums, self._summed = {}, 0
+        means = {f"train/{name}": total / count for name, (total, count) in self._sums.items()}
+        self._sums = {}
         self.log_dict(means, sync_dist=self.trainer.world_size > 1, batch_size=1)
 
     def minimise(self, loss: Tensor, optimizer: LightningOptimizer) -> Tensor:

@@ -5,17 +5,20 @@ Everything here is torch-free: a misspelt name or option is found before the sec
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from dlplug.errors import InputError, did_you_mean
+from dlplug.origins import changes, read_makers
 from dlplug.registry import Registry
 from dlplug.runs import Run
-from dlplug.source import read_class
+from dlplug.source import is_there, read_class
 from dlplug.specs import DataSpec, ModelSpec
 
+T = TypeVar("T")
 KINDS = ("model", "data")
 SHORT = re.compile(r"(\w[\w-]*:)?\w[\w-]*")  # anything else is a class path, a file or an inline config
 ALWAYS_ON = "dlplug.metrics.MetricsFile"  # `--logger csv` asks for what is there anyway
@@ -34,6 +37,7 @@ class Job:
         run: The run folder that was named instead of a model.
         changed: Whether the user's own arguments change the options of the model of ``run``.
         typed: The command line as the user typed it.
+        files: The config files among the arguments.
     """
 
     command: str
@@ -43,6 +47,7 @@ class Job:
     run: Run | None = None
     changed: bool = False
     typed: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
 
 
 def expand(command: str, args: list[str], registry: Registry) -> Job:
@@ -62,7 +67,8 @@ def expand(command: str, args: list[str], registry: Registry) -> Job:
     run = Run.open(args[0]) if args and not args[0].startswith("-") else None
     options = _expand_options(args[1:] if run else args, registry)
     files, own = _split_configs(options)
-    configs = [load_config(path, registry) for path in ([str(run.config)] if run else []) + files]
+    paths = ([str(run.config)] if run else []) + files
+    configs = [load_config(path, registry) for path in paths]
     chosen = {kind: _chosen(kind, own, configs) for kind in KINDS}
     if not chosen["model"]:
         raise InputError(f"{command} needs a run folder or --model NAME; `dlplug list` shows the models")
@@ -76,12 +82,12 @@ def expand(command: str, args: list[str], registry: Registry) -> Job:
         if isinstance(data, DataSpec):
             _check_fit(model, data, registry)
         if not run:
-            recipe = model.recipe_for(data.name if data else "")
+            variant = _given("data", data.variant, own, configs) if isinstance(data, DataSpec) else ""
+            recipe = model.recipe_for(data.name if data else "", variant)
             first = [f"--{kind}={path}" for kind, path in chosen.items() if path]
-            first += [
-                f"--{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in recipe.items()
-            ]
-    _check_options(chosen, own, configs)
+            first += [option(key, value) for key, value in recipe.items()]
+    _check_there(chosen, paths)
+    with_makers(lambda: _check_options(chosen, own, configs), paths)
 
     if run:
         first = [f"--config={run.config}"]
@@ -95,7 +101,52 @@ def expand(command: str, args: list[str], registry: Registry) -> Job:
         run=run,
         changed=any(option.startswith("--model") for option in own) or any("model" in c for c in configs[1:]),
         typed=("dlplug", command, *args),
+        files=tuple(paths),
     )
+
+
+def model_of(run: Run, registry: Registry) -> str:
+    """Return the class path of a run's model, which needs none of its data.
+
+    Raises:
+        InputError: The run's config cannot be used with what is installed.
+    """
+    path = str(run.config)
+    config = load_config(path, registry)
+    chosen = {"model": _chosen("model", [], [config])}
+    _check_there(chosen, [path])
+    with_makers(lambda: _check_options(chosen, [], [config]), [path])
+    return chosen["model"]
+
+
+def with_makers(work: Callable[[], T], files: Iterable[str]) -> T:
+    """Do what may be refused for the sake of old config files; a refusal says which plugins made them.
+
+    Args:
+        work: Raises the ``InputError``.
+        files: The config files.
+    """
+    try:
+        return work()
+    except InputError as error:
+        notes = _changes(files)
+        raise InputError(f"{error} ({notes})" if notes else str(error)) from error
+
+
+def _changes(files: Iterable[str]) -> str:
+    return "; ".join(filter(None, (changes(path, read_makers(Path(path))) for path in files)))
+
+
+def _check_there(chosen: Mapping[str, str], files: Iterable[str]) -> None:
+    """Refuse, before the seconds that importing torch takes, a class whose plugin is gone since a config was made."""
+    for kind, class_path in chosen.items():
+        if class_path and not is_there(class_path) and (notes := _changes(files)):
+            raise InputError(f"there is no {kind} {class_path}: {notes}")
+
+
+def option(key: str, value: Any) -> str:
+    """Return an option as the command line takes it, such as ``--data.flip=true``."""
+    return f"--{key}={value if isinstance(value, str) else json.dumps(value)}"
 
 
 def expand_config(config: Any, registry: Registry) -> Any:
@@ -187,6 +238,21 @@ def _chosen(kind: str, options: list[str], configs: Iterable[Mapping[str, Any]])
         if key == f"--{kind}":
             chosen = value
     return chosen
+
+
+def _given(kind: str, name: str, options: list[str], configs: Iterable[Mapping[str, Any]]) -> str:
+    """Return what options and configs say of one option of a class; empty where they say nothing."""
+    given = ""
+    for config in configs:
+        match config.get(kind):
+            case {"init_args": {**init_args}} if name in init_args:
+                given = str(init_args[name])
+    names = (f"--{kind}.{name}", f"--{kind}.init_args.{name}")
+    for option, following in pairwise([*options, ""]):
+        key, equals, value = option.partition("=")
+        if key in names:
+            given = value if equals else following
+    return given
 
 
 def _check_fit(model: ModelSpec, data: DataSpec, registry: Registry) -> None:

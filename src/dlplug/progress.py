@@ -27,6 +27,7 @@ class Progress(Callback):
         self._folder = run.path
         self._timing = MetricsFile(run.path / "timing.csv")
         self._started: float | None = None
+        self._counted = 0.0  # by the model's own axis when the epoch started
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Cut the times back to what this checkpoint vouches for."""
@@ -44,6 +45,7 @@ class Progress(Callback):
         """Say what the epoch before brought: only now are all its metrics known."""
         self._end_epoch(trainer, pl_module, trainer.current_epoch)
         self._started = time.monotonic()
+        self._counted = float(trainer.callback_metrics.get(getattr(pl_module, "axis", ""), 0))
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say what the last epoch brought, and the best one."""
@@ -62,7 +64,12 @@ class Progress(Callback):
         self._timing.write()
         if not trainer.progress_bar_callback:
             metrics = key_metrics(trainer, pl_module, most=4)
-            say(f"epoch {epochs}/{trainer.max_epochs}  {metrics}  ({seconds:.1f} s, {rate:.3g} batches/s)")
+            axis = getattr(pl_module, "axis", "")
+            speed = f"{rate:.3g} batches/s"
+            if axis in trainer.callback_metrics:
+                done = float(trainer.callback_metrics[axis]) - self._counted
+                speed = f"{done / seconds:,.0f} {axis.partition('/')[2]}/s"
+            say(f"epoch {epochs}/{trainer.max_epochs}  {metrics}  ({seconds:.1f} s, {speed})")
 
 
 class Bar(ProgressBar):
@@ -73,6 +80,7 @@ class Bar(ProgressBar):
         self._bar = tqdm(disable=True)
         self._enabled = True
         self._drawn = 0.0
+        self._counted: tuple[float, float] | None = None  # the model's own axis, and when it stood there
 
     def disable(self) -> None:
         """Draw nothing: Lightning asks for it on ranks other than zero."""
@@ -101,10 +109,22 @@ class Bar(ProgressBar):
     ) -> None:
         """Draw at most ten times a second, since for a small network drawing takes longer than a step."""
         if time.monotonic() - self._drawn > 0.1 or batch_idx + 1 == self.total_train_batches:
-            self._bar.set_postfix_str(key_metrics(trainer, pl_module, most=2), refresh=False)  # what 80 columns hold
+            # Two metrics are what 80 columns hold.
+            shown = key_metrics(trainer, pl_module, most=2) + self._speed(trainer, getattr(pl_module, "axis", ""))
+            self._bar.set_postfix_str(shown, refresh=False)
             self._bar.update(batch_idx + 1 - self._bar.n)
             self._bar.refresh()
             self._drawn = time.monotonic()
+
+    def _speed(self, trainer: Trainer, axis: str) -> str:
+        """Return how fast the model's own axis grows since the epoch's first logged value; empty without one."""
+        if axis not in trainer.callback_metrics:
+            return ""
+        count, now = float(trainer.callback_metrics[axis]), time.monotonic()
+        if self._counted is None:
+            self._counted = (count, now)
+        start, since = self._counted
+        return f"  {(count - start) / (now - since):,.0f} {axis.partition('/')[2]}/s" if count > start else ""
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Leave the line to what is said at the end."""

@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, entry_points, version
 from typing import Any
@@ -16,7 +16,7 @@ from dlplug.specs import DataSpec, ModelSpec, Spec
 
 GROUP = "dlplug"
 # Nearly all requirements are as plain as this; reading the others takes a parser that takes 20 ms to import.
-PLAIN_REQUIREMENT = re.compile(r"([\w.-]+?)((?:(?:>=|<)\d+(?:\.\d+)*,?)*)")
+PLAIN_REQUIREMENT = re.compile(r"([\w.-]+?)(?:\[[\w.,-]*\])?((?:(?:[<>=!~]=|[<>])[\w.*+]+,?)*)")
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,16 @@ class Plugin:
         origin: Its distribution and version, such as ``"dlplug-vision 0.1.0"``.
         specs: What it offers.
         problem: Why it does not load; empty where it does.
+        hooks: Names of the hooks that it implements.
+        dist: Its distribution, where there is one.
     """
 
     name: str
     origin: str
     specs: tuple[Spec, ...] = ()
     problem: str = ""
+    hooks: tuple[str, ...] = ()
+    dist: Distribution | None = field(default=None, compare=False, repr=False)
 
 
 class Registry:
@@ -50,11 +54,16 @@ class Registry:
 
     @classmethod
     def discover(cls) -> "Registry":
-        """Load every installed plugin except those that ``DLPLUG_DISABLE`` names (commas between them)."""
+        """Load every installed plugin that the environment allows.
+
+        ``DLPLUG_DISABLE`` names plugins that are left out (commas between them); where ``DLPLUG_ONLY`` names any, all
+        others are left out but the core.
+        """
         registry = cls()
-        disabled = os.environ.get("DLPLUG_DISABLE", "").replace(",", " ").split()
+        disabled, only = (_listed(f"DLPLUG_{name}") for name in ("DISABLE", "ONLY"))
         for entry_point in sorted(entry_points(group=GROUP), key=lambda e: e.name):
-            if entry_point.name not in disabled:
+            name = entry_point.name
+            if name not in disabled and (not only or name in (*only, "core")):
                 registry.plugins.append(registry._load(entry_point))
         return registry
 
@@ -123,12 +132,17 @@ class Registry:
             module = entry_point.load()
             self._manager.register(module, name)
             self._manager.check_pending()
-            return Plugin(name, origin, _specs_of(module))
+            hooks = tuple(caller.name for caller in self._manager.get_hookcallers(module) or ())
+            return Plugin(name, origin, _specs_of(module), hooks=hooks, dist=entry_point.dist)
         except (Exception, SystemExit) as error:
             if module is not None and self._manager.get_plugin(name) is module:
                 self._manager.unregister(module)
             reason = str(error) if isinstance(error, _Unmet) else f"{type(error).__name__}: {error}"
-            return Plugin(name, origin, problem=" ".join(reason.split()))
+            return Plugin(name, origin, problem=" ".join(reason.split()), dist=entry_point.dist)
+
+
+def _listed(variable: str) -> list[str]:
+    return os.environ.get(variable, "").replace(",", " ").split()
 
 
 class _Unmet(Exception):

@@ -6,12 +6,13 @@ import sys
 from dataclasses import dataclass
 from functools import cache
 from importlib.machinery import PathFinder
+from importlib.util import find_spec
 from pathlib import Path
 
 
 @dataclass(frozen=True)
 class Argument:
-    """An argument of a class's ``__init__``.
+    """An argument of a class's ``__init__`` or of another method.
 
     Attributes:
         name: As in the signature.
@@ -32,7 +33,7 @@ class Source:
 
     Attributes:
         doc: The class docstring.
-        arguments: Arguments of ``__init__``, inherited ones included where it passes ``**kwargs`` on.
+        arguments: Arguments of the method, inherited ones included where it passes ``**kwargs`` on.
         complete: Whether these are all; False where a base class could not be read.
     """
 
@@ -41,21 +42,35 @@ class Source:
     complete: bool
 
 
-def read_class(class_path: str) -> Source | None:
-    """Return what the source of a class says, or None where there is no source to read."""
+def read_class(class_path: str, method: str = "__init__") -> Source | None:
+    """Return what the source of a class says, or None where there is no source to read.
+
+    Args:
+        class_path: Such as ``"dlplug_generative.gan.GAN"``.
+        method: Whose arguments to read.
+    """
     module, _, name = class_path.rpartition(".")
     tree = _parse(module)
     node = _find_class(tree, name) if tree else None
     if tree is None or node is None:
-        return _reexport(tree, module, name) if tree else None
+        return _reexport(tree, module, name, method) if tree else None
     doc = inspect.cleandoc(ast.get_docstring(node) or "")
-    init = next((n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"), None)
+    init = next((n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == method), None)
     own = _arguments(init, doc) if init else ()
     if init and not init.args.kwarg:
         return Source(doc, own, complete=True)
-    inherited, complete = _inherited(tree, module, node)
+    inherited, complete = _inherited(tree, module, node, method)
     names = {argument.name for argument in own}
     return Source(doc, own + tuple(a for a in inherited if a.name not in names), complete)
+
+
+def is_there(class_path: str) -> bool:
+    """Return whether the package or module that a class path begins with can be found, without importing it."""
+    try:
+        # Unlike PathFinder this knows the finders of editable installs; a package's own name is found without running.
+        return find_spec(class_path.partition(".")[0]) is not None
+    except ValueError:  # such as __main__
+        return True
 
 
 def read_function_doc(path: str) -> str:
@@ -93,10 +108,10 @@ def _helps(doc: str) -> dict[str, str]:
     return {param.arg_name: " ".join((param.description or "").split()) for param in params}
 
 
-def _inherited(tree: ast.Module, module: str, node: ast.ClassDef) -> tuple[tuple[Argument, ...], bool]:
+def _inherited(tree: ast.Module, module: str, node: ast.ClassDef, method: str) -> tuple[tuple[Argument, ...], bool]:
     for base in node.bases:
         path = _resolve(tree, module, ast.unparse(base))
-        source = read_class(path) if path else None
+        source = read_class(path, method) if path else None
         if source is None:
             return (), False
         if source.arguments:
@@ -104,9 +119,9 @@ def _inherited(tree: ast.Module, module: str, node: ast.ClassDef) -> tuple[tuple
     return (), True
 
 
-def _reexport(tree: ast.Module, module: str, name: str) -> Source | None:
+def _reexport(tree: ast.Module, module: str, name: str, method: str) -> Source | None:
     path = _resolve(tree, module, name)
-    return read_class(path) if path and path != f"{module}.{name}" else None
+    return read_class(path, method) if path and path != f"{module}.{name}" else None
 
 
 def _find_class(tree: ast.Module, name: str) -> ast.ClassDef | None:

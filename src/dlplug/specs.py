@@ -19,6 +19,9 @@ class Spec:
         summary: One line for ``dlplug list``.
         lecture: Section of the course, such as ``"4.6"``, for grouping.
         tags: Further words to search by.
+        trial: Options with which `dlplug check` tries it on a few batches, such as ``{"model.width": 4}`` or
+            ``{"generate.text": "a word"}``.
+        exempt: Checks that do not apply to it, by name, each with the reason.
 
     Raises:
         ValueError: A field is malformed.
@@ -29,6 +32,8 @@ class Spec:
     summary: str
     lecture: str = ""
     tags: tuple[str, ...] = ()
+    trial: Mapping[str, Any] = field(default_factory=dict, kw_only=True, hash=False)
+    exempt: Mapping[str, str] = field(default_factory=dict, kw_only=True, hash=False)
 
     kind: ClassVar[str]
 
@@ -54,9 +59,11 @@ class DataSpec(Spec):
 
     Attributes:
         gives: Kind of item it yields, such as ``"images"``; models that take this kind fit it.
+        variant: Its option that recipes tell apart, such as ``"env"``; none if empty.
     """
 
     gives: str = ""
+    variant: str = ""
 
     kind = "data"
 
@@ -70,7 +77,8 @@ class ModelSpec(Spec):
         data: Name of the data it trains on unless told otherwise.
         recipe: Options that give the model's stated quality, such as ``{"trainer.max_epochs": 30}``; defaults that
             config files and the command line override.
-        recipes: What other data changes in the recipe, by the data's name.
+        recipes: What other data changes in the recipe, by the data's name, and then by name and variant, such as
+            ``"gym:Acrobot-v1"``.
         learning: The notes' three kinds of learning (6.1).
     """
 
@@ -82,9 +90,9 @@ class ModelSpec(Spec):
 
     kind = "model"
 
-    def recipe_for(self, data: str) -> dict[str, Any]:
-        """Return the options to train on the data of that name."""
-        return {**self.recipe, **self.recipes.get(data, {})}
+    def recipe_for(self, data: str, variant: str = "") -> dict[str, Any]:
+        """Return the options to train on the data of that name, and on that variant of it."""
+        return {**self.recipe, **self.recipes.get(data, {}), **self.recipes.get(f"{data}:{variant}", {})}
 
 
 @dataclass(frozen=True)

@@ -193,7 +193,7 @@ def test_showcase_of_a_network_that_looks_at_one_pixel():
 
 
 def test_confusion_is_drawn_with_its_counts():
-    axes = draw_confusion(torch.tensor([[5, 0], [2, 1]])).axes[0]
+    axes = draw_confusion(torch.tensor([[5, 0], [2, 1]]), ("cat", "dog")).axes[0]
     assert {(text.get_position(), text.get_text()) for text in axes.texts} == {
         ((0, 0), "5"),
         ((0, 1), "2"),

@@ -38,7 +38,7 @@ def test_idx_files(tmp_path, kind, folder, pack, suffix):
     write_idx(tmp_path / folder, pack, suffix)
     data = kind(root=str(tmp_path), batch_size=5)
     data.setup()
-    assert data.info == ImageInfo(1, 28, 28, classes=10)
+    assert data.info == ImageInfo(1, 28, 28, 10, kind.labels)
     sizes = {name: tuple(images.shape) for name, (images, _) in data.splits.items()}
     assert sizes == {"train": (90, 1, 28, 28), "val": (10, 1, 28, 28), "test": (20, 1, 28, 28)}
     assert data.splits["val"][1].bincount().tolist() == [1] * 10
@@ -104,7 +104,7 @@ def test_cifar10(tmp_path, monkeypatch):
     monkeypatch.setattr(source, "meta", {**source.meta, "md5": digests["batches.meta"]})
     data = CIFAR10(root=str(tmp_path))
     data.setup()
-    assert data.info == ImageInfo(3, 32, 32, classes=10)
+    assert data.info == ImageInfo(3, 32, 32, 10, CIFAR10.labels)
     assert len(data.splits["train"][0]) == 90
     assert np.array_equal(data.splits["test"][0].flatten(1), pixels)
     (folder / "data_batch_3").write_bytes(b"other")
@@ -133,8 +133,7 @@ def test_image_folder_is_split_and_names_what_it_leaves_out(tmp_path, capsys):
     said = capsys.readouterr().err
     assert "left out, since they cannot be read, 2 of 22 pictures" in said
     assert "cat/torn.jpg (OSError), dog/empty.png (UnidentifiedImageError)" in said
-    assert "classes: 0 cat, 1 dog" in said
-    assert data.info == ImageInfo(3, 16, 16, classes=2)
+    assert data.info == ImageInfo(3, 16, 16, 2, ("cat", "dog"))
     assert {name: len(labels) for name, (_, labels) in data.splits.items()} == {"train": 16, "val": 2, "test": 2}
     images, labels = data.splits["test"]
     assert images.dtype == torch.uint8
@@ -152,7 +151,7 @@ def test_image_folder_with_parts_of_its_own(tmp_path):
     pictures(tmp_path / "test", 2)
     data = ImageFolder(root=str(tmp_path), size=8, channels=1)
     data.setup()
-    assert data.info == ImageInfo(1, 8, 8, classes=2)
+    assert data.info == ImageInfo(1, 8, 8, 2, ("cat", "dog"))
     assert {name: len(labels) for name, (_, labels) in data.splits.items()} == {"train": 18, "val": 2, "test": 4}
     assert data.names == [f"test/{name}/{i:02}.png" for name in ("cat", "dog") for i in range(2)]
     pictures(tmp_path / "val", 3)

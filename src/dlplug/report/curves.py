@@ -3,6 +3,7 @@
 import csv
 import io
 import os
+import warnings
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -126,9 +127,10 @@ def _parse(lines: bytes, width: int) -> Floats:
     filled = np.diff(np.flatnonzero(ends), prepend=-1) > 1
     empty = ends & np.concatenate(([True], ends[:-1]))  # the comma of an empty cell
     values = np.full(len(filled), np.nan)
-    values[filled] = np.nan_to_num(
-        np.fromstring(text[~empty].tobytes(), sep=","), nan=np.inf, posinf=np.inf, neginf=np.inf
-    )
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+        # Where something is no number NumPy before 2.3 warns, and gives fewer numbers than there is room for.
+        numbers = np.fromstring(text[~empty].tobytes(), sep=",")
+    values[filled] = np.nan_to_num(numbers, nan=np.inf, posinf=np.inf, neginf=np.inf)
     return values.reshape(-1, width)
 
 

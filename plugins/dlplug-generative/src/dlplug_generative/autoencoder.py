@@ -8,9 +8,9 @@ from matplotlib.figure import Figure as Drawing
 from torch import Tensor, nn
 
 from dlplug import Panel
+from dlplug.annealed import Annealed
 from dlplug.data import Batch, ImageInfo
 from dlplug.media import Figure, Image, Media
-from dlplug_generative.annealing import Annealed
 from dlplug_generative.codes import draw_map, mlp
 
 

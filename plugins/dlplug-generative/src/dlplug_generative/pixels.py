@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, log_softmax, logsigmoid
 
 from dlplug import InputError, Panel
+from dlplug.annealed import Annealed
 from dlplug.data import Batch, ImageInfo
 from dlplug.media import Image, Media
-from dlplug_generative.annealing import Annealed
 from dlplug_generative.codes import wanted_labels
 from dlplug_generative.likelihood import LEVELS, binarise, discretised_normal
 

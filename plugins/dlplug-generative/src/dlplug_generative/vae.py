@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 
 from dlplug import Panel
+from dlplug.annealed import Annealed
 from dlplug.data import Batch, ImageInfo
 from dlplug.media import Figure, Image, Media
-from dlplug_generative.annealing import Annealed
 from dlplug_generative.codes import draw_map, great_circles, mlp
 from dlplug_generative.likelihood import binarise, discretised_normal
 

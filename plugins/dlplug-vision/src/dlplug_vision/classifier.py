@@ -2,6 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -120,6 +121,7 @@ class Classifier(Model, ABC):
         if info.channels not in (1, 3):
             raise ValueError(f"fits images of 1 or 3 channels, not {info}")
         self.net = self.network(info)
+        self.labels = info.labels or tuple(map(str, range(info.classes)))
         options: dict[str, Any] = {"num_classes": info.classes, "validate_args": False}
         self.metrics = MetricCollection(
             {
@@ -196,10 +198,10 @@ class Classifier(Model, ABC):
         self._confusion = values.pop("confusion")
         self.log_dict({f"{stage}/{name}": value for name, value in values.items()})
 
-    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """Return the class given to each image and its probability, shapes (n,)."""
+    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
+        """Return the name of the class given to each image, and the class's probability of shape (n,)."""
         confidences, classes = self(batch[0]).float().softmax(1).max(1)
-        return {"class": classes, "confidence": confidences}
+        return {"class": [self.labels[index] for index in classes.tolist()], "confidence": confidences}
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Return AdamW and its schedule, a step a batch."""
@@ -214,11 +216,13 @@ class Classifier(Model, ABC):
         """Show what it mixes up, its worst mistakes, its first filters and what it looks at."""
         shown: dict[str, Media] = {"filters": self._filters(), "saliency": self._saliency(batch[0][:SALIENT])}
         if self._confusion is not None:
-            shown["confusion"] = Figure(draw_confusion(self._confusion.cpu()))
+            shown["confusion"] = Figure(draw_confusion(self._confusion.cpu(), self.labels))
         if self._worst is not None and len(self._worst[0]):
             _, images, *numbers = (part.cpu() for part in self._worst)
             told = zip(*(part.tolist() for part in numbers), strict=True)
-            caption = ", ".join(f"{label} as {guess} ({sure:.0%})" for label, guess, sure in told)
+            caption = ", ".join(
+                f"{self.labels[label]} as {self.labels[guess]} ({sure:.0%})" for label, guess, sure in told
+            )
             shown["mistakes"] = Image(images, columns=4, caption=f"row by row, worst first: {caption}")
         return shown
 
@@ -248,11 +252,12 @@ def learning_rate(step: int, steps: float) -> float:
     return (1 + math.cos(math.pi * min(1.0, (step - rise) / max(1.0, steps - rise)))) / 2
 
 
-def draw_confusion(counts: Tensor) -> Drawing:
+def draw_confusion(counts: Tensor, labels: Sequence[str]) -> Drawing:
     """Draw a confusion matrix.
 
     Args:
         counts: Shape (classes, classes): how many of a class (rows) were given a class (columns).
+        labels: The classes' names.
     """
     classes = len(counts)
     side = min(8.0, 2 + 0.35 * classes)
@@ -260,7 +265,9 @@ def draw_confusion(counts: Tensor) -> Drawing:
     axes = drawing.add_subplot(xlabel="given class", ylabel="true class")
     axes.imshow((counts / counts.sum(1, keepdim=True).clamp_min(1)).numpy(), cmap="Blues", vmin=0, vmax=1)
     if classes <= 20:  # more are too small to read
-        axes.set(xticks=range(classes), yticks=range(classes))
+        slant = 45 if max(map(len, labels)) > 2 else 0
+        axes.set_xticks(range(classes), labels, rotation=slant, ha="right" if slant else "center")
+        axes.set_yticks(range(classes), labels)
         for row, column in counts.nonzero().tolist():
             count = int(counts[row, column])
             colour = "white" if 2 * count > int(counts[row].sum()) else "black"

@@ -33,6 +33,7 @@ class FullSize(ImageData):
     """
 
     classes: ClassVar[int] = 10
+    labels: ClassVar[tuple[str, ...]] = ()
     source: ClassVar[type[Any]]  # torchvision's class
 
     def __init__(
@@ -73,7 +74,7 @@ class FullSize(ImageData):
             test = self.read(train=False)
         images, labels = self.read(train=True)
         channels, height, width = images.shape[1:]
-        info = ImageInfo(channels, height, width, self.classes)
+        info = ImageInfo(channels, height, width, self.classes, self.labels)
         return info, {**hold_out(images, labels), "test": test}
 
 
@@ -116,6 +117,7 @@ class FashionMNIST(MNIST):
     """
 
     source = datasets.FashionMNIST
+    labels = tuple(datasets.FashionMNIST.classes)
 
 
 class CIFAR10(FullSize):
@@ -125,6 +127,7 @@ class CIFAR10(FullSize):
     """
 
     source: ClassVar[type[datasets.CIFAR10]] = datasets.CIFAR10
+    labels = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
     def read(self, train: bool) -> Batch:
         """Read with torchvision, once the files' digests are right: they are pickles, which could run code."""

@@ -66,8 +66,7 @@ class ImageFolder(ImageData):
         for name, (images, _) in splits.items():
             if not len(images):
                 raise ValueError(f"no picture is left for {name}: {self.root} holds too few")
-        say(f"classes: {', '.join(f'{index} {name}' for index, name in enumerate(classes))}")
-        return ImageInfo(self.channels, self.size, self.size, classes=len(classes)), splits
+        return ImageInfo(self.channels, self.size, self.size, len(classes), tuple(classes)), splits
 
     def _read_parts(self, names: list[str], indices: dict[str, int]) -> Mapping[str, Batch]:
         splits: dict[str, tuple[Tensor, Tensor]] = {}

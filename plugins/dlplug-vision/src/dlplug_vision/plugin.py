@@ -2,6 +2,7 @@
 
 from dlplug import ClaimSpec, DataSpec, ModelSpec, Spec, hookimpl
 
+NEEDS_FILES = dict.fromkeys(("loads", "traces"), "it reads files that have to be there first")
 PHOTOGRAPHS = {"data.augment": 1.0, "data.flip": True}
 
 
@@ -47,7 +48,7 @@ def _models() -> list[Spec]:
             data="digits",
             recipe={"trainer.max_epochs": 10},
             recipes={
-                "digits": {"data.augment": 1.0},
+                "digits": {"data.augment": 1.0, "trainer.max_epochs": 25},
                 "mnist5k": {"data.augment": 1.0, "model.stem": "large"},
                 "mnist": {"data.augment": 1.0},
                 "fashion-mnist": {"data.flip": True},
@@ -84,6 +85,7 @@ def _data() -> list[Spec]:
             lecture="3",
             tags=("image", "label", "handwriting"),
             gives="images",
+            exempt=NEEDS_FILES,
         ),
         DataSpec(
             "fashion-mnist",
@@ -92,6 +94,7 @@ def _data() -> list[Spec]:
             lecture="3",
             tags=("image", "label", "clothes"),
             gives="images",
+            exempt=NEEDS_FILES,
         ),
         DataSpec(
             "cifar10",
@@ -100,6 +103,7 @@ def _data() -> list[Spec]:
             lecture="3",
             tags=("image", "label", "photograph"),
             gives="images",
+            exempt=NEEDS_FILES,
         ),
         DataSpec(
             "image-folder",
@@ -108,6 +112,7 @@ def _data() -> list[Spec]:
             lecture="3",
             tags=("image", "label", "photograph", "own", "folder"),
             gives="images",
+            exempt=NEEDS_FILES,
         ),
     ]
 

@@ -1,0 +1,80 @@
+"""Fills in what the pages take from elsewhere, when the site is built: ``{{ claims 3 }}`` and the like."""
+
+import contextlib
+import io
+import os
+import re
+from pathlib import Path
+
+from dlplug.__main__ import LOOKING, OTHERS, TRAINING, USAGE, main
+from dlplug.completion import commands, parser_of
+from dlplug.registry import Registry
+from dlplug.specs import Spec
+
+ROOT = Path(__file__).parents[1]
+FILLED = re.compile(r"^\{\{ (\w+) ?(.*?) \}\}$", re.MULTILINE)
+
+
+def on_page_markdown(markdown: str, **_: object) -> str:
+    """Replace each ``{{ name argument }}`` that has a line of its own."""
+    return FILLED.sub(lambda found: FILLERS[found[1]](found[2]), markdown)
+
+
+def offers(lecture: str) -> str:
+    """Return what the plugins offer for a lecture, as tables."""
+    specs = [s for s in Registry.discover() if _is_of(s.lecture, lecture)]
+    tables = [_table(kind, [s for s in specs if s.kind == kind]) for kind in ("model", "data")]
+    return "\n\n".join(filter(None, tables)) or "Its models are not built yet."
+
+
+def claims(lecture: str) -> str:
+    """Return the rows of claims.md that are of a lecture."""
+    lines = (ROOT / "docs" / "claims.md").read_text().splitlines()
+    rows = [line for line in lines if line.startswith("|") and _is_of(line.strip("|").split("|")[0].strip(), lecture)]
+    head = [line for line in lines if line.startswith(("| section", "|---"))]
+    return "\n".join([*head, *rows]) if rows else "None is measured yet."
+
+
+def readme(plugin: str) -> str:
+    """Return what a plugin's README says below its title, its sections one level down."""
+    path = ROOT / "plugins" / plugin / "README.md"
+    text = path.read_text().partition("\n")[2].strip() if path.exists() else ""
+    return re.sub(r"^#", "##", text, flags=re.MULTILINE)
+
+
+def guide(_: str) -> str:
+    """Return the guide to plugins that CONTRIBUTING.md holds."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    return text.partition("## A plugin in thirty lines")[2].partition("\n## ")[0].strip()
+
+
+def usage(_: str) -> str:
+    """Return what every command says of itself."""
+    parts = [f"```text\n{USAGE}\n```"]
+    shown = "fit --model gan --help"
+    parts.append(f"## {', '.join(TRAINING)}\n\nWhat `dlplug {shown}` prints:\n\n```text\n{_said(shown)}\n```")
+    for command in commands():
+        if command in (*LOOKING, *OTHERS) and (parser := parser_of(command)):
+            parts.append(f"## {command}\n\n```text\n{parser.format_help().rstrip()}\n```")
+    return "\n\n".join(parts)
+
+
+FILLERS = {"offers": offers, "claims": claims, "readme": readme, "guide": guide, "usage": usage}
+
+
+def _is_of(section: str, lecture: str) -> bool:
+    return f"{section}.".startswith(f"{lecture}.")
+
+
+def _table(kind: str, specs: list[Spec]) -> str:
+    if not specs:
+        return ""
+    rows = [f"| `{s.name}` | {s.summary} | {s.lecture} |" for s in sorted(specs, key=lambda s: (s.lecture, s.name))]
+    return "\n".join([f"| {kind} | what it is | section |", "|---|---|---|", *rows])
+
+
+def _said(line: str) -> str:
+    os.environ["COLUMNS"] = "100"  # as wide as the page
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        main(line.split())
+    return said.getvalue().rstrip()

@@ -1,0 +1,1 @@
+"""Arguments for every training command as a plugin."""

@@ -1,0 +1,1 @@
+"""A callback for every run as a plugin."""

@@ -1,0 +1,1 @@
+"""A logger as a plugin: `--logger lines`."""

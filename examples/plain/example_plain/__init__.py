@@ -1,0 +1,1 @@
+"""A plain LightningModule as a plugin."""

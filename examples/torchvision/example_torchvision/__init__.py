@@ -1,0 +1,1 @@
+"""A network of torchvision's as a plugin."""

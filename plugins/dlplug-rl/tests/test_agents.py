@@ -1,0 +1,171 @@
+import itertools
+import math
+
+import pytest
+import torch
+
+from dlplug_rl.dqn import DQN, sum_rewards
+from dlplug_rl.envs import EnvInfo, Envs
+from dlplug_rl.grids import draw_policy, optimal_values
+from dlplug_rl.policies import Rollout, advantages
+from dlplug_rl.policy_gradient import PolicyGradient
+from dlplug_rl.ppo import PPO
+from dlplug_rl.q_learning import QLearning
+from dlplug_rl.replay import Replay, SumTree
+
+CPU = torch.device("cpu")
+
+
+def info(env="CartPole-v1", **options):
+    return EnvInfo.of(env, options, {}, "", 0)
+
+
+def built(model, about):
+    model.build(about)
+    model.info = about
+    return model
+
+
+PICTURES = [
+    EnvInfo("x", {}, {}, "", 9, None, states=0, shape=shape, actions=3, action_shape=())
+    for shape in ((4, 84, 84), (84, 96, 3), (10, 10, 4))
+]
+
+
+@pytest.mark.parametrize("about", [info(), info("FrozenLake-v1"), info("Pendulum-v1"), *PICTURES])
+def test_networks_fit_what_is_seen_and_done(about):
+    dtype = torch.long if about.states else torch.float32
+    seen = torch.zeros(5, *about.shape, dtype=dtype)
+    for model in (DQN(hidden=(8,)), DQN(hidden=(8,), dueling=True), PPO(hidden=(8,)), PolicyGradient(hidden=(8,))):
+        if isinstance(model, DQN) and not about.actions:
+            with pytest.raises(ValueError, match="actions that can be counted, which Pendulum-v1 does not have"):
+                model.build(about)
+            continue
+        built(model, about)
+        assert model.act(seen).shape == (5, *about.action_shape)
+    with pytest.raises(ValueError, match="states and actions that can be counted"):
+        QLearning().build(info())
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_rewards_are_summed_to_the_end_of_an_episode(steps):
+    generator = torch.Generator().manual_seed(0)
+    rewards = torch.rand(20, 3, generator=generator)
+    terminated = torch.rand(20, 3, generator=generator) < 0.15
+    truncated = torch.rand(20, 3, generator=generator) < 0.15
+    total, discount, last = sum_rewards(rewards, terminated, truncated, steps, 0.9)
+    for t, n in itertools.product(range(20), range(3)):
+        expected, weight = 0.0, 1.0
+        for k in range(t, min(t + steps, 20)):
+            expected += weight * float(rewards[k, n])
+            weight *= 0.9
+            if terminated[k, n] or truncated[k, n]:
+                break
+        assert total[t, n] == pytest.approx(expected)
+        assert last[t, n] == k
+        assert discount[t, n] == pytest.approx(0 if terminated[k, n] else weight)
+
+
+def rollout(rewards, terminated, truncated):
+    empty = torch.zeros(len(rewards), 1)
+    ends = [torch.tensor(part, dtype=torch.bool)[:, None] for part in (terminated, truncated)]
+    return Rollout(empty, empty, empty, torch.tensor(rewards)[:, None], *ends, empty)
+
+
+def test_advantages_look_past_a_cut_and_not_past_an_end():
+    happened = rollout([1.0, 1.0, 1.0, 1.0], [0, 1, 0, 0], [0, 0, 1, 0])
+    values, following = torch.zeros(4, 1), torch.full((4, 1), 10.0)
+    found = advantages(happened, values, following, gamma=0.5, trace=1.0)[:, 0].tolist()
+    assert found == [1 + 5 + 0.5 * 1, 1, 1 + 5, 1 + 5]
+
+
+def test_returns_of_whole_episodes():
+    model = built(PolicyGradient(hidden=(8,), gamma=0.5, baseline="none"), info())
+    playing = torch.tensor([1, 1, 1, 0], dtype=torch.bool)[:, None]
+    happened = rollout([1.0, 2.0, 4.0, 8.0], [0, 0, 1, 0], [0, 0, 0, 1])
+    assert model.returns(happened, playing)[:3, 0].tolist() == [1 + 1 + 1, 2 + 2, 4]
+
+
+def test_sum_tree_draws_in_proportion():
+    torch.manual_seed(0)
+    tree = SumTree(5, CPU)
+    priorities = torch.tensor([1.0, 0.0, 3.0, 5.0, 1.0]).double()
+    tree.update(torch.tensor([0, 1, 2, 3, 4, 4]), torch.cat([priorities[:4], torch.tensor([1.0, 1.0]).double()]))
+    assert tree.tree[1] == 10
+    drawn = tree.sample(10_000).bincount(minlength=5) / 10_000
+    assert torch.allclose(drawn, priorities.float() / 10, atol=1e-3)
+    assert torch.equal(tree.probabilities(torch.tensor([3])), torch.tensor([0.5]).double())
+
+
+@pytest.mark.parametrize("priority", [0.0, 1.0])
+def test_replay_forgets_the_oldest_and_survives_a_checkpoint(priority):
+    memory = Replay(5, priority, CPU)
+    for first in (0, 3, 6):
+        memory.add({"x": torch.arange(first, first + 3)})
+    if priority:
+        memory.prioritise(torch.tensor([0, 1]), torch.tensor([50.0, 0.0]))
+    other, draws = Replay(5, priority, CPU), []
+    other.load_state_dict(memory.state_dict())
+    for replay in (memory, other):
+        replay.add({"x": torch.tensor([9])})
+    for replay in (memory, other):
+        torch.manual_seed(0)
+        drawn = replay.sample(2000)[1]["x"]
+        assert set(drawn.tolist()) <= {5, 6, 7, 8, 9}
+        draws.append(drawn)
+        if priority:
+            assert (drawn == 5).float().mean() > 0.4
+            assert memory.weights(torch.arange(5), 1.0).max() == 1
+    assert torch.equal(*draws)
+    assert memory.size == 5
+
+
+def test_pair_visited_many_times_at_once_moves_as_if_one_by_one():
+    at_once, one_by_one = (built(QLearning(lr=0.5, lr_decay=0.0), info("FrozenLake-v1")) for _ in range(2))
+    state, action = torch.tensor([3, 3, 3, 5]), torch.tensor([1, 1, 1, 0])
+    at_once.learn(state, action, torch.tensor([1.0, 1.0, 1.0, 4.0]))
+    for _ in range(3):
+        one_by_one.learn(state[:1], action[:1], torch.ones(1))
+    assert at_once.table[3, 1] == one_by_one.table[3, 1] == 1 - 0.5**3
+    assert at_once.table[5, 0] == 2
+    assert at_once.visits.sum() == 4
+
+
+def test_best_values_are_a_fixed_point_and_solve_the_cliff():
+    cliff = info("CliffWalking-v1").make().unwrapped
+    q = optimal_values(cliff, 1.0)
+    assert q[36].max() == -13
+    model = built(QLearning(), info("CliffWalking-v1"))
+    model.table.copy_(q)
+    returns, lengths = Envs(model.info, 1).play(model.act, [0])
+    assert (returns.item(), lengths.item()) == (-13, 13)
+    assert draw_policy(cliff, model.table)
+    assert draw_policy(info("Taxi-v4").make().unwrapped, torch.zeros(500, 6)) is None
+
+
+def test_policy_starts_undecided_and_knows_its_probabilities():
+    policy = built(PPO(hidden=(8,)), info()).policy
+    seen = torch.randn(6, 4)
+    assert policy(seen).entropy().mean().item() == pytest.approx(math.log(2), abs=1e-2)
+    normal = built(PPO(hidden=(8,)), info("Pendulum-v1")).policy(torch.randn(6, 3))
+    action = torch.full((6, 1), 0.3)
+    expected = torch.distributions.Normal(normal.mean[:, 0], 1.0).log_prob(action[:, 0])
+    assert torch.allclose(normal.log_prob(action), expected)
+
+
+@pytest.mark.parametrize(
+    ("model", "options"),
+    [
+        (DQN, {"n_step": 65}),
+        (DQN, {"lr": 0.0}),
+        (DQN, {"replay": 0}),
+        (QLearning, {"gamma": 2.0}),
+        (QLearning, {"steps": 0}),
+        (PPO, {"clip": 0.0}),
+        (PPO, {"trace": 1.5}),
+        (PolicyGradient, {"fits": 0}),
+    ],
+)
+def test_options_out_of_range_are_refused(model, options):
+    with pytest.raises(ValueError, match="must|above"):
+        model(**options)

@@ -1,0 +1,180 @@
+"""What the environments give, on one that is made for it: it counts its own steps."""
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+from gymnasium import spaces
+
+from dlplug import InputError
+from dlplug.data import Info
+from dlplug_rl.envs import EnvInfo, Envs
+from dlplug_rl.gym import Gym
+
+
+class Count(gymnasium.Env):
+    """Shows (seed, steps); terminates after ``ends`` steps, if any; the reward is the step's number."""
+
+    def __init__(self, ends=0, crash=0):
+        self.observation_space = spaces.Box(-np.inf, np.inf, (2,))
+        self.action_space = spaces.Discrete(2)
+        self.ends, self.crash, self.seed, self.steps = ends, crash, 0, 0
+
+    def _see(self):
+        return np.array([self.seed, self.steps], np.float32)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.seed, self.steps = self.seed if seed is None else seed, 0
+        return self._see(), {}
+
+    def step(self, action):
+        self.steps += 1
+        if self.steps == self.crash:
+            raise RuntimeError("the pole\nbroke")
+        return self._see(), float(self.steps), self.steps == self.ends, False, {}
+
+
+class Odd(Count):
+    def __init__(self):
+        super().__init__()
+        self.action_space = spaces.MultiBinary(2)
+
+
+class Cards(Count):
+    def __init__(self):
+        super().__init__()
+        self.observation_space = spaces.Tuple([spaces.Discrete(4, start=2), spaces.Discrete(3)])
+
+    def _see(self):
+        return (2 + self.steps % 4, self.steps % 3)
+
+
+for name, env in {"Count-v0": Count, "Odd-v0": Odd, "Cards-v0": Cards}.items():
+    gymnasium.register(name, env, max_episode_steps=5)
+go = torch.zeros(2, dtype=torch.long)
+
+
+def envs(count=2, **options):
+    return Envs(EnvInfo.of("Count-v0", options, {}, "", 0), count)
+
+
+def test_a_cut_off_episode_is_no_ended_one_and_shows_its_last_observation():
+    for options, ended in (({"ends": 3}, True), ({}, False)):
+        side = envs(**options)
+        side.reset([7, 8])
+        length = 3 if ended else 5
+        for step in range(1, length):
+            result = side.step(go)
+            assert not (result.terminated | result.truncated).any()
+            assert torch.equal(result.observations, side.observations)
+            assert result.observations.tolist() == [[7, step], [8, step]]
+        result = side.step(go)
+        assert result.terminated.tolist() == [ended] * 2
+        assert result.truncated.tolist() == [not ended] * 2
+        assert result.observations.tolist() == [[7, length], [8, length]]  # what was led to
+        assert side.observations.tolist() == [[7, 0], [8, 0]]  # the next episode, in the same step
+        assert side.finished == [(length * (length + 1) / 2, length)] * 2
+        after = side.step(go)  # the first step of the next episode: none was lost to starting again
+        assert after.rewards.tolist() == [1, 1]
+        assert after.observations[:, 1].tolist() == [1, 1]
+
+
+def test_an_episode_is_played_once_in_each():
+    seen = []
+    returns, lengths = envs(ends=4).play(lambda x: go, [1, 2], lambda x: seen.append(x[:, 1].tolist()))
+    assert returns.tolist() == [10, 10]
+    assert lengths.tolist() == [4, 4]
+    assert seen == [[step, step] for step in range(4)]
+
+
+def test_an_environment_that_crashes_says_so_in_one_line():
+    side = envs(crash=2)
+    side.reset([0, 1])
+    side.step(go)
+    with pytest.raises(InputError, match=r"^Count-v0 raised RuntimeError: the pole broke$"):
+        side.step(go)
+
+
+def test_parallel_environments_are_the_same():
+    results = []
+    for parallel in (False, True):
+        side = Envs(EnvInfo.of("CartPole-v1", {}, {}, "", 0), 2, parallel=parallel)
+        side.reset([3, 4])
+        steps = [side.step(torch.tensor([1, i % 2])) for i in range(12)]  # pushed to one side, the first falls
+        results.append(torch.cat([step.observations for step in steps]))
+        assert any(step.terminated[0] for step in steps)
+        side.close()
+    assert torch.equal(*results)
+
+
+def test_several_discrete_values_are_one_state():
+    info = EnvInfo.of("Cards-v0", {}, {}, "", 0)
+    assert (info.states, info.shape) == (12, ())
+    side = Envs(info, 1)
+    side.reset([0])
+    states = [int(side.step(go[:1]).observations) for _ in range(4)]
+    assert states == [1 * 3 + 1, 2 * 3 + 2, 3 * 3 + 0, 0 * 3 + 1]
+
+
+@pytest.mark.parametrize("env", ["CartPole-v1", "FrozenLake-v1", "Pendulum-v1", "Blackjack-v1", "CliffWalking-v1"])
+def test_info_is_plain_data_and_tells_limit_and_threshold(env):
+    info = EnvInfo.of(env, {}, {}, "", 0)
+    assert Info.from_dict(info.to_dict()) == info
+    spec = gymnasium.spec(env)
+    assert info.threshold == spec.reward_threshold
+    assert info.max_steps == (spec.max_episode_steps or 1000)
+
+
+def test_wrappers_and_limits():
+    info = EnvInfo.of("CartPole-v1", {}, {"FrameStackObservation": {"stack_size": 3}}, "", 7)
+    assert info.shape == (3, 4)
+    side = Envs(info, 1)
+    assert side.play(lambda x: go[:1], [0])[1].item() <= 7
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"env": "Cartpole-v9"}, "cannot make Cartpole-v9"),
+        ({"package": "no_such_package"}, "cannot make CartPole-v1: No module named 'no_such_package'"),
+        ({"wrappers": {"NoWrapper": {}}}, "no attribute 'NoWrapper'"),
+        ({"options": {"gravity": 1}}, "gravity"),
+        ({"env": "Odd-v0"}, r"Odd-v0: actions are MultiBinary\(2\); there are models for Discrete and Box"),
+        ({"num_envs": 0}, "must be at least 1"),
+    ],
+)
+def test_what_cannot_be_made_is_refused(options, message):
+    with pytest.raises(InputError, match=message) as error:
+        Gym(**options)
+    assert "\n" not in str(error.value)
+
+
+def test_epochs_start_anew_from_seeds_of_their_own():
+    class Trainer:
+        global_rank, world_size, current_epoch = 0, 1, 0
+
+    starts = []
+    for epoch, rank in ((0, 0), (1, 0), (0, 1), (1, 0)):
+        data = Gym("Count-v0", num_envs=2, batches=3)
+        data.trainer = Trainer()
+        data.trainer.current_epoch, data.trainer.global_rank = epoch, rank
+        batches = list(data.train_dataloader())
+        assert len(batches) == 3
+        starts.append(batches[0].observations[:, 0].tolist())
+    assert len(np.unique(starts)) == 6
+    assert starts[1] == starts[3]
+
+
+def test_each_process_watches_its_share_of_the_same_episodes():
+    class Trainer:
+        world_size = 2
+
+    shares = []
+    for rank in (0, 1):
+        data = Gym(episodes=7)
+        data.trainer = Trainer()
+        data.trainer.global_rank = rank
+        shares += torch.cat(list(data.val_dataloader())).tolist()
+    assert sorted(shares) == torch.cat(list(Gym(episodes=7).val_dataloader())).tolist()
+    assert not set(shares) & set(torch.cat(list(Gym().test_dataloader())).tolist())

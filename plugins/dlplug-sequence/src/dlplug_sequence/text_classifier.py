@@ -1,0 +1,212 @@
+"""What models that tell texts apart share: how they learn, what is measured and what is shown."""
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+import torch
+from matplotlib.figure import Figure as Drawing
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torchmetrics import MetricCollection
+from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix, MulticlassRecall
+
+from dlplug.annealed import Annealed
+from dlplug.data import Batch
+from dlplug.media import Figure, Media, Table, Text
+from dlplug.panels import Panel
+from dlplug_sequence.labelled_text import LabelledTextInfo
+from dlplug_sequence.lines import read_lines
+from dlplug_sequence.sentences import PAD_CODE, UNKNOWN_CODE, Ragged
+from dlplug_sequence.vocabulary import Vocabulary
+
+WORST = 30  # mistakes shown
+CHUNK = 256  # texts classified at once
+
+
+class TextClassifier(Annealed, ABC):
+    """A model that gives a text's class, trained on the cross-entropy.
+
+    Logs ``loss`` in nats and ``accuracy``, and for texts not trained on ``recall``, the mean over classes.
+
+    Args:
+        word_dropout: Probability that a word is unknown while training, so that no single word decides.
+    """
+
+    monitor = ("val/loss", "min")
+    betas = (0.9, 0.99)
+    panels: ClassVar[tuple[Panel, ...]] = (
+        Panel(
+            "Learning",
+            "Loss",
+            "Mean surprise at the right class, in nats; guessing among k classes costs ln k. Healthy: both curves fall "
+            "and stay together. Broken: val rises while train falls (overfitting).",
+            curves=("loss",),
+        ),
+        Panel(
+            "Learning",
+            "Accuracy",
+            "Share of texts told right, and the mean recall of the classes. Healthy: both rise to a plateau. Broken: "
+            "recall far below accuracy (rare classes are ignored).",
+            curves=("accuracy", "recall"),
+        ),
+        Panel(
+            "What it reads",
+            "Confusion",
+            "Validation texts by true class (rows) and given class (columns). Healthy: a dark diagonal. Broken: a dark "
+            "column (all are called that).",
+            media="confusion",
+        ),
+        Panel(
+            "What it reads",
+            "Worst mistakes",
+            "The wrongly told validation texts that surprised it most. Healthy: you would hesitate too, or the label "
+            "is wrong. Broken: plain cases.",
+            media="mistakes",
+        ),
+    )
+
+    def __init__(self, word_dropout: float) -> None:
+        super().__init__()
+        if not 0 <= word_dropout < 1:
+            raise ValueError(f"word_dropout must be from 0 to below 1, not {word_dropout}")
+        self.word_dropout = word_dropout
+        self._mistakes: list[tuple[float, str, str, str, float]] = []  # loss, text, true and given class, confidence
+        self._confusion: Tensor | None = None
+
+    @abstractmethod
+    def network(self, vocabulary: int, classes: int) -> nn.Module:
+        """Return the network, from tokens (n, time), padded with 0, to scores (n, classes)."""
+
+    def build(self, info: LabelledTextInfo) -> None:
+        """Make the layers and the metrics."""
+        if not isinstance(info, LabelledTextInfo):
+            raise ValueError(f"learns from texts with a class each, not {info}")
+        self.vocabulary, self.labels = Vocabulary.from_json(info.vocabulary), tuple(info.labels)
+        self.net = self.network(len(self.vocabulary), len(self.labels))
+        options: dict[str, Any] = {"num_classes": len(self.labels), "validate_args": False}
+        self.metrics = MetricCollection(
+            {
+                "accuracy": MulticlassAccuracy(average="micro", **options),
+                "recall": MulticlassRecall(average="macro", **options),
+                "confusion": MulticlassConfusionMatrix(**options),
+            }
+        )
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Return scores (n, classes) of tokens (n, time), padded with 0."""
+        scores: Tensor = self.net(tokens)
+        return scores
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the loss on a batch."""
+        tokens, labels = batch
+        if self.word_dropout:
+            lost = torch.rand(tokens.shape, device=tokens.device) < self.word_dropout
+            tokens = tokens.masked_fill(lost & (tokens != PAD_CODE), UNKNOWN_CODE)
+        scores = self(tokens)
+        loss = cross_entropy(scores, labels)
+        self.record(loss=loss, accuracy=(scores.detach().argmax(1) == labels).float().mean())
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Measure, and keep the worst mistakes."""
+        tokens, labels = batch
+        scores = self(tokens).float()
+        losses = cross_entropy(scores, labels, reduction="none")
+        self.record(loss=losses.mean())
+        self.metrics.update(scores, labels)
+        confidences, guesses = scores.softmax(1).max(1)
+        wrong = guesses != labels
+        found = tuple(part[wrong] for part in (losses, labels, guesses, confidences))
+        self._keep(found, tokens[wrong])
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """The same on the test texts."""
+        self.validation_step(batch, batch_idx)
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the last time's mistakes."""
+        self._mistakes = []
+
+    def on_test_epoch_start(self) -> None:
+        """The same before a test."""
+        self.on_validation_epoch_start()
+
+    def on_validation_epoch_end(self) -> None:
+        """Log what was measured over all texts."""
+        self._log_metrics("val")
+
+    def on_test_epoch_end(self) -> None:
+        """The same for the test texts."""
+        self._log_metrics("test")
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        """Return the class given to each text and its probability, shapes (n,)."""
+        confidences, classes = self(batch[0]).float().softmax(1).max(1)
+        return {"class": classes, "confidence": confidences}
+
+    def showcase(self, batch: Batch) -> dict[str, Media]:
+        """Show what it mixes up, and its worst mistakes."""
+        assert self._confusion is not None
+        rows = [(given, f"{sure:.0%}", true, text) for _, text, true, given, sure in self._mistakes]
+        return {
+            "confusion": Figure(draw_confusion(self._confusion.cpu(), self.labels)),
+            "mistakes": Table(("given", "confidence", "true", "text"), rows),
+        }
+
+    def generate(self, text: str = "", file: str = "") -> Text:
+        """Give the class of texts, a line each: the class, its probability, the text.
+
+        Args:
+            text: A text.
+            file: A UTF-8 file with a text a line, instead.
+        """
+        lines = asked_lines(text, file)
+        told: list[tuple[int, float]] = []
+        for start in range(0, len(lines), CHUNK):
+            tokens = Ragged(self.vocabulary.encode_batch(lines[start : start + CHUNK]))
+            scores = self(tokens[torch.arange(len(tokens))].to(self.device)).float().softmax(1)
+            sure, classes = scores.max(1)
+            told += zip(classes.tolist(), sure.tolist(), strict=True)
+        return Text("\n".join(f"{self.labels[c]}\t{p:.2f}\t{line}" for (c, p), line in zip(told, lines, strict=True)))
+
+    def _keep(self, found: tuple[Tensor, ...], tokens: Tensor) -> None:
+        for place in found[0].argsort(descending=True)[:WORST].tolist():
+            loss, label, guess, sure = (part[place].item() for part in found)
+            text = self.vocabulary.decode([code for code in tokens[place].tolist() if code != PAD_CODE])
+            self._mistakes.append((loss, text, self.labels[int(label)], self.labels[int(guess)], sure))
+        self._mistakes = sorted(self._mistakes, key=lambda mistake: -mistake[0])[:WORST]
+
+    def _log_metrics(self, stage: str) -> None:
+        values: dict[str, Tensor] = self.metrics.compute()
+        self.metrics.reset()
+        self._confusion = values.pop("confusion")
+        self.log_dict({f"{stage}/{name}": value for name, value in values.items()})
+
+
+def asked_lines(text: str, file: str) -> list[str]:
+    """Return the texts that a person asks for.
+
+    Raises:
+        ValueError: There is neither a text nor a file, or both.
+    """
+    if bool(text) == bool(file):
+        raise ValueError("give either --text TEXT or --file FILE")
+    return read_lines(file) if file else [text]
+
+
+def draw_confusion(counts: Tensor, labels: tuple[str, ...]) -> Drawing:
+    """Draw how many of a class (rows) were given a class (columns), shape (classes, classes)."""
+    side = min(8.0, 2.5 + 0.5 * len(counts))
+    drawing = Drawing(figsize=(side, side), layout="constrained")
+    axes = drawing.add_subplot(xlabel="given class", ylabel="true class")
+    axes.imshow((counts / counts.sum(1, keepdim=True).clamp_min(1)).numpy(), cmap="Blues", vmin=0, vmax=1)
+    if len(counts) > 20:  # more are too small to read
+        return drawing
+    axes.set_xticks(range(len(counts)), labels, rotation=45, ha="right")
+    axes.set_yticks(range(len(counts)), labels)
+    for row, column in counts.nonzero().tolist():
+        count = int(counts[row, column])
+        colour = "white" if 2 * count > int(counts[row].sum()) else "black"
+        axes.text(column, row, str(count), ha="center", va="center", color=colour, size=8)
+    return drawing

@@ -1,0 +1,58 @@
+import pytest
+import torch
+
+from dlplug_sequence.bag_of_words import BagOfWords
+from dlplug_sequence.labelled_text import LabelledTextInfo
+from dlplug_sequence.rnn_classifier import RNNClassifier
+from dlplug_sequence.sentences import SPECIALS
+from dlplug_sequence.vocabulary import Vocabulary
+
+VOCABULARY = Vocabulary.train(["not good bad at all"], "word", specials=SPECIALS, sentences=True, lowercase=True)
+INFO = LabelledTextInfo(VOCABULARY.to_json(), ("bad", "good"))
+
+
+def built(model):
+    torch.manual_seed(0)
+    model.build(INFO)
+    model.info = INFO
+    return model.eval()
+
+
+READERS = [
+    *({"pool": pool, "bidirectional": both} for pool in ("last", "max", "mean") for both in (True, False)),
+    {"cell": "lstm", "layers": 2, "pool": "last"},
+    {"cell": "irnn"},
+]
+
+
+@pytest.mark.parametrize("options", READERS)
+def test_padding_is_never_read(options):
+    model = built(RNNClassifier(hidden=6, embedding=5, **options))
+    short = torch.tensor([[4, 5, 6]])
+    batch = torch.tensor([[4, 5, 6, 0, 0, 0], [6, 7, 4, 5, 8, 4]])
+    assert torch.allclose(model(short)[0], model(batch)[0], atol=1e-6)
+
+
+def test_a_bag_is_blind_to_order_and_a_reader_is_not():
+    tokens = torch.tensor([[4, 5, 6, 7, 0]])
+    shuffled = torch.tensor([[6, 7, 4, 5, 0]])
+    bag, reader = built(BagOfWords()), built(RNNClassifier())
+    assert torch.allclose(bag(tokens), bag(shuffled), atol=1e-6)
+    assert not torch.allclose(reader(tokens), reader(shuffled), atol=1e-3)
+
+
+def test_lines_are_classified(tmp_path):
+    model = built(RNNClassifier())
+    (tmp_path / "lines.txt").write_text("good\nnot good at all\n\n")
+    lines = model.generate(file=str(tmp_path / "lines.txt")).text.split("\n")
+    assert [line.split("\t")[2] for line in lines] == ["good", "not good at all", ""]
+    assert model.generate("good").text == lines[0]
+    for wrong in ({}, {"text": "a", "file": "b"}, {"file": str(tmp_path / "none")}):
+        with pytest.raises(ValueError, match="either|cannot read"):
+            model.generate(**wrong)
+
+
+def test_options_out_of_range_are_refused():
+    for make in (lambda: BagOfWords(embedding=0), lambda: RNNClassifier(lr=0.0), lambda: BagOfWords(word_dropout=1.0)):
+        with pytest.raises(ValueError, match="not"):
+            make()

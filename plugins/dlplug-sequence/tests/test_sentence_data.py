@@ -1,0 +1,136 @@
+import pytest
+import torch
+
+from dlplug.data import Info
+from dlplug.errors import InputError
+from dlplug_sequence.parallel_text import ParallelText
+from dlplug_sequence.phrases import JOIN, Phrases
+from dlplug_sequence.sentences import Buckets, Ragged
+from dlplug_sequence.text_table import TextTable
+from dlplug_sequence.tweets import Tweets
+from dlplug_sequence.vocabulary import Vocabulary
+
+
+def test_ragged_rows_are_padded_to_the_longest_asked_for():
+    rows = Ragged([[5, 6, 7], [8], [], [9, 4]])
+    assert rows[torch.tensor([1, 3])].tolist() == [[8, 0], [9, 4]]
+    assert rows[torch.tensor([2, 0])].tolist() == [[1, 0, 0], [5, 6, 7]]  # an empty one is an unknown token
+
+
+def test_buckets_hold_about_equal_lengths_each_item_once_and_differ_by_epoch():
+    lengths = torch.randint(1, 80, (3000,), generator=torch.Generator().manual_seed(0))
+    sampler = Buckets(lengths, 32, seed=3)
+    batches = list(sampler)
+    items = torch.cat(batches)
+    assert len(batches) == len(sampler) == 93
+    assert len(items.unique()) == len(items)
+    fill = sum(float(lengths[b].sum() / (len(b) * lengths[b].max())) for b in batches) / len(batches)
+    assert fill > 0.9
+    assert all(torch.equal(a, b) for a, b in zip(batches, sampler, strict=True))
+    sampler.set_epoch(1)
+    assert not torch.equal(next(iter(sampler)), batches[0])
+
+
+def test_ranks_share_the_buckets():
+    lengths = torch.arange(200)
+    shares = []
+    for rank in range(2):
+        sampler = Buckets(lengths, 8)
+        sampler.rank, sampler.num_replicas = rank, 2
+        shares.append(list(sampler))
+    assert len(shares[0]) == len(shares[1]) == 12
+    assert not set(torch.cat(shares[0]).tolist()) & set(torch.cat(shares[1]).tolist())
+
+
+@pytest.mark.parametrize(("source", "target"), [("en", "fr"), ("de", "zh"), ("pt_BR", "ja")])
+def test_phrases_share_nothing_between_the_parts(source, target):
+    data = Phrases(source, target, size=400)
+    parts = {split: {p for text, _ in rows for p in text.split(JOIN)} for split, rows in data.pairs().items()}
+    assert not parts["train"] & parts["test"]
+    assert not parts["train"] & parts["val"]
+    assert not parts["val"] & parts["test"]
+    data.setup()
+    assert Info.from_dict(data.info.to_dict()) == data.info
+
+
+def test_phrases_are_written_and_read_back_as_they_are():
+    data = Phrases(size=400, fewest=2, most=3)
+    pairs = data.pairs()["train"]
+    assert {text.count(JOIN) for text, _ in pairs} == {1, 2}
+    data.setup()
+    vocabulary = Vocabulary.from_json(data.info.target)
+    [rows] = [data.splits["train"][1][torch.arange(len(pairs))]]
+    assert vocabulary.decode_batch(rows.tolist()) == [translation for _, translation in pairs]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"target": "xx"}, "no locale 'xx'"),
+        ({"kinds": ["poem"]}, "no phrases of kind poem"),
+        ({"fewest": 3}, "fewest"),
+    ],
+)
+def test_phrases_that_cannot_be_made_are_refused(options, message):
+    with pytest.raises(InputError, match=message):
+        Phrases(size=100, **options).setup()
+
+
+def test_tweets_hold_no_duplicate():
+    data = Tweets()
+    texts = [text for items in data.texts().values() for text, _ in items]
+    assert len(set(texts)) == len(texts) == 37_243
+    data.setup()
+    assert data.info.labels == ("negative", "neutral", "positive")
+    assert [len(data.splits[split][0]) for split in ("train", "val", "test")] == [29_795, 3_724, 3_724]
+
+
+def test_text_table(tmp_path):
+    path = tmp_path / "reviews.tsv"
+    lines = [f"{i}\tthe {i % 7}th day was {word}\t{word}" for i, word in enumerate(["good", "bad"] * 15)]
+    path.write_text("\n".join(["id\treview\tmood", *lines]) + "\n")
+    data = TextTable(str(path), text="review", label="mood", batch_size=4)
+    data.setup()
+    assert data.info.labels == ("bad", "good")
+    tokens, labels = next(iter(data.train_dataloader()))
+    assert tokens.shape[0] == len(labels) == 4
+    with pytest.raises(InputError, match="no column 'text'; it has id, review, mood"):
+        TextTable(str(path)).setup()
+    path.write_text("review\tmood\nfine\t\n")
+    with pytest.raises(InputError, match="line 2: the class is missing"):
+        TextTable(str(path), text="review", label="mood").setup()
+
+
+def test_parallel_text(tmp_path):
+    texts = [f"I saw {i} cats" for i in range(20)]
+    translations = [f"我看见{i}只猫" for i in range(20)]
+    both, one, two = (tmp_path / name for name in ("both.tsv", "one.txt", "two.txt"))
+    both.write_text("".join(f"{a}\t{b}\n" for a, b in zip(texts, translations, strict=True)))
+    one.write_bytes(b"\xef\xbb\xbf" + "\r\n".join(texts).encode())
+    two.write_text("\n".join(translations) + "\n")
+    assert ParallelText(str(both)).pairs() == ParallelText(str(one), str(two)).pairs()
+    data = ParallelText(str(both), level="character", min_count=1)
+    data.setup()
+    assert "猫" in Vocabulary.from_json(data.info.target).decode(data.splits["train"][1][torch.tensor([0])][0].tolist())
+
+
+@pytest.mark.parametrize(
+    ("content", "target", "message"),
+    [
+        (b"a\tb\nc\xff\td\n", None, "line 2: not UTF-8 .byte 0xff."),
+        (b"a\tb\nc\t \n", None, "line 2: the translation is empty"),
+        (b"a\tb\n\td\n", None, "line 2: the text is empty"),
+        (b"a\tb\nc d\n", None, "line 2: 0 tabs"),
+        (b"a\nb\nc\n", b"a\nb\n", "3 lines .* 2: line 3 has no partner"),
+        (b"a\tb\n", None, "too few"),
+    ],
+)
+def test_parallel_text_that_is_wrong_is_named_by_its_line(tmp_path, content, target, message):
+    paths = [tmp_path / "source", tmp_path / "target"]
+    paths[0].write_bytes(content)
+    if target is not None:
+        paths[1].write_bytes(target)
+    with pytest.raises(InputError, match=message):
+        ParallelText(str(paths[0]), str(paths[1]) if target is not None else "").setup()
+    with pytest.raises(InputError, match="cannot read"):
+        ParallelText(str(tmp_path / "nothing")).setup()

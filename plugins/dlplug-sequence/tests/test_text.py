@@ -1,0 +1,81 @@
+import itertools
+import tracemalloc
+
+import pytest
+import torch
+
+from dlplug.errors import InputError
+from dlplug_sequence.bible import Bible
+from dlplug_sequence.text import Lanes
+from dlplug_sequence.text_file import TextFile
+
+
+def text_file(tmp_path, content, **options):
+    path = tmp_path / "text.txt"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return TextFile(**{"path": str(path), "batch_size": 2, "length": 5, **options})
+
+
+def test_parts_are_contiguous_and_rows_go_on(tmp_path):
+    data = text_file(tmp_path, "".join(chr(0x4E00 + i) for i in range(400)))
+    data.setup()
+    assert [len(data.splits[split]) for split in ("train", "val", "test")] == [360, 20, 20]
+    batches = list(data.train_dataloader())
+    assert all(torch.equal(tokens[:, 1:], targets[:, :-1]) for tokens, targets in batches)
+    for before, after in itertools.pairwise(batches):
+        assert torch.equal(before[1][:, -1], after[0][:, 0])
+    assert batches[-1][1][0, -1] == batches[0][0][1, 0]  # the next row starts where a row ends
+    held_out = [targets for _, targets in data.val_dataloader()]
+    assert sum(targets.numel() for targets in held_out) == 18  # all but what only starts a row
+    assert (torch.cat(held_out, dim=1) == 0).all()  # characters that the training text lacks
+
+
+def test_lanes_move_from_epoch_to_epoch_and_stay_inside():
+    lanes = Lanes(103, lanes=2, length=10, moves=True)
+    firsts = set()
+    for epoch in range(20):
+        lanes.set_epoch(epoch)
+        positions = torch.cat(list(lanes), dim=1)
+        assert positions.min() >= 0
+        assert positions.max() <= 102
+        firsts.add(int(positions[0, 0]))
+    assert len(firsts) > 1
+    lanes.set_epoch(3)
+    assert torch.equal(next(iter(lanes)), next(iter(lanes)))
+
+
+def test_a_folder_is_read_in_order_and_a_wrong_encoding_is_named_by_line(tmp_path):
+    folder = tmp_path / "texts"
+    (folder / "b").mkdir(parents=True)
+    (folder / "b" / "two.txt").write_text("zwei " * 50)
+    (folder / "a.txt").write_bytes("\ufeffeins\r\n".encode() * 1 + b"mehr")
+    data = TextFile(path=str(folder), batch_size=1)
+    assert "".join(data.read()()).startswith("eins\nmehrzwei zwei")
+    (folder / "c.txt").write_bytes(b"gut\nsch\xf6n\n")
+    with pytest.raises(InputError, match=r"c\.txt, line 2: byte 4 \(0xf6\) is not UTF-8"):
+        data.setup()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [({"path": "nowhere"}, "is not there"), ({"batch_size": 0}, "at least 1"), ({"batch_size": 900}, "too short")],
+)
+def test_what_cannot_be_read_is_refused(tmp_path, options, said):
+    with pytest.raises(InputError, match=said):
+        text_file(tmp_path, "abc\n" * 100, **options).train_dataloader()
+
+
+def test_large_text_does_not_take_ten_times_its_size(tmp_path):
+    data = text_file(tmp_path, "The quick brown fox jumps over the lazy dog, again.\n" * 100_000)
+    tracemalloc.start()  # sees Python and NumPy; torch's own tensors are a byte a character
+    data.setup()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 3 * 5_200_000 + 12_000_000
+
+
+def test_the_bible_is_the_one_it_should_be():
+    data = Bible()
+    data.setup()
+    assert [len(data.splits[split]) for split in ("train", "val", "test")] == [3_725_080, 200_000, 200_000]
+    assert "67 tokens" in str(data.info)

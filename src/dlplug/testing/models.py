@@ -1,0 +1,201 @@
+"""What is checked of a model, by training it for two batches through the real command."""
+
+import csv
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import cached_property
+from itertools import count
+from pathlib import Path
+from unittest import SkipTest
+
+from dlplug import panels
+from dlplug.names import option
+from dlplug.runs import Run
+from dlplug.specs import DataSpec, ModelSpec
+from dlplug.testing.commands import run_command
+from dlplug.testing.offers import SpecChecks, last_line
+from dlplug.testing.panels import check_panels
+
+COMMON = {f"train/{name}" for panel in panels.COMMON for name in panel.curves}  # what the core logs of every model
+SHORT = {
+    "trainer.max_epochs": 1,
+    "trainer.limit_train_batches": 2,
+    "trainer.limit_val_batches": 1,
+    "trainer.limit_test_batches": 1,
+    "trainer.check_val_every_n_epoch": 1,
+    "trainer.num_sanity_val_steps": 0,
+    "trainer.log_every_n_steps": 1,
+    "trainer.accelerator": "cpu",
+    "trainer.devices": 1,
+    "seed_everything": 0,
+}
+
+
+class ModelChecks(SpecChecks):
+    """Checks of a ``LightningModule``; the ``trial`` of its spec makes the training shorter or longer still."""
+
+    base = "lightning.pytorch.LightningModule"
+    spec: ModelSpec
+    said = ""  # what the commands wrote to stderr
+
+    def all(self) -> dict[str, Callable[[], None]]:
+        """Return the checks by name."""
+        own = {
+            "fitting": self.fitting,
+            "trains": self.trains,
+            "sizes": self.sizes,
+            "tests": self.tests,
+            "reloads": self.reloads,
+            "repeats": self.repeats,
+            "pickles": self.pickles,
+            "traces": self.leaves_no_trace,
+            "bf16": self.bf16,
+            "processes": self.processes,
+            "shows": self.shows,
+            "generates": self.generates,
+            "panels": self.panels,
+        }
+        return {**super().all(), **own}
+
+    def fitting(self) -> None:
+        """Check that its own data is installed and gives what it takes."""
+        if not self.spec.data:
+            raise SkipTest("it names no data of its own")
+        data = self.registry.find("data", self.spec.data)
+        assert isinstance(data, DataSpec)
+        assert data.gives == self.spec.takes, f"it takes {self.spec.takes!r}, but its own data gives {data.gives!r}"
+
+    def trains(self) -> None:
+        """Check that two steps leave finite losses and gradients, which are logged."""
+        self._check_finite(self.run)
+
+    def _check_finite(self, run: Run) -> None:
+        with open(run.path / "metrics.csv", newline="") as file:
+            rows = list(csv.DictReader(file))
+        logged = {name for row in rows for name, value in row.items() if value and "/" in name}
+        assert logged - COMMON, "it logs nothing: self.record(loss=loss), or self.log where it is no dlplug Model"
+        odd = {name for row in rows for name in logged if row[name] and not math.isfinite(float(row[name]))}
+        assert not odd, f"not finite after two steps: {', '.join(sorted(odd))}"
+
+    def sizes(self) -> None:
+        """Check that it fits the other data of its kind."""
+        others = [name for name in self.registry.fitting(self.spec) if name != self.spec.data]
+        for name in others:
+            spec = self.registry.find("data", name)
+            if "loads" not in spec.exempt:
+                trial = {k: v for k, v in spec.trial.items() if k.startswith("data.")}
+                self._check_finite(self._fit("--data", name, *(option(k, v) for k, v in trial.items())))
+                return
+        raise SkipTest(f"no other data gives {self.spec.takes!r}")
+
+    def tests(self) -> None:
+        """Check that `dlplug test` measures something."""
+        self._command("test", self.run.path)
+        measured = self.run.path / "test.csv"
+        assert measured.exists(), "its test_step logs nothing"
+        assert "test/" in measured.read_text(), "its test_step logs nothing that starts with test/"
+
+    def reloads(self) -> None:
+        """Check that a checkpoint alone gives the model back: same weights, same validation metrics twice."""
+        self.apart(self._reload)
+        measured = []
+        for _ in range(2):
+            self._command("validate", self.run.path)
+            measured.append((self.run.path / "validate.csv").read_bytes())
+        assert measured[0] == measured[1], "two validations of one checkpoint differ: draw from a seeded generator"
+
+    def _reload(self) -> None:
+        import torch
+
+        path = self.run.trained
+        try:
+            model = self.load().load_from_checkpoint(path, map_location="cpu", weights_only=True)
+        except Exception as error:
+            raise AssertionError(
+                f"load_from_checkpoint alone does not give it back ({type(error).__name__}: {last_line(str(error))}): "
+                "call save_hyperparameters() in __init__, and keep in the checkpoint what its layers depend on"
+            ) from error
+        saved = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+        lost = [name for name, value in model.state_dict().items() if not value.equal(saved[name])]
+        assert not lost, f"weights that a checkpoint does not give back: {', '.join(lost)}"
+
+    def repeats(self) -> None:
+        """Check that the run's own config gives the same metrics again."""
+        again = self._command("fit", "-c", self.run.config)
+        first, second = ((run.path / "metrics.csv").read_bytes() for run in (self.run, again))
+        assert first == second, "the same config and seed give other metrics: something is drawn from no seeded source"
+
+    def bf16(self) -> None:
+        """Check that it trains in bf16-mixed."""
+        self._check_finite(self._fit("--trainer.precision=bf16-mixed"))
+
+    def processes(self) -> None:
+        """Check that two processes train it together."""
+        line = [sys.executable, "-m", "dlplug", "fit", *self._line(), "--trainer.devices=2", "--trainer.strategy=ddp"]
+        place = self._place()
+        env = {**os.environ, "OMP_NUM_THREADS": "1"}
+        found = subprocess.run(line, cwd=place, env=env, capture_output=True, text=True)
+        assert found.returncode == 0, f"two processes: {last_line(found.stderr)}"
+        self._check_finite(_only_run(place))
+
+    def shows(self) -> None:
+        """Check that what it shows reached the run folder; an exception there is only a warning in training."""
+        self.apart(lambda: _require(self.load(), "showcase"))
+        folder = self.run.path / "media"
+        warned = last_line("\n".join(line for line in self.said.splitlines() if "showcase" in line))
+        assert any(folder.glob("*/*")), f"its showcase gave nothing to look at; what the fit said of it: {warned}"
+
+    def generates(self) -> None:
+        """Check that `dlplug generate` makes something."""
+        self.apart(lambda: _require(self.load(), "generate"))
+        options = [
+            option(k.removeprefix("generate."), v) for k, v in self.spec.trial.items() if k.startswith("generate.")
+        ]
+        self._command("generate", self.run.path, *options)
+        assert any(self.run.path.glob("generated/*")), "its generate made no file"
+
+    def panels(self) -> None:
+        """Check that its panels name what is really logged and shown."""
+        run = self.run
+        if not (run.path / "test.csv").exists():
+            self._command("test", run.path)
+        check_panels(run.path)
+
+    @cached_property
+    def run(self) -> Run:
+        """A short run on its own data, which the checks share."""
+        return self._fit()
+
+    def _line(self) -> list[str]:
+        options = {**SHORT, **{k: v for k, v in self.spec.trial.items() if not k.startswith("generate.")}}
+        return ["--model", f"{self.plugin.name}:{self.spec.name}", *(option(k, v) for k, v in options.items())]
+
+    def _fit(self, *options: str) -> Run:
+        run = self._command("fit", *self._line(), *options)
+        assert run
+        return run
+
+    def _command(self, command: str, *args: str | Path) -> Run:
+        place = self._place()
+        found = run_command(command, *args, folder=place, OMP_NUM_THREADS="1")
+        assert found.returncode == 0, f"dlplug {command} fails: {last_line(found.stderr)}"
+        self.said += found.stderr
+        return _only_run(place) if command == "fit" else self.run
+
+    def _place(self) -> Path:
+        place = next(path for n in count() if not (path := self.folder / f"{n}").exists())
+        place.mkdir()
+        return place
+
+
+def _only_run(place: Path) -> Run:
+    [config] = place.glob("runs/*/*/config.yaml")
+    return Run(config.parent)
+
+
+def _require(model: type, method: str) -> None:
+    if not hasattr(model, method):
+        raise SkipTest(f"it has no method {method}")

@@ -1,0 +1,68 @@
+"""Translation through the real command, on few phrases."""
+
+import csv
+import os
+import subprocess
+import sys
+
+import pytest
+
+from dlplug.testing import check_panels
+
+pytestmark = pytest.mark.slow
+
+PHRASES = ("--data", "phrases", "--data.size=400", "--data.kinds+=relative", "--data.kinds+=time", "--data.most=1")
+SMALL = {
+    "seq2seq": ("--model.hidden=64", "--model.embedding=32", "--model.lr=1e-2"),
+    "transformer": ("--model.width=32", "--model.heads=2", "--model.lr=5e-3"),
+}
+
+
+def rows(path):
+    with open(path) as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("model", SMALL)
+def test_fit_test_predict_and_translate(command, tmp_path, model):
+    line = ("fit", "--model", model, *PHRASES, *SMALL[model], "--data.batch_size=16")
+    short = ("--trainer.max_epochs=6", "--trainer.check_val_every_n_epoch=6", "--trainer.log_every_n_steps=5")
+    result = command(*line, *short)
+    assert result.returncode == 0, result.stderr
+    [run] = tmp_path.glob(f"runs/{model}/*")
+    if model == "transformer":
+        check_panels(run)
+    else:
+        assert (run / "media" / "alignment 1").is_dir()
+    losses = [float(row["train/loss"]) for row in rows(run / "metrics.csv") if row["train/loss"]]
+    assert losses[-1] < 0.5 * losses[0]
+    (tmp_path / "lines.txt").write_text("in 3 hours\n4:05 PM\n")
+    answers = [command("generate", run, "--file", tmp_path / "lines.txt", "--beam", beam) for beam in ("1", "4")]
+    assert all(answer.returncode == 0 and len(answer.stdout.splitlines()) == 2 for answer in answers)
+    for args in (("test", run), ("predict", run)):
+        assert command(*args).returncode == 0
+    measured = {name: float(value) for name, value in rows(run / "test.csv")[0].items()}
+    assert 5 < measured["test/chrf"] <= 100
+    assert "beam" in command("generate", run, "--text", "a", "--beam", "0").stderr
+
+
+def test_parallel_text_of_ones_own(command, refused, tmp_path):
+    path = tmp_path / "pairs.tsv"
+    path.write_text("".join(f"one {word}\t一个{word}\n" for word in map(str, range(40))))
+    line = ("--model", "seq2seq", "--data", "parallel-text", f"--data.path={path}", "--data.level=character")
+    result = command("fit", *line, "--trainer.max_epochs=1", "--model.attention=none", "--model.hidden=16")
+    assert result.returncode == 0, result.stderr
+    path.write_text("one\tune\ntwo\n")
+    assert "line 2" in refused("fit", *line)
+
+
+@pytest.mark.parametrize("model", SMALL)
+def test_two_processes_and_mixed_precision(tmp_path, model):
+    line = [sys.executable, "-m", "dlplug", "fit", "--model", model, *PHRASES, *SMALL[model], "--trainer.max_epochs=1"]
+    line += ["--trainer.accelerator=cpu", "--trainer.devices=2", "--trainer.strategy=ddp"]
+    line += ["--trainer.precision=bf16-mixed"]
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    result = subprocess.run(line, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300, check=False)
+    assert result.returncode == 0, result.stderr
+    [run] = tmp_path.glob(f"runs/{model}/*")
+    assert 0 < float(rows(run / "metrics.csv")[-1]["val/loss"]) < 8
