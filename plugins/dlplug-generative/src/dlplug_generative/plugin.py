@@ -111,6 +111,13 @@ def _claims() -> list[Spec]:
             "pixel-cnn",
         ),
         claim(
+            "bayes-rule-classifies",
+            "labels:bayes",
+            "4.1",
+            "A generative model classifies too, by Bayes' rule, but needs more labels than learning X → Y alone.",
+            "pixel-cnn",
+        ),
+        claim(
             "probabilities-sum-to-one",
             "autoregressive:normalised",
             "4.2",
@@ -132,6 +139,14 @@ def _claims() -> list[Spec]:
             "pixel-cnn",
         ),
         claim(
+            "features-add-nothing",
+            "labels:representations",
+            "4.3",
+            "Autoregressive models are no good for learning representations: an autoencoder's few numbers are.",
+            "pixel-cnn",
+            "autoencoder",
+        ),
+        claim(
             "bottleneck-compresses",
             "latent:bottleneck",
             "4.4",
@@ -144,6 +159,21 @@ def _claims() -> list[Spec]:
             "4.5",
             "A VAE is trained on a lower bound of the log-probability.",
             "vae",
+        ),
+        claim(
+            "vae-is-blurrier",
+            "drawn:blur",
+            "4.6",
+            "A VAE's output distributions are limited: what it draws is blurrier than a GAN's images.",
+            "vae",
+            "gan",
+        ),
+        claim(
+            "game-fools-newcomers",
+            "drawn:fooled",
+            "4.6",
+            "The discriminator learns to tell genuine from drawn, the generator to draw what it cannot tell.",
+            "gan",
         ),
         claim(
             "game-ends-in-a-tie",
