@@ -26,7 +26,12 @@ def _models() -> list[Spec]:
                 "data.augment": 0.5,
             },
             recipes={
-                "digits": {"trainer.max_epochs": 60, "trainer.check_val_every_n_epoch": 10, "data.augment": 0.25},
+                "digits": {
+                    "model.lr": 8e-3,
+                    "trainer.max_epochs": 32,
+                    "trainer.check_val_every_n_epoch": 8,
+                    "data.batch_size": 32,
+                },
             },
             learning="unsupervised",
         ),
@@ -45,7 +50,12 @@ def _models() -> list[Spec]:
                 "data.augment": 0.5,
             },
             recipes={
-                "digits": {"trainer.max_epochs": 30, "trainer.check_val_every_n_epoch": 10, "data.augment": 0.25},
+                "digits": {
+                    "model.lr": 8e-3,
+                    "trainer.max_epochs": 32,
+                    "trainer.check_val_every_n_epoch": 8,
+                    "data.batch_size": 32,
+                },
             },
             learning="unsupervised",
         ),
