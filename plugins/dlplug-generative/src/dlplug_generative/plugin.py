@@ -26,7 +26,12 @@ def _models() -> list[Spec]:
                 "data.augment": 0.5,
             },
             recipes={
-                "digits": {"trainer.max_epochs": 60, "trainer.check_val_every_n_epoch": 10, "data.augment": 0.25},
+                "digits": {
+                    "model.lr": 8e-3,
+                    "trainer.max_epochs": 32,
+                    "trainer.check_val_every_n_epoch": 8,
+                    "data.batch_size": 32,
+                },
             },
             learning="unsupervised",
         ),
@@ -45,7 +50,12 @@ def _models() -> list[Spec]:
                 "data.augment": 0.5,
             },
             recipes={
-                "digits": {"trainer.max_epochs": 30, "trainer.check_val_every_n_epoch": 10, "data.augment": 0.25},
+                "digits": {
+                    "model.lr": 8e-3,
+                    "trainer.max_epochs": 32,
+                    "trainer.check_val_every_n_epoch": 8,
+                    "data.batch_size": 32,
+                },
             },
             learning="unsupervised",
         ),
@@ -111,6 +121,13 @@ def _claims() -> list[Spec]:
             "pixel-cnn",
         ),
         claim(
+            "bayes-rule-classifies",
+            "labels:bayes",
+            "4.1",
+            "A generative model classifies too, by Bayes' rule, but needs more labels than learning X → Y alone.",
+            "pixel-cnn",
+        ),
+        claim(
             "probabilities-sum-to-one",
             "autoregressive:normalised",
             "4.2",
@@ -132,6 +149,14 @@ def _claims() -> list[Spec]:
             "pixel-cnn",
         ),
         claim(
+            "features-add-nothing",
+            "labels:representations",
+            "4.3",
+            "Autoregressive models are no good for learning representations: an autoencoder's few numbers are.",
+            "pixel-cnn",
+            "autoencoder",
+        ),
+        claim(
             "bottleneck-compresses",
             "latent:bottleneck",
             "4.4",
@@ -144,6 +169,21 @@ def _claims() -> list[Spec]:
             "4.5",
             "A VAE is trained on a lower bound of the log-probability.",
             "vae",
+        ),
+        claim(
+            "vae-is-blurrier",
+            "drawn:blur",
+            "4.6",
+            "A VAE's output distributions are limited: what it draws is blurrier than a GAN's images.",
+            "vae",
+            "gan",
+        ),
+        claim(
+            "game-fools-newcomers",
+            "drawn:fooled",
+            "4.6",
+            "The discriminator learns to tell genuine from drawn, the generator to draw what it cannot tell.",
+            "gan",
         ),
         claim(
             "game-ends-in-a-tie",

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from dlplug.claims import Evidence, Lab, Measure
 from dlplug.media import Image, Table
+from dlplug_generative.claims.material import seen_and_tested
 
 GRID = 2001  # points of the integral over the latent variable
 BOTTLENECKS = (1, 2, 8)
@@ -21,25 +22,24 @@ def bottleneck(lab: Lab) -> Evidence:
     found: dict[tuple[str, int], list[float]] = {}
     components: dict[tuple[str, int], float] = {}
     picture = None
-    data_sets = ("digits", "dlplug_generative.claims.autoregressive.Mixed")
+    data_sets = ("digits", "dlplug_generative.claims.material.Mixed")
     for data, k, seed in itertools.product(data_sets, BOTTLENECKS, lab.seeds):
         if data != "digits" and k != 8:
             continue
         trained = lab.fit("autoencoder", f"--data={data}", f"--model.latent_dim={k}", *options, seed=seed)
-        splits = {name: trained.data.prepare_batch(part)[0] for name, part in trained.data.splits.items()}  # type: ignore[attr-defined]
-        images, seen = splits["test"], splits["train"].flatten(1).numpy()
+        seen, images = seen_and_tested(trained)
         with torch.no_grad():
             back = trained.model(trained.model.encode(images))
-        variance = (images - splits["train"].mean(0)).square().mean()
+        variance = (images - seen.mean(0)).square().mean()
         found.setdefault((data, k), []).append(float(1 - (back - images).square().mean() / variance))
-        pca = PCA(k).fit(seen)
+        pca = PCA(k).fit(seen.flatten(1).numpy())
         linear = torch.from_numpy(pca.inverse_transform(pca.transform(images.flatten(1).numpy()))).view_as(images)
         components[data, k] = float(1 - (linear - images).square().mean() / variance)
         picture = Image(torch.cat([images[:10], back[:10]]), columns=10) if data == "digits" else picture
     eight, two, one = (found["digits", k] for k in (8, 2, 1))
     gaps = [value - components["digits", 2] for value in two]
     rises = [min(b - a, c - b) for a, b, c in zip(one, two, eight, strict=True)]
-    mixed = found["dlplug_generative.claims.autoregressive.Mixed", 8]
+    mixed = found["dlplug_generative.claims.material.Mixed", 8]
     rows = [(k, f"{sum(found['digits', k]) / len(one):.3f}", f"{components['digits', k]:.3f}") for k in BOTTLENECKS]
     assert picture is not None
     return Evidence(
@@ -65,7 +65,7 @@ def bound(lab: Lab) -> Evidence:
     for seed in lab.seeds:
         trained = lab.fit("vae", *options, "--data.augment=0", seed=seed)
         model = trained.model
-        images = trained.data.prepare_batch(trained.data.splits["test"])[0][:100]  # type: ignore[attr-defined]
+        images = seen_and_tested(trained)[1][:100]
         with torch.no_grad():
             exact = integral(model, images)  # (n,)
             weights = model.log_weights(images, 20_000)  # (samples, n)
