@@ -1,0 +1,1 @@
+"""Lecture 5: models of several kinds of input at once."""

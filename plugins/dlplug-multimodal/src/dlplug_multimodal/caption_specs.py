@@ -1,0 +1,5 @@
+"""The captioner and the captioned pictures that it learns from, and what the notes say of them."""
+
+from dlplug import Spec
+
+SPECS: list[Spec] = []

@@ -1,0 +1,5 @@
+"""Restricted Boltzmann machines, alone and joined, and what the notes say of them."""
+
+from dlplug import Spec
+
+SPECS: list[Spec] = []

