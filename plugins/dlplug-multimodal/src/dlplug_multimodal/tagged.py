@@ -33,7 +33,7 @@ class TaggedInfo(Info):
 class TaggedImages(ImageData):
     """Pictures with words, in memory.
 
-    Batches are (images from 0 to 1, of shape (n, channels, height, width); counts of words, floats of shape (n, words)).
+    Batches are (images from 0 to 1, of shape (n, channels, height, width); counts of words, floats, shape (n, words)).
     """
 
 
