@@ -1,3 +1,5 @@
+import importlib.util
+
 import pytest
 import torch
 
@@ -8,6 +10,7 @@ from dlplug_sequence.phrases import JOIN, Phrases
 from dlplug_sequence.sentences import Buckets, Ragged
 from dlplug_sequence.text_table import TextTable
 from dlplug_sequence.tweets import Tweets
+from dlplug_sequence.ui_strings import CATALOGUES, UIStrings
 from dlplug_sequence.vocabulary import Vocabulary
 
 
@@ -134,3 +137,23 @@ def test_parallel_text_that_is_wrong_is_named_by_its_line(tmp_path, content, tar
         ParallelText(str(paths[0]), str(paths[1]) if target is not None else "").setup()
     with pytest.raises(InputError, match="cannot read"):
         ParallelText(str(tmp_path / "nothing")).setup()
+
+
+@pytest.mark.skipif(not all(map(importlib.util.find_spec, CATALOGUES)), reason="needs dlplug-sequence[ui]")
+def test_ui_strings_share_no_sentence_between_the_parts():
+    data = UIStrings()
+    parts = data.pairs()
+    assert sum(map(len, parts.values())) > 2_500
+    assert ("Password reset", "Réinitialisation du mot de passe") in [pair for rows in parts.values() for pair in rows]
+    for side in (0, 1):
+        words = [{pair[side].strip(".:…! ").lower() for pair in rows} for rows in parts.values()]
+        assert not words[0] & words[1] | words[0] & words[2] | words[1] & words[2]
+    data.setup()
+    vocabulary = Vocabulary.from_json(data.info.target)
+    assert vocabulary.decode(data.splits["test"][1][torch.tensor([3])][0].tolist()) == parts["test"][3][1]
+
+
+def test_ui_strings_name_the_extra_that_is_missing(monkeypatch):
+    monkeypatch.setattr("dlplug_sequence.ui_strings.CATALOGUES", {"no_such_package": "*.mo"})
+    with pytest.raises(InputError, match=r"no_such_package: pip install dlplug-sequence\[ui\]"):
+        UIStrings().setup()

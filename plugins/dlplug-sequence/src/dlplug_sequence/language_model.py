@@ -10,6 +10,7 @@ from torch import Tensor
 from torchmetrics import MeanMetric
 
 from dlplug.data import Batch
+from dlplug.drawing import draw_curves
 from dlplug.media import Figure, Media, Text
 from dlplug.model import Model
 from dlplug.panels import Panel
@@ -187,8 +188,5 @@ def choose(scores: Tensor, temperature: float, top_k: int) -> Tensor:
 
 def draw_positions(losses: Tensor) -> Drawing:
     """Draw the mean of losses (n, time) at each position."""
-    bits = losses.mean(0) / math.log(2)
-    drawing = Drawing(figsize=(5, 3), layout="constrained")
-    axes = drawing.add_subplot(xlabel="tokens read before", ylabel="bits a token")
-    axes.plot(bits.tolist(), linewidth=1)
-    return drawing
+    bits = (losses.mean(0) / math.log(2)).tolist()
+    return draw_curves(range(len(bits)), {"validation text": bits}, "tokens read before", "bits a token")

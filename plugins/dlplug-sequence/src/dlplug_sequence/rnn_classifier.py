@@ -43,8 +43,8 @@ class RNNClassifier(TextClassifier):
         pool: Pool = "max",
         embedding: int = 64,
         dropout: float = 0.5,
-        word_dropout: float = 0.1,
-        lr: float = 3e-3,
+        word_dropout: float = 0.2,
+        lr: float = 5e-3,
     ) -> None:
         super().__init__(word_dropout)
         if embedding < 1 or lr <= 0:

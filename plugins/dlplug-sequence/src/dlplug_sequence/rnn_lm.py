@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from dlplug.data import Batch
+from dlplug.drawing import draw_curves
 from dlplug.media import Figure, Media
 from dlplug.panels import Panel
 from dlplug_sequence.cells import Activation, Cell, Init, Recurrent, State
@@ -119,7 +120,7 @@ class RNNLM(NeuralLM):
 
 def draw_lags(norms: Tensor) -> Drawing:
     """Draw gradients' lengths by lag."""
-    drawing = Drawing(figsize=(5, 3), layout="constrained")
-    axes = drawing.add_subplot(xlabel="lag", ylabel="length of the gradient, lag 0 = 1", yscale="log")
-    axes.plot((norms / norms[0]).clamp_min(1e-30).tolist(), linewidth=1)
-    return drawing
+    lengths = (norms / norms[0]).clamp_min(1e-30).tolist()
+    return draw_curves(
+        range(len(lengths)), {"validation text": lengths}, "lag", "length of the gradient, lag 0 = 1", log=True
+    )

@@ -21,6 +21,8 @@ from dlplug_sequence.vocabulary import Vocabulary
 
 WORST = 30  # mistakes shown
 CHUNK = 256  # texts classified at once
+# Embeddings start at so much of PyTorch's scale: words seen a few times then stay small instead of random.
+EMBEDDING_SCALE = 0.1
 
 
 class TextClassifier(Annealed, ABC):
@@ -83,6 +85,10 @@ class TextClassifier(Annealed, ABC):
             raise ValueError(f"learns from texts with a class each, not {info}")
         self.vocabulary, self.labels = Vocabulary.from_json(info.vocabulary), tuple(info.labels)
         self.net = self.network(len(self.vocabulary), len(self.labels))
+        with torch.no_grad():
+            for module in self.net.modules():
+                if isinstance(module, nn.Embedding | nn.EmbeddingBag):
+                    module.weight *= EMBEDDING_SCALE
         options: dict[str, Any] = {"num_classes": len(self.labels), "validate_args": False}
         self.metrics = MetricCollection(
             {

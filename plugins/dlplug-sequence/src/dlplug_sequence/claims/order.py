@@ -15,7 +15,8 @@ GOOD = ("good", "lovely", "fine", "great", "funny", "kind", "clever", "warm", "b
 BAD = ("bad", "awful", "poor", "dull", "rude", "cold", "cruel", "boring", "ugly", "sad")
 FRAMES = ("not {}, {}", "it was not {} but {}", "never {}, always {}", "they were {}, not {}", "less {} than {}")
 AFFIRMS_FIRST = ("they were {}, not {}",)
-SHORT = ("--trainer.max_epochs=2", "--trainer.limit_train_batches=0.4", "--trainer.limit_val_batches=4")
+# Long enough to learn more than single words, which comes first.
+SHORT = ("--trainer.max_epochs=3", "--trainer.limit_train_batches=0.8", "--trainer.limit_val_batches=4")
 
 
 class OrderProbe(LabelledTextData):
@@ -93,7 +94,7 @@ def shuffling(lab: Lab) -> Evidence:
             Measure(f"{name}, rnn-classifier", moves["rnn-classifier"], ">=", 0.05, "bag-of-words"),
         ],
         [Measure(f"{name}, bag-of-words", moves["bag-of-words"], ">=", 0.05)],
-        note="Two epochs on 40 % of the batches. Half the sum of the differences of the three probabilities.",
+        note="Three epochs on 80 % of the batches. Half the sum of the differences of the three probabilities.",
     )
 
 
