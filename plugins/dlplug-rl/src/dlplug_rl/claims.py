@@ -165,13 +165,13 @@ def stochastic_policy(lab: Lab) -> Evidence:
     drawn, certain, untrained, shares = [], [], [], []
     for seed in lab.seeds:
         model = lab.fit("policy-gradient", *options, *learned, seed=seed).model
-        shares.append(float(model.policy(torch.zeros(1, dtype=torch.long)).probs[0, 1]))
+        shares.append(float(model.policy(torch.zeros(1, dtype=torch.long)).exp()[0, 1]))
         drawn.append(_corridor_return(shares[-1]))
         info = model.info
         # Observations are 0 throughout, so that adding to them is choosing always the same.
         certain.append(max(float(Envs(info, 1).play(choice.add, [0])[0]) for choice in torch.arange(2)[:, None]))
         fresh = lab.model("policy-gradient", info, seed)
-        untrained.append(_corridor_return(float(fresh.policy(torch.zeros(1, dtype=torch.long)).probs[0, 1])))
+        untrained.append(_corridor_return(float(fresh.policy(torch.zeros(1, dtype=torch.long)).exp()[0, 1])))
     drawing = Drawing(figsize=(5, 3.2), layout="constrained")
     axes = drawing.add_subplot(xlabel="probability of going right", ylabel="expected return", ylim=(-100, 0))
     axes.plot(grid.tolist(), exact)
