@@ -273,7 +273,7 @@ class DQN(Agent):
 
     def _values(self, rows: dict[str, Tensor]) -> Tensor:
         """Return Q of what was seen and done, shape (n,)."""
-        values: Tensor = self.network(rows["observations"]).gather(1, rows["actions"][:, None])[:, 0]
+        values: Tensor = self.network(rows["observations"]).gather(1, rows["actions"][:, None]).flatten()
         return values
 
     @torch.no_grad()

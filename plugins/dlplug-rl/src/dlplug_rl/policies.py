@@ -67,7 +67,7 @@ class Policy(nn.Module):
     def log_prob(self, choices: Tensor, actions: Tensor) -> Tensor:
         """Return the log-probability, or its density, of each of n actions, shape (n,)."""
         if self.log_spread is None:
-            return choices.gather(1, actions[:, None])[:, 0]
+            return choices.gather(1, actions[:, None]).flatten()
         errors = (actions - choices) / self.log_spread.exp()
         return -(0.5 * errors**2 + self.log_spread + LOG_ROOT_2PI).flatten(1).sum(1)
 
@@ -80,7 +80,7 @@ class Policy(nn.Module):
     def values(self, observations: Tensor) -> Tensor:
         """Return the value of each state, shape (n,)."""
         assert self.critic
-        values: Tensor = self.critic(observations)[:, 0]
+        values: Tensor = self.critic(observations).flatten()
         return values
 
 
