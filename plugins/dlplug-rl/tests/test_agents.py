@@ -1,5 +1,6 @@
 import itertools
 import math
+from unittest.mock import MagicMock
 
 import pytest
 import torch
@@ -70,7 +71,7 @@ def test_rewards_are_summed_to_the_end_of_an_episode(steps):
 def rollout(rewards, terminated, truncated):
     empty = torch.zeros(len(rewards), 1)
     ends = [torch.tensor(part, dtype=torch.bool)[:, None] for part in (terminated, truncated)]
-    return Rollout(empty, empty, empty, torch.tensor(rewards)[:, None], *ends, empty)
+    return Rollout(empty, empty, torch.tensor(rewards)[:, None], *ends, empty)
 
 
 def test_advantages_look_past_a_cut_and_not_past_an_end():
@@ -146,11 +147,8 @@ def test_best_values_are_a_fixed_point_and_solve_the_cliff():
 
 @pytest.mark.parametrize(("limit", "length"), [(0.5, 0.5), (100.0, 5.0)])
 def test_a_step_is_as_long_as_the_gradient_at_most_as_long_as_asked(limit, length):
-    class Trainer:
-        world_size = 1
-
     model = built(PPO(hidden=(8,)), info())
-    model.trainer, model.gradient_clip = Trainer(), (limit, "norm")
+    model.trainer, model.gradient_clip = MagicMock(world_size=1), (limit, "norm")
     weights = [
         torch.nn.Parameter(torch.zeros(1)),
         torch.nn.Parameter(torch.zeros(2)),
@@ -166,11 +164,32 @@ def test_a_step_is_as_long_as_the_gradient_at_most_as_long_as_asked(limit, lengt
 def test_policy_starts_undecided_and_knows_its_probabilities():
     policy = built(PPO(hidden=(8,)), info()).policy
     seen = torch.randn(6, 4)
-    assert policy(seen).entropy().mean().item() == pytest.approx(math.log(2), abs=1e-2)
-    normal = built(PPO(hidden=(8,)), info("Pendulum-v1")).policy(torch.randn(6, 3))
-    action = torch.full((6, 1), 0.3)
-    expected = torch.distributions.Normal(normal.mean[:, 0], 1.0).log_prob(action[:, 0])
-    assert torch.allclose(normal.log_prob(action), expected)
+    choices = policy(seen)
+    assert policy.entropy(choices).item() == pytest.approx(math.log(2), abs=1e-2)
+    actions = torch.tensor([0, 1, 0, 1, 0, 1])
+    known = torch.distributions.Categorical(logits=policy.actor(seen))
+    assert torch.allclose(policy.log_prob(choices, actions), known.log_prob(actions))
+    assert torch.allclose(policy.entropy(choices), known.entropy().mean())
+    policy = built(PPO(hidden=(8,)), info("Pendulum-v1")).policy
+    policy.log_spread.data.fill_(0.4)
+    means = policy(torch.randn(6, 3))
+    actions = torch.full((6, 1), 0.3)
+    known = torch.distributions.Normal(means, math.exp(0.4))
+    assert torch.allclose(policy.log_prob(means, actions), known.log_prob(actions)[:, 0])
+    assert policy.entropy(means).item() == pytest.approx(known.entropy().mean().item())
+
+
+def test_actions_are_drawn_as_often_as_they_are_probable():
+    torch.manual_seed(0)
+    policy = built(PPO(hidden=(8,)), info("Acrobot-v1")).policy
+    shares = torch.tensor([0.1, 0.2, 0.7])
+    drawn = policy.draw(shares.log().expand(20_000, 3)).bincount(minlength=3) / 20_000
+    assert torch.allclose(drawn, shares, atol=0.01)
+    policy = built(PPO(hidden=(8,)), info("Pendulum-v1")).policy
+    policy.log_spread.data.fill_(0.4)
+    drawn = policy.draw(torch.full((20_000, 1), 2.0))
+    assert drawn.mean().item() == pytest.approx(2, abs=0.05)
+    assert drawn.std().item() == pytest.approx(math.exp(0.4), rel=0.02)
 
 
 @pytest.mark.parametrize(

@@ -13,12 +13,14 @@ from torch import Tensor
 
 from dlplug.claims import Evidence, Lab, Measure
 from dlplug.media import Figure, Media, Table
+from dlplug_rl.dqn import DQN
 from dlplug_rl.envs import EnvInfo, Envs
 from dlplug_rl.grids import draw_policy, optimal_values, transitions
 from dlplug_rl.policy_gradient import PolicyGradient
 
 CORRIDOR, REVERSED = 6, 1  # places, and the one where left and right change roles
 QUIET = ("--trainer.enable_progress_bar=false",)
+UNWATCHED = (*QUIET, "--trainer.limit_val_batches=0")
 RATES = (3e-4, 1e-3, 2.3e-3)  # what a variant that loses may choose from; the last is the default
 BAR = 180  # nine tenths of the most that an episode of 200 steps returns
 PACKAGE = "--data.package=dlplug_rl.claims"
@@ -69,6 +71,14 @@ class Chain(gymnasium.Env[int, int]):
         return self.state, reward, bool(ended), False, {}
 
 
+class Unshown(DQN):
+    """Deep Q-learning without pictures, which would take most of the time of short runs."""
+
+    def showcase(self, batch: Tensor) -> dict[str, Media]:
+        """Show nothing."""
+        return {}
+
+
 def falling(**options: Any) -> "gymnasium.Env[Any, Any]":
     """Return CartPole where each step costs 1 instead of paying 1."""
     return gymnasium.wrappers.TransformReward(CartPoleEnv(**options), lambda reward: -float(reward))
@@ -108,7 +118,7 @@ def convergence(lab: Lab) -> Evidence:
     figures: dict[str, Media] = {}
     for seed in lab.seeds:
         for gamma, found in errors.items():
-            trained = lab.fit("q-learning", *QUIET, "--trainer.max_epochs=6", f"--model.gamma={gamma}", seed=seed)
+            trained = lab.fit("q-learning", *UNWATCHED, "--trainer.max_epochs=6", f"--model.gamma={gamma}", seed=seed)
             model = trained.model
             env = model.info.make().unwrapped
             best = optimal_values(env, 0.99)
@@ -127,7 +137,7 @@ def convergence(lab: Lab) -> Evidence:
 def greedy_is_optimal(lab: Lab) -> Evidence:
     """Ask in each state that can be reached whether the action of the highest learned value is an optimal one."""
     shares: dict[float, list[float]] = {1.0: [], 0.0: []}
-    options = ("--data.env=CliffWalking-v1", "--trainer.max_epochs=3", "--model.epsilon=0.3", *QUIET)
+    options = ("--data.env=CliffWalking-v1", "--trainer.max_epochs=3", "--model.epsilon=0.3", *UNWATCHED)
     figures: dict[str, Media] = {}
     for seed in lab.seeds:
         for gamma, found in shares.items():
@@ -160,18 +170,18 @@ def stochastic_policy(lab: Lab) -> Evidence:
     grid = torch.linspace(0.01, 0.99, 99).double()
     exact = [_corridor_return(float(p)) for p in grid]
     best = max(exact)
-    options = ("--data.env=dlplug/Corridor-v0", PACKAGE, "--data.num_envs=16", "--model.greedy=false", *QUIET)
+    options = ("--data.env=dlplug/Corridor-v0", PACKAGE, "--data.num_envs=16", "--model.greedy=false", *UNWATCHED)
     learned = ("--model.gamma=1.0", "--model.baseline=mean", "--model.lr=0.02", "--trainer.max_epochs=4")
     drawn, certain, untrained, shares = [], [], [], []
     for seed in lab.seeds:
         model = lab.fit("policy-gradient", *options, *learned, seed=seed).model
-        shares.append(float(model.policy(torch.zeros(1, dtype=torch.long)).probs[0, 1]))
+        shares.append(float(model.policy(torch.zeros(1, dtype=torch.long)).exp()[0, 1]))
         drawn.append(_corridor_return(shares[-1]))
         info = model.info
         # Observations are 0 throughout, so that adding to them is choosing always the same.
         certain.append(max(float(Envs(info, 1).play(choice.add, [0])[0]) for choice in torch.arange(2)[:, None]))
         fresh = lab.model("policy-gradient", info, seed)
-        untrained.append(_corridor_return(float(fresh.policy(torch.zeros(1, dtype=torch.long)).probs[0, 1])))
+        untrained.append(_corridor_return(float(fresh.policy(torch.zeros(1, dtype=torch.long)).exp()[0, 1])))
     drawing = Drawing(figsize=(5, 3.2), layout="constrained")
     axes = drawing.add_subplot(xlabel="probability of going right", ylabel="expected return", ylim=(-100, 0))
     axes.plot(grid.tolist(), exact)
@@ -203,7 +213,7 @@ def _corridor_return(right: float) -> float:
 
 def reward_is_all_it_takes(lab: Lab) -> Evidence:
     """Train PPO on a pole that pays for each step that it stands, and on one that charges for it."""
-    options = ("--trainer.max_epochs=3", "--data.max_steps=200", *QUIET)
+    options = ("--trainer.max_epochs=3", "--trainer.check_val_every_n_epoch=3", "--data.max_steps=200", *QUIET)
     lengths: dict[str, list[float]] = {"CartPole-v1": [], "dlplug/Falling-v0": []}
     for seed in lab.seeds:
         for env, found in lengths.items():
@@ -221,7 +231,8 @@ def reward_is_all_it_takes(lab: Lab) -> Evidence:
 
 def target_and_replay(lab: Lab) -> Evidence:
     """Take the slower copy or the memory out of deep Q-learning, each with its best of three learning rates."""
-    base = ("--model.hidden=[64,64]", "--trainer.max_epochs=8", "--data.max_steps=200", *QUIET)
+    data = ("--data=gym", "--data.max_steps=200", "--trainer.gradient_clip_val=10.0")  # as in the recipe
+    base = (*data, "--model.hidden=[64,64]", "--trainer.max_epochs=8", *QUIET)
     often, seldom = ("--model.updates=64",), ("--model.updates=16", "--model.steps=16", "--data.batches=40")
     variants = {
         "as it is": often,
@@ -230,7 +241,10 @@ def target_and_replay(lab: Lab) -> Evidence:
     }
 
     def levels(name: str, rate: float) -> list[float]:
-        runs = [lab.fit("dqn", *base, *variants[name], f"--model.lr={rate}", seed=seed) for seed in lab.seeds]
+        runs = [
+            lab.fit("dlplug_rl.claims.Unshown", *base, *variants[name], f"--model.lr={rate}", seed=seed)
+            for seed in lab.seeds
+        ]
         return [statistics.fmean(run.history("val/return")[-4:]) for run in runs]
 
     found: dict[str, list[float]] = {}

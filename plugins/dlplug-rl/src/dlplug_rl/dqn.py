@@ -241,17 +241,20 @@ class DQN(Agent):
         if self.priority:
             return [self._urgent() for _ in range(updates)]
         # Nothing but the network changes meanwhile: draw all transitions and value what followed at once.
-        _, rows = self.memory.sample(updates * self.batch_size)
+        places, rows = self.memory.sample(updates * self.batch_size)
         with torch.no_grad():
-            rows["expected"] = self.target(rows["followed"])  # (n, actions)
+            # Most are drawn several times, and need be valued once.
+            drawn, where = torch.unique(places, return_inverse=True)
+            rows["expected"] = self.target(self.memory.rows(drawn)["followed"])[where]  # (n, actions)
         if not self.double_q:
             rows["wanted"] = self._wanted(rows)
-        measured = []
-        for i in range(0, updates * self.batch_size, self.batch_size):
-            part = {name: column[i : i + self.batch_size] for name, column in rows.items()}
+            del rows["returns"], rows["discounts"], rows["followed"], rows["expected"]
+        optimizer, measured = self.only_optimizer(), []
+        for columns in zip(*(torch.split(column, self.batch_size) for column in rows.values()), strict=True):
+            part = dict(zip(rows, columns, strict=True))
             values = self._values(part)
             loss = smooth_l1_loss(values, part["wanted"] if "wanted" in part else self._wanted(part))
-            self.minimise(loss, self.only_optimizer())
+            self.minimise(loss, optimizer)
             measured.append((loss.detach(), values.detach()))
         return measured
 
@@ -270,7 +273,7 @@ class DQN(Agent):
 
     def _values(self, rows: dict[str, Tensor]) -> Tensor:
         """Return Q of what was seen and done, shape (n,)."""
-        values: Tensor = self.network(rows["observations"]).gather(1, rows["actions"][:, None])[:, 0]
+        values: Tensor = self.network(rows["observations"]).gather(1, rows["actions"][:, None]).flatten()
         return values
 
     @torch.no_grad()

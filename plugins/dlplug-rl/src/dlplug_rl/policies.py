@@ -6,12 +6,13 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Categorical, Distribution, Independent, Normal
+from torch.nn.functional import log_softmax
 
 from dlplug import Panel
 from dlplug_rl.envs import EnvInfo
 from dlplug_rl.networks import body
 
+LOG_ROOT_2PI = 0.5 * math.log(2 * math.pi)
 ENTROPY = Panel(
     "Policy",
     "Entropy",
@@ -48,31 +49,48 @@ class Policy(nn.Module):
         if self.critic:
             nn.init.orthogonal_(self.critic[-1].weight, 1.0)  # type: ignore[arg-type]
 
-    def forward(self, observations: Tensor) -> Distribution:
-        """Return the distribution over actions of each of observations (n, *shape)."""
-        outputs = self.actor(observations)
+    def forward(self, observations: Tensor) -> Tensor:
+        """Return the log-probability of each action, shape (n, actions), or the means of continuous ones, (n, *shape).
+
+        It is what the methods below call ``choices``: one evaluation of the network serves them all.
+        """
+        outputs: Tensor = self.actor(observations)
+        return log_softmax(outputs, -1) if self.log_spread is None else outputs.view(-1, *self.shape)
+
+    def draw(self, choices: Tensor) -> Tensor:
+        """Return an action for each of n observations, as probable as the policy says."""
         if self.log_spread is None:
-            return Categorical(logits=outputs, validate_args=False)
-        means = outputs.view(-1, *self.shape)
-        normal = Normal(means, self.log_spread.exp().expand_as(means), validate_args=False)
-        return Independent(normal, len(self.shape), validate_args=False)
+            # The largest of log-probabilities plus Gumbel noise is distributed as they say.
+            return (choices - torch.empty_like(choices).exponential_().log()).argmax(-1)
+        return choices + self.log_spread.exp() * torch.randn_like(choices)
+
+    def log_prob(self, choices: Tensor, actions: Tensor) -> Tensor:
+        """Return the log-probability, or its density, of each of n actions, shape (n,)."""
+        if self.log_spread is None:
+            return choices.gather(1, actions[:, None]).flatten()
+        errors = (actions - choices) / self.log_spread.exp()
+        return -(0.5 * errors**2 + self.log_spread + LOG_ROOT_2PI).flatten(1).sum(1)
+
+    def entropy(self, choices: Tensor) -> Tensor:
+        """Return the mean entropy in nats, a scalar."""
+        if self.log_spread is None:
+            return -(choices.exp() * choices).sum(-1).mean()
+        return (0.5 + self.log_spread + LOG_ROOT_2PI).sum()
 
     def values(self, observations: Tensor) -> Tensor:
         """Return the value of each state, shape (n,)."""
         assert self.critic
-        values: Tensor = self.critic(observations)[:, 0]
+        values: Tensor = self.critic(observations).flatten()
         return values
 
 
 @torch.no_grad()
 def choose(policy: Policy, observations: Tensor, greedy: bool) -> Tensor:
     """Return the most probable actions, or drawn ones."""
-    distribution = policy(observations)
+    choices: Tensor = policy(observations)
     if not greedy:
-        drawn: Tensor = distribution.sample()
-        return drawn
-    best: Tensor = distribution.probs.argmax(-1) if isinstance(distribution, Categorical) else distribution.mean
-    return best
+        return policy.draw(choices)
+    return choices.argmax(-1) if policy.log_spread is None else choices
 
 
 class Rollout(NamedTuple):
@@ -81,7 +99,6 @@ class Rollout(NamedTuple):
     Attributes:
         observations: What was seen.
         actions: What was done.
-        log_probs: The logarithm of how probable that was.
         rewards: What it brought.
         terminated: Where the environment ended.
         truncated: Where the episode was cut off.
@@ -90,7 +107,6 @@ class Rollout(NamedTuple):
 
     observations: Tensor
     actions: Tensor
-    log_probs: Tensor
     rewards: Tensor
     terminated: Tensor
     truncated: Tensor

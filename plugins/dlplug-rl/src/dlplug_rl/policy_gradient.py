@@ -88,11 +88,11 @@ class PolicyGradient(Agent):
         found = self.optimizers()
         optimizer, *others = found if isinstance(found, list) else [found]
         assert isinstance(optimizer, LightningOptimizer)
-        policy = self.policy(observations)
+        choices = self.policy(observations)
         gains = returns - self._expected(observations, returns)
         if self.normalise and len(gains) > 1:
             gains = gains / (gains.std() + 1e-8)
-        policy_loss, entropy = -(policy.log_prob(actions) * gains).mean(), policy.entropy().mean()
+        policy_loss, entropy = -(self.policy.log_prob(choices, actions) * gains).mean(), self.policy.entropy(choices)
         self.minimise(policy_loss - self.entropy * entropy, optimizer)
         for other in others:
             assert isinstance(other, LightningOptimizer)
@@ -111,15 +111,15 @@ class PolicyGradient(Agent):
         playing = torch.ones(envs.count, dtype=torch.bool, device=self.device)
         steps: list[tuple[Tensor, ...]] = []
         while playing.any():
-            seen, policy = envs.observations, self.policy(envs.observations)
-            actions = policy.sample()
+            seen = envs.observations
+            actions = choose(self.policy, seen, greedy=False)
             step = envs.step(actions)
             steps.append((seen, actions, playing, *step))
             playing = playing & ~(step.terminated | step.truncated)
         observations, actions, part, *rest = (torch.stack(column) for column in zip(*steps, strict=True))
         rewards, lengths = rest[0] * part, part.sum(0)
         envs.finished = list(zip(rewards.sum(0).tolist(), lengths.tolist(), strict=True))
-        return Rollout(observations, actions, torch.zeros_like(rewards), rewards, *rest[1:]), part
+        return Rollout(observations, actions, rewards, *rest[1:]), part
 
     @torch.no_grad()
     def returns(self, rollout: Rollout, playing: Tensor) -> Tensor:

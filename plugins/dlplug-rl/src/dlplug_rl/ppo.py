@@ -92,33 +92,25 @@ class PPO(Agent):
     def training_step(self, envs: Envs, batch_idx: int) -> None:
         """Act for a while, then go through what happened a few times."""
         rollout = self.collect(envs)
-        with torch.no_grad():
-            values = self.policy.values(rollout.observations.flatten(0, 1)).view_as(rollout.rewards)
-            following = self.policy.values(rollout.led_to.flatten(0, 1)).view_as(rollout.rewards)
-        gains = advantages(rollout, values, following, self.gamma, self.trace)
-        rows = {
-            "observations": rollout.observations,
-            "actions": rollout.actions,
-            "log_probs": rollout.log_probs,
-            "gains": gains,
-            "wanted": gains + values,
-        }
-        rows = {name: column.flatten(0, 1) for name, column in rows.items()}
         clip = self.clip * (1 - self.progress())
-        measured = [
-            self._update({name: column[part] for name, column in rows.items()}, clip)
-            for _ in range(self.rounds)
-            for part in torch.split(torch.randperm(gains.numel(), device=self.device), self.batch_size)
-        ]
-        policy_loss, value_loss, entropy, moved = (torch.cat(column) for column in zip(*measured, strict=True))
+        rows, entropy = self._weigh(rollout, clip)
+        count = len(rows["gains"])
+        measured = []
+        for _ in range(self.rounds):
+            if count <= self.batch_size:
+                measured.append(self._update(rows))
+                continue
+            for part in torch.split(torch.randperm(count, device=self.device), self.batch_size):
+                measured.append(self._update({name: column[part] for name, column in rows.items()}))
+        policy_loss, value_loss, moved = (torch.cat(column) for column in zip(*measured, strict=True))
         change = moved.exp() - 1
         self.record(
             policy_loss=policy_loss.mean(),
             value_loss=value_loss.mean(),
-            entropy=entropy.mean(),
+            entropy=entropy,
             kl=(change - moved).mean(),
             clipped=(change.abs() > clip).float().mean(),
-            **self.count(envs, gains.numel()),
+            **self.count(envs, count),
         )
 
     @torch.no_grad()
@@ -127,11 +119,10 @@ class PPO(Agent):
         steps: list[tuple[Tensor, ...]] = []
         for _ in range(self.steps):
             seen = envs.observations
-            actions = self.policy(seen).sample()
+            actions = choose(self.policy, seen, greedy=False)
             steps.append((seen, actions, *envs.step(actions)))
         observations, actions, *rest = (torch.stack(column) for column in zip(*steps, strict=True))
-        log_probs = self.policy(observations.flatten(0, 1)).log_prob(actions.flatten(0, 1)).view_as(rest[0])
-        return Rollout(observations, actions, log_probs, *rest)
+        return Rollout(observations, actions, *rest)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return Adam."""
@@ -141,21 +132,42 @@ class PPO(Agent):
         """Set the learning rate."""
         self.set_rate(self.lr * (1 - self.progress()))
 
-    def _update(self, rows: dict[str, Tensor], clip: float) -> tuple[Tensor, ...]:
+    @torch.no_grad()
+    def _weigh(self, rollout: Rollout, clip: float) -> tuple[dict[str, Tensor], Tensor]:
+        """Return what updates need of each action, shape (time * n, ...), and the entropy of the policy that acted.
+
+        ``gains`` are how much better than expected it went, of mean 0 and standard deviation 1 over the rollout;
+        ``limits`` what a gain times how much more probable its action became counts at most.
+        """
+        seen, actions = rollout.observations.flatten(0, 1), rollout.actions.flatten(0, 1)
+        choices = self.policy(seen)
+        values = self.policy.values(seen).view_as(rollout.rewards)
+        following = self.policy.values(rollout.led_to.flatten(0, 1)).view_as(rollout.rewards)
+        better = advantages(rollout, values, following, self.gamma, self.trace)
+        gains = ((better - better.mean()) / (better.std(correction=0) + 1e-8)).flatten()
+        rows = {
+            "observations": seen,
+            "actions": actions,
+            "log_probs": self.policy.log_prob(choices, actions),
+            "gains": gains,
+            "limits": gains * torch.where(gains > 0, 1 + clip, 1 - clip),
+            "wanted": (better + values).flatten(),
+        }
+        return rows, self.policy.entropy(choices)
+
+    def _update(self, rows: dict[str, Tensor]) -> tuple[Tensor, ...]:
         """Make an update.
 
         Returns:
-            The two losses and the entropy, shape (1,) each, and how far the actions' log-probabilities were from what
-            they had been, shape (n,).
+            The two losses, shape (1,) each, and how far the actions' log-probabilities were from what they had been,
+            shape (n,).
         """
-        policy = self.policy(rows["observations"])
-        moved = policy.log_prob(rows["actions"]) - rows["log_probs"]  # (n,)
-        ratio, gains = moved.exp(), rows["gains"]
-        if len(gains) > 1:
-            gains = (gains - gains.mean()) / (gains.std() + 1e-8)
-        policy_loss = -torch.minimum(gains * ratio, gains * ratio.clamp(1 - clip, 1 + clip)).mean()
+        choices = self.policy(rows["observations"])
+        moved = self.policy.log_prob(choices, rows["actions"]) - rows["log_probs"]  # (n,)
+        policy_loss = -torch.minimum(rows["gains"] * moved.exp(), rows["limits"]).mean()
         value_loss = mse_loss(self.policy.values(rows["observations"]), rows["wanted"])
-        with torch.set_grad_enabled(self.entropy > 0):
-            entropy = policy.entropy().mean()
-        self.minimise(policy_loss + self.value * value_loss - self.entropy * entropy, self.only_optimizer())
-        return *(part.detach().view(1) for part in (policy_loss, value_loss, entropy)), moved.detach()
+        loss = policy_loss + self.value * value_loss
+        if self.entropy:
+            loss = loss - self.entropy * self.policy.entropy(choices)
+        self.minimise(loss, self.only_optimizer())
+        return policy_loss.detach()[None], value_loss.detach()[None], moved.detach()

@@ -53,7 +53,11 @@ class Replay:
             places = self._tree.sample(count).clamp_max(self.size - 1)
         else:
             places = torch.randint(self.size, (count,), device=self.device)
-        return places, {name: column[places] for name, column in self._columns.items()}
+        return places, self.rows(places)
+
+    def rows(self, places: Tensor) -> dict[str, Tensor]:
+        """Return the columns of the transitions at these places."""
+        return {name: column[places] for name, column in self._columns.items()}
 
     def weights(self, places: Tensor, beta: float) -> Tensor:
         """Return how much each transition should count to undo that some are drawn more often, at most 1."""
