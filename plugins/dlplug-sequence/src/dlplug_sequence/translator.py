@@ -14,16 +14,16 @@ from dlplug.annealed import Annealed
 from dlplug.data import Batch
 from dlplug.media import Media, Table, Text
 from dlplug.panels import Panel
+from dlplug_sequence.decoder import Memory, search_texts
 from dlplug_sequence.pairs import PairInfo
-from dlplug_sequence.search import Found, State, beam_search
-from dlplug_sequence.sentences import BEGIN_CODE, END_CODE, PAD_CODE, Ragged
+from dlplug_sequence.search import Found, State
+from dlplug_sequence.sentences import END_CODE, PAD_CODE, Ragged
 from dlplug_sequence.text_classifier import asked_lines
 from dlplug_sequence.vocabulary import Vocabulary
 
 SHOWN = 30  # translations shown
 MAPS = 4  # alignments shown
 CHUNK = 64  # texts translated at once
-Memory = tuple[Tensor, ...]  # what a model knows of the texts: each of shape (n, time, …)
 
 
 class Translator(Annealed, ABC):
@@ -159,14 +159,8 @@ class Translator(Annealed, ABC):
             longest: Most tokens; 0 for twice those of the longest text and ten.
         """
         memory, state = self.read(source)
-
-        def step(tokens: Tensor, state: State) -> tuple[Tensor, State]:
-            scores, state = self.write(memory, state, tokens)
-            scores[..., PAD_CODE] = scores[..., BEGIN_CODE] = -torch.inf
-            return scores.float().log_softmax(-1), state
-
         longest = longest or 2 * source.shape[1] + 10
-        return beam_search(step, state, BEGIN_CODE, END_CODE, beam, longest, length_penalty)
+        return search_texts(self.write, memory, state, beam, length_penalty, longest)
 
     def showcase(self, batch: Batch) -> dict[str, Media]:
         """Show translations and the worst of them."""
