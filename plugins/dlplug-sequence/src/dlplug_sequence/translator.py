@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import sacrebleu
 import torch
@@ -24,6 +24,7 @@ from dlplug_sequence.vocabulary import Vocabulary
 SHOWN = 30  # translations shown
 MAPS = 4  # alignments shown
 CHUNK = 64  # texts translated at once
+Row = TypeVar("Row")
 
 
 class Translator(Annealed, ABC):
@@ -201,12 +202,17 @@ class Translator(Annealed, ABC):
         return cross_entropy(scores.float().flatten(0, 1), target[:, 1:].flatten(), ignore_index=PAD_CODE)
 
     def _log_quality(self, stage: str) -> None:
-        rows = self._translated
-        if self.trainer.world_size > 1:
-            parts: list[Any] = [None] * self.trainer.world_size
-            torch.distributed.all_gather_object(parts, rows)
-            rows = [row for part in parts for row in part]
+        rows = gather(self._translated, self.trainer.world_size)
         self.log_dict({f"{stage}/{name}": value for name, value in quality(rows).items()})
+
+
+def gather(rows: list[Row], processes: int) -> list[Row]:
+    """Return the rows of all processes, each of which calls this."""
+    if processes == 1:
+        return rows
+    parts: list[Any] = [None] * processes
+    torch.distributed.all_gather_object(parts, rows)
+    return [row for part in parts for row in part]
 
 
 def quality(rows: Sequence[tuple[str, str, str]]) -> dict[str, float]:
