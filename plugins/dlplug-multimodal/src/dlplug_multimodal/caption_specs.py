@@ -2,6 +2,8 @@
 
 from dlplug import DataSpec, ModelSpec, Spec
 
+NEEDS_FILES = dict.fromkeys(("loads", "traces"), "it reads files that have to be there first")
+
 SPECS: list[Spec] = [
     ModelSpec(
         "captioner",
@@ -26,5 +28,14 @@ SPECS: list[Spec] = [
         lecture="5.6",
         tags=("pictures", "words", "captions"),
         gives="captioned pictures",
+    ),
+    DataSpec(
+        "captions",
+        "dlplug_multimodal.captions:CaptionFolder",
+        "Your own pictures with a file of captions, in Flickr8k's or COCO's layout.",
+        lecture="5.6",
+        tags=("pictures", "words", "captions", "own", "folder", "flickr", "coco"),
+        gives="captioned pictures",
+        exempt=NEEDS_FILES,
     ),
 ]
