@@ -1,5 +1,41 @@
 """The captioner and the captioned pictures that it learns from, and what the notes say of them."""
 
-from dlplug import Spec
+from dlplug import DataSpec, ModelSpec, Spec
 
-SPECS: list[Spec] = []
+NEEDS_FILES = dict.fromkeys(("loads", "traces"), "it reads files that have to be there first")
+
+SPECS: list[Spec] = [
+    ModelSpec(
+        "captioner",
+        "dlplug_multimodal.captioner:Captioner",
+        "Says in words what a picture shows: a network that sees, a network that writes.",
+        lecture="5.6",
+        tags=("image", "caption", "text", "convolution", "recurrent", "attention", "encoder-decoder", "beam search"),
+        takes="captioned pictures",
+        data="emoji-scenes",
+        recipe={
+            "trainer.max_epochs": 40,
+            "trainer.check_val_every_n_epoch": 5,
+            "trainer.gradient_clip_val": 1.0,
+        },
+        learning="supervised",
+        trial={"data.size": 128, "generate.image": "picture.png"},
+    ),
+    DataSpec(
+        "emoji-scenes",
+        "dlplug_multimodal.emoji_scenes:EmojiScenes",
+        "Two emoji on a coloured canvas, and where: a camera below a jellyfish; new ones without end.",
+        lecture="5.6",
+        tags=("pictures", "words", "captions"),
+        gives="captioned pictures",
+    ),
+    DataSpec(
+        "captions",
+        "dlplug_multimodal.captions:CaptionFolder",
+        "Your own pictures with a file of captions, in Flickr8k's or COCO's layout.",
+        lecture="5.6",
+        tags=("pictures", "words", "captions", "own", "folder", "flickr", "coco"),
+        gives="captioned pictures",
+        exempt=NEEDS_FILES,
+    ),
+]

@@ -1,17 +1,17 @@
 """Translation by two recurrent networks: one reads, one writes."""
 
-import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from dlplug.data import Batch
 from dlplug.media import Figure, Media
 from dlplug.panels import Panel
-from dlplug_sequence.attention import Attention, Score
+from dlplug_sequence.attention import Score
 from dlplug_sequence.cells import Cell, Recurrent
+from dlplug_sequence.decoder import Decoder, Memory
 from dlplug_sequence.search import State
 from dlplug_sequence.sentences import PAD_CODE
-from dlplug_sequence.translator import MAPS, Memory, Translator, draw_alignment
+from dlplug_sequence.translator import MAPS, Translator, draw_alignment
 
 
 class Seq2Seq(Translator):
@@ -66,36 +66,26 @@ class Seq2Seq(Translator):
 
     def prepare(self, source: int, target: int) -> None:
         """Make the layers."""
-        self.embed_source = nn.Embedding(source, self.embedding, padding_idx=PAD_CODE)
-        self.embed_target = nn.Embedding(target, self.embedding, padding_idx=PAD_CODE)
+        self.embed = nn.Embedding(source, self.embedding, padding_idx=PAD_CODE)
         half = self.hidden // 2
         self.encoder = Recurrent(self.cell, self.embedding, half, self.layers, self.dropout, bidirectional=True)
-        self.decoder = Recurrent(self.cell, self.embedding, self.hidden, self.layers, self.dropout)
         self.drop = nn.Dropout(self.dropout)
-        if self.attention != "none":
-            self.attend = Attention(self.attention, self.hidden)
-        self.mix = nn.Linear(self.hidden * (1 if self.attention == "none" else 2), self.hidden)
-        self.out = nn.Linear(self.hidden, target)
+        sizes = (self.embedding, self.hidden, self.layers)
+        self.decoder = Decoder(self.attention, self.cell, target, *sizes, self.dropout)
 
     def read(self, source: Tensor) -> tuple[Memory, State]:
         """Return the encoder's states, their keys and where there is padding, and the decoder's first state."""
         lengths = (source != PAD_CODE).sum(1).cpu()
-        x = self.drop(self.embed_source(source))  # (n, time, embedding)
+        x = self.drop(self.embed(source))  # (n, time, embedding)
         packed, state = self.encoder(pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False))
         # The two directions' last states side by side are a layer's first state of the decoder.
         first = tuple(part.unflatten(0, (-1, 2)).permute(2, 0, 1, 3).flatten(2)[:, None] for part in state)
-        if self.attention == "none":
-            return (), first  # (n, 1, layers, hidden)
         states, _ = pad_packed_sequence(packed, batch_first=True, total_length=source.shape[1])  # (n, time, hidden)
-        return (self.attend.prepare(states), states, source == PAD_CODE), first
+        return self.decoder.remember(states, source == PAD_CODE), first  # states (n, 1, layers, hidden)
 
     def write(self, memory: Memory, state: State, tokens: Tensor) -> tuple[Tensor, State]:
         """Take a step of the decoder for all hypotheses."""
-        n, width = tokens.shape
-        before = tuple(part.flatten(0, 1).transpose(0, 1).contiguous() for part in state)  # (layers, n·width, hidden)
-        h, after = self.decoder(self.embed_target(tokens.reshape(-1, 1)), before)  # (n·width, 1, hidden)
-        scores, _ = self._scores(h.view(n, width, -1), memory)
-        return scores, tuple(part.transpose(0, 1).unflatten(0, (n, width)) for part in after)
+        return self.decoder.write(memory, state, tokens)
 
     def forward(self, source: Tensor, target: Tensor) -> Tensor:
         """Return scores (n, time, vocabulary) of what follows each token of ``target``, the true ones before it."""
@@ -136,15 +126,5 @@ class Seq2Seq(Translator):
         return shown
 
     def _teach(self, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor | None]:
-        memory, state = self.read(source)
-        first = tuple(part[:, 0].transpose(0, 1).contiguous() for part in state)  # (layers, n, hidden)
-        h, _ = self.decoder(self.drop(self.embed_target(target)), first)  # (n, time, hidden)
-        return self._scores(h, memory)
-
-    def _scores(self, h: Tensor, memory: Memory) -> tuple[Tensor, Tensor | None]:
-        weights = None
-        if memory:
-            found, weights = self.attend(h, *memory)
-            h = torch.cat([h, found], dim=2)  # (n, m, 2 hidden)
-        scores: Tensor = self.out(self.drop(self.mix(h).tanh()))  # (n, m, vocabulary)
-        return scores, weights
+        scores, weights, _ = self.decoder(target[:, None], *self.read(source))
+        return scores[:, 0], None if weights is None else weights[:, 0]

@@ -6,9 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
+from dlplug_sequence.decoder import Memory
 from dlplug_sequence.search import State
 from dlplug_sequence.sentences import PAD_CODE
-from dlplug_sequence.translator import Memory, Translator
+from dlplug_sequence.translator import Translator
 
 
 class Transformer(Translator):

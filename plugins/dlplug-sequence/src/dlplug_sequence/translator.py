@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import sacrebleu
 import torch
@@ -14,16 +14,17 @@ from dlplug.annealed import Annealed
 from dlplug.data import Batch
 from dlplug.media import Media, Table, Text
 from dlplug.panels import Panel
+from dlplug_sequence.decoder import Memory, search_texts
 from dlplug_sequence.pairs import PairInfo
-from dlplug_sequence.search import Found, State, beam_search
-from dlplug_sequence.sentences import BEGIN_CODE, END_CODE, PAD_CODE, Ragged
+from dlplug_sequence.search import Found, State
+from dlplug_sequence.sentences import END_CODE, PAD_CODE, Ragged
 from dlplug_sequence.text_classifier import asked_lines
 from dlplug_sequence.vocabulary import Vocabulary
 
 SHOWN = 30  # translations shown
 MAPS = 4  # alignments shown
 CHUNK = 64  # texts translated at once
-Memory = tuple[Tensor, ...]  # what a model knows of the texts: each of shape (n, time, …)
+Row = TypeVar("Row")
 
 
 class Translator(Annealed, ABC):
@@ -159,14 +160,8 @@ class Translator(Annealed, ABC):
             longest: Most tokens; 0 for twice those of the longest text and ten.
         """
         memory, state = self.read(source)
-
-        def step(tokens: Tensor, state: State) -> tuple[Tensor, State]:
-            scores, state = self.write(memory, state, tokens)
-            scores[..., PAD_CODE] = scores[..., BEGIN_CODE] = -torch.inf
-            return scores.float().log_softmax(-1), state
-
         longest = longest or 2 * source.shape[1] + 10
-        return beam_search(step, state, BEGIN_CODE, END_CODE, beam, longest, length_penalty)
+        return search_texts(self.write, memory, state, beam, length_penalty, longest)
 
     def showcase(self, batch: Batch) -> dict[str, Media]:
         """Show translations and the worst of them."""
@@ -207,12 +202,17 @@ class Translator(Annealed, ABC):
         return cross_entropy(scores.float().flatten(0, 1), target[:, 1:].flatten(), ignore_index=PAD_CODE)
 
     def _log_quality(self, stage: str) -> None:
-        rows = self._translated
-        if self.trainer.world_size > 1:
-            parts: list[Any] = [None] * self.trainer.world_size
-            torch.distributed.all_gather_object(parts, rows)
-            rows = [row for part in parts for row in part]
+        rows = gather(self._translated, self.trainer.world_size)
         self.log_dict({f"{stage}/{name}": value for name, value in quality(rows).items()})
+
+
+def gather(rows: list[Row], processes: int) -> list[Row]:
+    """Return the rows of all processes, each of which calls this."""
+    if processes == 1:
+        return rows
+    parts: list[Any] = [None] * processes
+    torch.distributed.all_gather_object(parts, rows)
+    return [row for part in parts for row in part]
 
 
 def quality(rows: Sequence[tuple[str, str, str]]) -> dict[str, float]:

@@ -92,7 +92,7 @@ class ImageFolder(ImageData):
         for path, label in make_dataset(folder, indices, IMG_EXTENSIONS, allow_empty=True):
             name = str(Path(path).relative_to(self.root))
             try:
-                images.append(self._picture(path))
+                images.append(read_picture(path, self.channels, self.size, self.size))
             except Exception as error:  # what a damaged picture makes a decoder raise is anyone's guess
                 unreadable.append(f"{name} ({type(error).__name__})")
             else:
@@ -107,15 +107,24 @@ class ImageFolder(ImageData):
             raise ValueError(f"no picture that can be read ({kinds}) is in {folder / empty[0]}")
         return torch.stack(images), torch.tensor(labels), files
 
-    def _picture(self, path: str) -> Tensor:
-        """Return a picture as bytes of shape (channels, size, size)."""
-        with PIL.Image.open(path) as file:
-            mode = "RGB" if self.channels == 3 else "L"
-            file.draft(mode, (2 * self.size, 2 * self.size))  # large JPEGs are decoded at a fraction of their size
-            picture = PIL.ImageOps.exif_transpose(file).convert(mode)
-        picture = functional.center_crop(functional.resize(picture, [self.size]), [self.size])
-        pixels: Tensor = functional.pil_to_tensor(picture)
-        return pixels
+
+def read_picture(path: str | Path, channels: int, height: int, width: int) -> Tensor:
+    """Return a picture, scaled and cut to a size, as bytes of shape (channels, height, width).
+
+    Args:
+        path: Its file.
+        channels: 3 for colour, 1 for grey.
+        height: Rows.
+        width: Columns.
+    """
+    with PIL.Image.open(path) as file:
+        mode = "RGB" if channels == 3 else "L"
+        file.draft(mode, (2 * width, 2 * height))  # large JPEGs are decoded at a fraction of their size
+        picture = PIL.ImageOps.exif_transpose(file).convert(mode)
+    scale = max(height / picture.height, width / picture.width)
+    size = [max(height, round(scale * picture.height)), max(width, round(scale * picture.width))]
+    pixels: Tensor = functional.pil_to_tensor(functional.center_crop(functional.resize(picture, size), [height, width]))
+    return pixels
 
 
 def _folders(path: Path) -> list[str]:

@@ -1,0 +1,239 @@
+"""Scenes of emoji, a person's own captions, and the model that writes them."""
+
+import json
+
+import PIL.Image
+import pytest
+import torch
+
+from dlplug.errors import InputError
+from dlplug_multimodal.captioner import Captioner, caption_quality
+from dlplug_multimodal.captions import CaptionFolder
+from dlplug_multimodal.emoji_scenes import KINDS, RELATIONS, EmojiScenes, say, sizes, split_pairs
+from dlplug_sequence.vocabulary import Vocabulary
+from dlplug_vision.cnn import CNN
+
+
+@pytest.fixture(scope="module")
+def scenes():
+    data = EmojiScenes(kinds=8, size=128)
+    data.setup()
+    return data
+
+
+def built(model, data):
+    torch.manual_seed(0)
+    model.build(data.info)
+    model.info = data.info
+    return model.eval()
+
+
+def batch_of(data, split="val", count=6):
+    places = torch.arange(count)
+    pictures, captions = data.splits[split]
+    return pictures[places].float() / 255, captions[places]
+
+
+def test_a_caption_says_what_is_drawn(scenes):
+    drawn, said = scenes.splits["test"]
+    pictures, captions = drawn[torch.arange(200)], said[torch.arange(200)]
+    words = Vocabulary.from_json(scenes.info.vocabulary)
+    plan = drawn.scenes[torch.arange(200)]
+    seen = set()
+    for i, codes in enumerate(captions.tolist()):
+        first, second = plan.kinds[i].tolist()
+        assert words.decode(codes[0]) == say(KINDS[first], int(plan.relations[i]), KINDS[second])
+        turned = RELATIONS[(1, 0, 3, 2)[int(plan.relations[i])]]
+        assert words.decode(codes[1]).split()[1:-2] == [KINDS[second], *turned.split()]
+        spans = plan.steps[i] + sizes(32)[0]
+        middles = plan.corners[i] + spans[:, None] / 2  # rows and columns
+        gap, level = (middles[0] - middles[1]).tolist(), 32 * 0.09 + 1
+        relation = RELATIONS[int(plan.relations[i])]
+        seen.add(relation)
+        if relation in ("above", "below"):
+            assert abs(gap[1]) <= level < abs(gap[0])
+            assert (gap[0] < 0) == (relation == "above")
+        else:
+            assert abs(gap[0]) <= level < abs(gap[1])
+            assert (gap[1] < 0) == (relation == "left of")
+        # What is drawn at each place is that emoji, wherever it covers the canvas.
+        for which, kind in enumerate((first, second)):
+            row, column = plan.corners[i, which].tolist()
+            span = int(spans[which])
+            assert 0 <= min(row, column) <= max(row, column) + span <= 32
+            cut = scenes.splits["test"][0].atlas[plan.steps[i, which], kind][:span, :span]
+            shown = pictures[i, :, row : row + span, column : column + span].permute(1, 2, 0).float()
+            covered = cut[..., 3] == 1
+            assert (shown[covered] - cut[covered][:, :3]).abs().max() <= 1
+    assert seen == set(RELATIONS)
+
+
+def test_pairs_are_in_one_part_whatever_their_order():
+    parts = split_pairs(30)
+    sets = {name: {tuple(sorted(pair)) for pair in pairs.tolist()} for name, pairs in parts.items()}
+    assert not sets["train"] & sets["test"] | sets["train"] & sets["val"] | sets["val"] & sets["test"]
+    assert [len(sets[name]) for name in ("train", "val", "test")] == [349, 43, 43]
+    assert all(len(parts[name]) == 2 * len(sets[name]) for name in parts)
+    assert {kind for pair in sets["train"] for kind in pair} == set(range(30))
+
+
+def test_scenes_are_new_in_each_epoch_and_the_same_again_when_it_is_repeated(scenes):
+    def epoch(number):
+        loader = scenes.train_dataloader()
+        loader.sampler.set_epoch(number)
+        return [torch.cat(parts) for parts in zip(*loader, strict=True)]
+
+    first, second = epoch(0), epoch(1)
+    assert not (first[0].flatten(1).unique(dim=0)[:, None] == second[0].flatten(1)[None]).all(2).any()
+    again = EmojiScenes(kinds=8, size=128)
+    again.setup()
+    loader = again.train_dataloader()
+    loader.sampler.set_epoch(1)
+    assert all(a.equal(b) for a, b in zip(next(iter(loader)), [part[:64] for part in second], strict=True))
+
+
+def test_there_are_a_hundred_kinds_at_most():
+    assert len(set(KINDS)) == 100
+    for options in ({"kinds": 101}, {"kinds": 4}, {"side": 8}, {"size": 0}):
+        with pytest.raises(InputError, match="kinds must be from 5 to 100"):
+            EmojiScenes(**options)
+
+
+MAKERS = [
+    lambda: Captioner(channels=(8, 16), hidden=16, embedding=8),
+    lambda: Captioner(channels=(8, 16), hidden=32, embedding=8, attention="none", cell="lstm"),
+]
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_no_token_depends_on_those_after_it(make, scenes):
+    model = built(make(), scenes)
+    images, captions = batch_of(scenes)
+    changed = captions.clone()
+    changed[:, :, 4:] = 7
+    before, after = model(images, captions), model(images, changed)
+    assert before.shape == (6, 2, captions.shape[2], len(model.words))
+    assert torch.allclose(before[:, :, :4], after[:, :, :4], atol=1e-6)
+    assert not torch.allclose(before[:, :, 4:], after[:, :, 4:], atol=1e-3)
+    assert not torch.allclose(before, model(images.flip(0), captions), atol=1e-3)  # and on the picture it does depend
+
+
+@pytest.mark.parametrize("side", [24, 40])
+def test_it_looks_everywhere_together_once(side):
+    data = EmojiScenes(kinds=6, side=side, size=64)
+    data.setup()
+    model = built(MAKERS[0](), data)
+    images, captions = batch_of(data)
+    weights = model.look(images, captions).detach()
+    assert weights.shape == (6, 2, captions.shape[2] - 1, side // 2, side // 2)
+    assert torch.allclose(weights.sum((3, 4)), torch.ones(()))
+    with pytest.raises(ValueError, match="looks nowhere"):
+        built(MAKERS[1](), data).look(images, captions)
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_it_learns_a_few_pictures_by_heart(make, scenes, tmp_path):
+    model = built(make(), scenes).train()
+    batch = batch_of(scenes, count=4)
+    optimizer = torch.optim.Adam(model.parameters(), 0.01)
+    for _ in range(200):
+        loss = model._loss(batch)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    model.eval()
+    for beam in (1, 3):
+        rows = model._rows(batch, model.caption(batch[0], beam))
+        assert caption_quality(rows)["exact"] == 1
+    picture = tmp_path / "scene.png"
+    pixels = (batch[0][0] * 255).round().byte().permute(1, 2, 0).numpy()
+    PIL.Image.fromarray(pixels).save(picture)
+    assert model.generate(str(picture)).text in rows[0][0]
+    with pytest.raises(InputError, match=r"cannot read the picture .*none\.png"):
+        model.generate(str(tmp_path / "none.png"))
+
+
+def test_it_starts_from_the_weights_of_lecture_3(scenes, tmp_path):
+    from dlplug.data import ImageInfo
+
+    torch.manual_seed(1)
+    cnn = CNN(channels=(8, 16))
+    cnn.build(ImageInfo(3, 32, 32, 10))
+    torch.save(cnn.state_dict(), tmp_path / "cnn.pt")
+    model = built(Captioner(channels=(8, 16), hidden=16, init_from=str(tmp_path / "cnn.pt")), scenes)
+    assert not model.eye.conv2.weight.equal(cnn.net.conv2.weight)
+    model.on_fit_start()
+    assert model.eye.conv2.weight.equal(cnn.net.conv2.weight)
+
+
+def test_a_residual_network_may_see(scenes):
+    model = built(Captioner(body="resnet", hidden=16), scenes)
+    images, captions = batch_of(scenes, count=2)
+    assert model.look(images, captions).shape[3:] == (4, 4)
+
+
+def test_any_true_caption_is_exact():
+    rows = [(["a b c d", "d c b a"], "d c b a"), (["a b c d", "d c b a"], "a b c a")]
+    found = caption_quality(rows)
+    assert found["exact"] == 0.5
+    assert 0 < found["bleu"] < 100
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for number in range(20):
+        PIL.Image.new("RGB", (20 + number, 16), (10 * number, 0, 0)).save(tmp_path / f"{number}.png")
+    return tmp_path
+
+
+def write(folder, layout):
+    said = [(f"{n}.png", text) for n in range(20) for text in (f"Picture, {n}", "a red one", "a red one")[: 2 + n % 2]]
+    if layout == "flickr":
+        (folder / "captions.txt").write_text("".join(f"{name}#{i}\t{text}\n" for i, (name, text) in enumerate(said)))
+        return "captions.txt"
+    if layout == "kaggle":
+        (folder / "captions.txt").write_text("image,caption\n" + "".join(f"{name},{text}\n" for name, text in said))
+        return "captions.txt"
+    images = [{"id": n, "file_name": f"{n}.png"} for n in range(20)]
+    annotations = [{"image_id": int(name[:-4]), "caption": text} for name, text in said]
+    (folder / "captions.json").write_text(json.dumps({"images": images, "annotations": annotations}))
+    return "captions.json"
+
+
+@pytest.mark.parametrize("layout", ["flickr", "kaggle", "coco"])
+def test_captions_of_ones_own(folder, layout):
+    data = CaptionFolder(root=str(folder), captions=write(folder, layout), size=8, min_count=1)
+    data.setup()
+    assert {split: len(parts[0]) for split, parts in data.splits.items()} == {"train": 16, "val": 2, "test": 2}
+    words = Vocabulary.from_json(data.info.vocabulary)
+    for split in data.splits:
+        pictures, captions = data.splits[split]
+        for picture, codes in zip(pictures, captions[torch.arange(len(captions))], strict=True):
+            own, *others = words.decode_batch(codes.tolist())
+            assert others in (["a red one", "a red one"], ["a red one", own])  # two of three: the first again
+            if split == "train":
+                assert own == f"picture, {int(picture[0, 0, 0]) // 10}"
+    model = built(Captioner(channels=(4,), hidden=8, attention="none"), data)
+    assert model(*batch_of(data, "train")).isfinite().all()
+
+
+def test_what_is_wrong_with_captions_is_named_by_its_line(folder, capsys):
+    def said(text, name="captions.txt"):
+        (folder / name).write_text(text)
+        data = CaptionFolder(root=str(folder), captions=name, size=8)
+        with pytest.raises(InputError) as error:
+            data.setup()
+        return str(error.value)
+
+    assert "line 2: 0 tabs where" in said("0.png#0\ta\n1.png#0 b\n")
+    assert "line 1: the caption is empty" in said("0.png#0\t \n")
+    assert "line 3: no comma" in said("image,caption\n0.png,a\n1.png\n")
+    assert "too few" in said("0.png#0\ta\nmissing.png#0\tb\n")
+    assert "missing.png (not there)" in capsys.readouterr().err
+    assert "line 1: no JSON" in said("{", "a.json")
+    assert "no list 'annotations'" in said('{"images": []}', "a.json")
+    broken = '{"images": [{"id": 1, "file_name": "0.png"}], "annotations": [{"image_id": 2, "caption": "a"}]}'
+    assert "annotation 1: its image_id 2" in said(broken, "a.json")
+    assert "annotation 1: it has no 'caption'" in said(broken.replace("caption", "text"), "a.json")
+    with pytest.raises(InputError, match="cannot read"):
+        CaptionFolder(root=str(folder), captions="none.txt").setup()
