@@ -1,8 +1,27 @@
 """Embeddings of words and of pictures, the emoji that they learn from, and what the notes say of them."""
 
-from dlplug import DataSpec, Spec
+from dlplug import DataSpec, ModelSpec, Spec
 
 SPECS: list[Spec] = [
+    ModelSpec(
+        "skip-gram",
+        "dlplug_multimodal.skip_gram:SkipGram",
+        "A vector for each word, from the words around it: word2vec.",
+        lecture="5.4",
+        tags=("words", "text", "embedding", "word2vec", "negative sampling", "analogy"),
+        takes="text",
+        data="bible",
+        recipe={
+            "trainer.max_epochs": 20,
+            "trainer.check_val_every_n_epoch": 5,
+            "data.level": "word",
+            "data.min_count": 5,
+            "data.batch_size": 32,
+            "data.length": 64,
+        },
+        learning="unsupervised",
+        trial={"generate.text": "the"},
+    ),
     DataSpec(
         "emoji",
         "dlplug_multimodal.emoji:Emoji",
