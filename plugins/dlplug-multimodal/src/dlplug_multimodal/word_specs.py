@@ -1,14 +1,60 @@
 """Embeddings of words and of pictures, the emoji that they learn from, and what the notes say of them."""
 
-from dlplug import DataSpec, Spec
+from dlplug import DataSpec, ModelSpec, Spec
 
 SPECS: list[Spec] = [
+    ModelSpec(
+        "skip-gram",
+        "dlplug_multimodal.skip_gram:SkipGram",
+        "A vector for each word, from the words around it: word2vec.",
+        lecture="5.4",
+        tags=("words", "text", "embedding", "word2vec", "negative sampling", "analogy"),
+        takes="text",
+        data="bible",
+        recipe={
+            "trainer.max_epochs": 20,
+            "trainer.check_val_every_n_epoch": 5,
+            "data.level": "word",
+            "data.min_count": 5,
+            "data.batch_size": 32,
+            "data.length": 64,
+        },
+        learning="unsupervised",
+        trial={"generate.text": "the"},
+    ),
+    ModelSpec(
+        "joint-embedding",
+        "dlplug_multimodal.joint_embedding:JointEmbedding",
+        "Pictures and words in one space: finds each by the other, and pictures by both.",
+        lecture="5.4",
+        tags=("pictures", "words", "embedding", "contrastive", "clip", "devise", "retrieval"),
+        takes="tagged images",
+        data="emoji",
+        recipe={
+            "trainer.max_epochs": 60,
+            "trainer.check_val_every_n_epoch": 5,
+            "data.text": "both",
+            "data.augment": 1.0,
+            "data.batch_size": 128,
+        },
+        recipes={"digit-names": {"trainer.max_epochs": 6, "trainer.check_val_every_n_epoch": 1}},
+        learning="supervised",
+        trial={"generate.text": "flag"},
+    ),
     DataSpec(
         "emoji",
         "dlplug_multimodal.emoji:Emoji",
         "1,903 emoji: a picture and its tags, or its name.",
         lecture="5.5",
         tags=("pictures", "words", "tags"),
+        gives="tagged images",
+    ),
+    DataSpec(
+        "digit-names",
+        "dlplug_multimodal.digit_names:DigitNames",
+        "5,000 handwritten digits, each with its name.",
+        lecture="5.4",
+        tags=("pictures", "words", "mnist"),
         gives="tagged images",
     ),
 ]
