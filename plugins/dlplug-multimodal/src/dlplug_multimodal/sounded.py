@@ -1,0 +1,146 @@
+"""Pictures with sounds: what data sets of them share."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dlplug.data import Batch, Info, TensorData
+from dlplug.errors import InputError
+
+Labelled = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class SoundedInfo(Info):
+    """Pictures of one size, of values from 0 to 1, each with a sound of one length, of values from -1 to 1.
+
+    Attributes:
+        channels: 1 for grey pictures, 3 for colour.
+        height: Their rows.
+        width: Their columns.
+        samples: Samples of a sound.
+        rate: Samples a second.
+        classes: Number of classes that pictures and sounds are of; 0 where they have no labels.
+        labels: Their names.
+        voices: Names of the voices that are heard; empty where they are not known.
+    """
+
+    channels: int
+    height: int
+    width: int
+    samples: int
+    rate: int
+    classes: int = 0
+    labels: tuple[str, ...] = ()
+    voices: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        picture = f"{self.channels}×{self.height}×{self.width} images"
+        return f"{picture} with {self.samples / self.rate:g} s of sound, {self.rate} samples a second"
+
+
+class Picked:
+    """A few items in any order and as often as one likes, without a copy of them.
+
+    Args:
+        items: Shape (items, ...).
+        index: Which, shape (n,).
+    """
+
+    def __init__(self, items: Tensor, index: Tensor) -> None:
+        self.items, self.index = items, index
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, places: Tensor) -> Tensor:
+        return self.items[self.index[places]]
+
+
+class SoundedImages(TensorData):
+    """Pictures with sounds, in memory.
+
+    Batches are (pictures from 0 to 1, shape (n, channels, height, width); sounds from -1 to 1, shape (n, samples);
+    labels (n,), -1 where there is none; voices (n,), likewise). Bytes and 16-bit samples stay such until a batch is
+    prepared.
+
+    Args:
+        batch_size: Pairs a batch on each device.
+        shift: Seconds by which a training sound is moved at most, to either side; what leaves at one end comes in at
+            the other.
+        hiss: Standard deviation of normal noise that is added to training sounds.
+        picture_noise: Standard deviation of normal noise in all pictures, those that are tested on too.
+        sound_noise: The same in all sounds, whose peak is 0.5.
+    """
+
+    def __init__(
+        self,
+        batch_size: int = 64,
+        shift: float = 0.1,
+        hiss: float = 0.01,
+        picture_noise: float = 0.0,
+        sound_noise: float = 0.0,
+    ) -> None:
+        super().__init__(batch_size)
+        if not 0 <= shift < 1 or min(hiss, picture_noise, sound_noise) < 0:
+            raise InputError(
+                "shift must be from 0 to below 1, hiss, picture_noise and sound_noise at least 0, not "
+                f"{shift}, {hiss}, {picture_noise} and {sound_noise}"
+            )
+        self.shift, self.hiss = shift, hiss
+        self.picture_noise, self.sound_noise = picture_noise, sound_noise
+
+    def prepare_batch(self, batch: Batch) -> Batch:
+        """Return bytes and 16-bit samples as floats, noise in them, sounds changed at random in training."""
+        pictures, waves, labels, voices = batch
+        pictures = pictures.float() / 255 if pictures.dtype == torch.uint8 else pictures
+        waves = waves.float() / 32768 if waves.dtype == torch.int16 else waves
+        if self.trainer is not None and self.trainer.training:
+            waves = roll(waves, round(self.shift * self.info.rate)) if self.shift else waves  # type: ignore[attr-defined]
+            waves = waves + self.hiss * torch.randn_like(waves) if self.hiss else waves
+            pictures, waves = self._disturb(pictures, waves)
+        return pictures, waves, labels, voices
+
+    def disturbed(self, columns: Mapping[str, Batch]) -> Mapping[str, Batch]:
+        """Return splits whose noise is drawn once for all, as those that are measured on must be."""
+        if not self.picture_noise and not self.sound_noise:
+            return columns
+        found = dict(columns)
+        for name in found.keys() - {"train"}:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(0)
+                pictures, waves, *rest = self.prepare_batch(found[name])
+                found[name] = (*self._disturb(pictures, waves), *rest)
+        return found
+
+    def probes(self, split: str) -> Mapping[str, tuple[Labelled, Labelled]]:
+        """Return what a linear probe learns from and is measured on, by its name; nothing where there are no labels.
+
+        Args:
+            split: ``"val"`` or ``"test"``: whose voices are measured on.
+
+        Returns:
+            Sounds as in a batch and labels of the training voices, and those of the split's.
+        """
+        return {}
+
+    def _disturb(self, pictures: Tensor, waves: Tensor) -> tuple[Tensor, Tensor]:
+        if self.picture_noise:
+            pictures = pictures + self.picture_noise * torch.randn_like(pictures)
+        if self.sound_noise:
+            waves = waves + self.sound_noise * torch.randn_like(waves)
+        return pictures, waves
+
+
+def roll(waves: Tensor, most: int) -> Tensor:
+    """Move each sound by its own random number of samples, at most so many, to either side.
+
+    Args:
+        waves: Shape (n, samples).
+        most: The largest number.
+    """
+    n, samples = waves.shape
+    moved = torch.randint(-most, most + 1, (n, 1), device=waves.device)
+    return waves.gather(1, (torch.arange(samples, device=waves.device) - moved) % samples)
