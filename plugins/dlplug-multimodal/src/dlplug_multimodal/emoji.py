@@ -54,7 +54,7 @@ class Emoji(TaggedImages):
         glyphs = read_glyphs()
         texts: list[list[str]] = [[] for _ in glyphs]
         words: set[str] = set()
-        for wanted, said, least in (("tags", _tags, TAGGED), ("name", _name, NAMED)):
+        for wanted, said, least in (("tags", _tags, TAGGED), ("name", name_words, NAMED)):
             if self.text in (wanted, "both"):
                 each = [said(glyph) for glyph in glyphs]
                 often = Counter(word for text in each for word in set(text))
@@ -62,7 +62,7 @@ class Emoji(TaggedImages):
                 texts = [text + more for text, more in zip(texts, each, strict=True)]
         images = torch.stack([glyph.draw(self.size) for glyph in glyphs])
         info = TaggedInfo(3, self.size, self.size, tuple(sorted(words)))
-        parts = split_groups([_group(glyph) for glyph in glyphs])
+        parts = split_groups([kin(glyph) for glyph in glyphs])
         self.names = [glyphs[i].name for i in parts["test"].tolist()]
         return info, cut((images, count_words(texts, info.words)), parts)
 
@@ -71,10 +71,11 @@ def _tags(glyph: Glyph) -> list[str]:
     return sorted(set(re.findall(r"[a-z]+", f"{glyph.category} {glyph.subcategory}".lower())))
 
 
-def _name(glyph: Glyph) -> list[str]:
+def name_words(glyph: Glyph) -> list[str]:
+    """Return the words of an emoji's name, in order."""
     return re.findall(r"[^\W\d_]+", glyph.name)
 
 
-def _group(glyph: Glyph) -> str:
+def kin(glyph: Glyph) -> str:
     """Return the name of what must not be on both sides of a split: one thing in several persons."""
     return "family" if glyph.subcategory == "family" else PEOPLE.sub("", glyph.name).replace(" ", "")

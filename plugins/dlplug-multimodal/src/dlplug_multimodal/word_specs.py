@@ -11,4 +11,12 @@ SPECS: list[Spec] = [
         tags=("pictures", "words", "tags"),
         gives="tagged images",
     ),
+    DataSpec(
+        "digit-names",
+        "dlplug_multimodal.digit_names:DigitNames",
+        "5,000 handwritten digits, each with its name.",
+        lecture="5.4",
+        tags=("pictures", "words", "mnist"),
+        gives="tagged images",
+    ),
 ]
