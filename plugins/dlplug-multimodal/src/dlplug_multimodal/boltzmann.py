@@ -82,16 +82,20 @@ class Boltzmann(Model):
         Args:
             gradients: Machines, each with the gradients of its parameters in their order.
         """
-        optimizer = cast(LightningOptimizer, self.optimizers())
+        optimizer = self.descent()
         optimizer.zero_grad()
         for machine, found in gradients:
             for parameter, gradient in zip(machine.parameters(), self.share(found), strict=True):
                 parameter.grad = gradient.to(parameter.dtype)  # half precision's products are not
         optimizer.step()
 
+    def descent(self) -> LightningOptimizer:
+        """Return the optimiser that takes the steps."""
+        return cast(LightningOptimizer, self.optimizers())
+
     def on_train_epoch_start(self) -> None:
         """Set the learning rate."""
-        for group in cast(LightningOptimizer, self.optimizers()).param_groups:
+        for group in self.descent().param_groups:
             group["lr"] = self.lr * (1 - self.done())
 
     def done(self) -> float:

@@ -1,6 +1,6 @@
 """Restricted Boltzmann machines, alone and joined, and what the notes say of them."""
 
-from dlplug import ModelSpec, Spec
+from dlplug import DataSpec, ModelSpec, Spec
 
 SPECS: list[Spec] = [
     ModelSpec(
@@ -24,5 +24,32 @@ SPECS: list[Spec] = [
         data="emoji",
         recipe={"trainer.max_epochs": 100, "trainer.check_val_every_n_epoch": 20},
         learning="unsupervised",
+    ),
+    ModelSpec(
+        "multimodal-dbm",
+        "dlplug_multimodal.multimodal_dbm:MultimodalDBM",
+        "Pictures and words in one deep Boltzmann machine, either of which may be missing.",
+        lecture="5.5",
+        tags=("image", "text", "tags", "energy", "gibbs", "mean field", "retrieval"),
+        takes="tagged images",
+        data="emoji",
+        recipe={
+            "trainer.max_epochs": 65,
+            "trainer.check_val_every_n_epoch": 5,
+            "data.size": 16,
+            "data.augment": 1.0,
+            "data.flip": True,
+        },
+        learning="unsupervised",
+        trial={"model.apart": 0, "model.above": 0, "generate.text": "animals"},
+    ),
+    DataSpec(
+        "tags",
+        "dlplug_multimodal.tags:Tags",
+        "Pictures of your own with tags: a folder and a table.",
+        lecture="5.5",
+        tags=("pictures", "words", "tags", "files"),
+        gives="tagged images",
+        exempt=dict.fromkeys(("loads", "traces"), "it reads files that have to be there first"),
     ),
 ]
