@@ -1,5 +1,55 @@
 """Restricted Boltzmann machines, alone and joined, and what the notes say of them."""
 
-from dlplug import Spec
+from dlplug import DataSpec, ModelSpec, Spec
 
-SPECS: list[Spec] = []
+SPECS: list[Spec] = [
+    ModelSpec(
+        "gaussian-rbm",
+        "dlplug_multimodal.gaussian_rbm:GaussianRBM",
+        "Pictures explained by hidden units that are on or off: a Gaussian restricted Boltzmann machine.",
+        lecture="5.5",
+        tags=("image", "energy", "contrastive divergence", "gibbs", "unsupervised"),
+        takes="images",
+        data="mnist5k",
+        recipe={"trainer.max_epochs": 30, "trainer.check_val_every_n_epoch": 10},
+        learning="unsupervised",
+    ),
+    ModelSpec(
+        "replicated-softmax",
+        "dlplug_multimodal.replicated_softmax:ReplicatedSoftmax",
+        "Counts of words explained by hidden units that are on or off: a topic model.",
+        lecture="5.5",
+        tags=("text", "counts", "energy", "topics", "contrastive divergence", "unsupervised"),
+        takes="tagged images",
+        data="emoji",
+        recipe={"trainer.max_epochs": 100, "trainer.check_val_every_n_epoch": 20},
+        learning="unsupervised",
+    ),
+    ModelSpec(
+        "multimodal-dbm",
+        "dlplug_multimodal.multimodal_dbm:MultimodalDBM",
+        "Pictures and words in one deep Boltzmann machine, either of which may be missing.",
+        lecture="5.5",
+        tags=("image", "text", "tags", "energy", "gibbs", "mean field", "retrieval"),
+        takes="tagged images",
+        data="emoji",
+        recipe={
+            "trainer.max_epochs": 65,
+            "trainer.check_val_every_n_epoch": 5,
+            "data.size": 16,
+            "data.augment": 1.0,
+            "data.flip": True,
+        },
+        learning="unsupervised",
+        trial={"model.apart": 0, "model.above": 0, "generate.text": "animals"},
+    ),
+    DataSpec(
+        "tags",
+        "dlplug_multimodal.tags:Tags",
+        "Pictures of your own with tags: a folder and a table.",
+        lecture="5.5",
+        tags=("pictures", "words", "tags", "files"),
+        gives="tagged images",
+        exempt=dict.fromkeys(("loads", "traces"), "it reads files that have to be there first"),
+    ),
+]

@@ -1,0 +1,107 @@
+"""Restricted Boltzmann machines against their energies, summed over all states."""
+
+import itertools
+import math
+
+import pytest
+import torch
+
+from dlplug_multimodal.ais import exact_log_partition, log_partition
+from dlplug_multimodal.rbm import RBM, Binary, Gaussian, ReplicatedSoftmax
+
+KINDS = (Binary, Gaussian, ReplicatedSoftmax)
+
+
+def machine(kind, visible=4, hidden=3, seed=0, strength=1.0) -> RBM:
+    torch.manual_seed(seed)
+    rbm = kind(visible, hidden)
+    with torch.no_grad():
+        for parameter in rbm.parameters():
+            parameter.normal_(0, strength)
+    return rbm.requires_grad_(False)
+
+
+def states(n):
+    return torch.tensor(list(itertools.product([0.0, 1.0], repeat=n)))
+
+
+def texts(words, length):
+    """All texts of a length as counts, each order of the words on a row of its own."""
+    each = torch.tensor(list(itertools.product(range(words), repeat=length)))
+    return torch.nn.functional.one_hot(each, words).sum(1).float()
+
+
+@pytest.mark.parametrize(("kind", "visible"), [(Binary, states(4)), (ReplicatedSoftmax, texts(4, 3))])
+def test_energies_summed_over_all_states_give_z_and_free_energies(kind, visible):
+    rbm, hidden = machine(kind), states(3)
+    energies = torch.stack([rbm.energy(visible, h.expand(len(visible), -1)) for h in hidden], 1)
+    assert torch.allclose((-energies).logsumexp(1), -rbm.free_energy(visible), atol=1e-4)
+    size = 3 if kind is ReplicatedSoftmax else 1
+    assert (-energies).flatten().logsumexp(0).item() == pytest.approx(exact_log_partition(rbm, size), abs=1e-4)
+    given_v = (-energies).softmax(1) @ hidden
+    assert torch.allclose(given_v, rbm.up(visible).sigmoid(), atol=1e-5)
+    given_h = (-energies).softmax(0).T @ visible
+    means = rbm.expect(rbm.down(hidden), torch.full((len(hidden), 1), float(size)))
+    assert torch.allclose(given_h, means, atol=1e-5)
+
+
+def test_gaussian_units_on_a_fine_grid_give_z_and_means():
+    rbm, hidden = machine(Gaussian, visible=1, hidden=2), states(2)
+    grid = torch.arange(-12, 12, 0.01)[:, None]
+    energies = torch.stack([rbm.energy(grid, h.expand(len(grid), -1)) for h in hidden], 1)
+    assert (-energies).flatten().logsumexp(0).item() + math.log(0.01) == pytest.approx(
+        exact_log_partition(rbm), abs=1e-3
+    )
+    assert torch.allclose((-energies).softmax(0).T @ grid, rbm.down(hidden), atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_drawn_has_the_means_it_should(kind):
+    rbm = machine(kind)
+    scores, size = rbm.down(states(3)).repeat(4000, 1), torch.full((32000, 1), 2.0)
+    drawn = rbm.draw(scores, size).view(4000, 8, 4)
+    assert torch.allclose(drawn.mean(0), rbm.expect(scores, size)[:8], atol=0.08)
+    if kind is ReplicatedSoftmax:
+        assert drawn.sum(2).eq(2).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_contrast_is_the_gradient_of_the_free_energies(kind):
+    rbm = machine(kind).requires_grad_(True)
+    data, model = (torch.randint(0, 3, (5, 4)).float() for _ in range(2))
+    (rbm.free_energy(data).mean() - rbm.free_energy(model).mean()).backward()
+    for parameter, by_hand in zip(rbm.parameters(), rbm.contrast(data, model), strict=True):
+        assert torch.allclose(parameter.grad, by_hand, atol=1e-5)
+
+
+@pytest.mark.parametrize(("kind", "size"), [(Binary, 1), (Gaussian, 1), (ReplicatedSoftmax, 6)])
+def test_annealing_finds_the_partition_that_the_sum_gives(kind, size):
+    rbm = machine(kind, visible=6, hidden=5, strength=0.7)
+    exact = exact_log_partition(rbm, size)
+    torch.manual_seed(0)
+    found, error = log_partition(rbm, size, steps=3000, chains=2000)
+    assert math.exp(found - exact) == pytest.approx(1, abs=0.01)
+    assert error < 0.01
+
+
+def test_a_chain_that_jumps_at_once_is_worse():
+    """The control: without annealing, chains do not get where the machine's mass is."""
+    rbm = machine(Binary, visible=20, hidden=12, strength=1.5)
+    exact = exact_log_partition(rbm)
+    torch.manual_seed(0)
+    assert abs(log_partition(rbm, steps=2000)[0] - exact) < 0.2
+    assert abs(log_partition(rbm, steps=1)[0] - exact) > 1
+
+
+def test_sampling_reaches_the_machine_s_own_distribution():
+    rbm, visible = machine(Binary), states(4)
+    torch.manual_seed(0)
+    drawn = rbm.gibbs(torch.zeros(20000, 4), 60)
+    places = (drawn @ torch.tensor([8.0, 4.0, 2.0, 1.0])).long()
+    shares = torch.bincount(places, minlength=16) / len(drawn)
+    assert torch.allclose(shares, (-rbm.free_energy(visible)).softmax(0), atol=0.015)
+
+
+def test_too_large_a_sum_is_refused():
+    with pytest.raises(ValueError, match="at most 2 to the 20 states, not 2 to the 21"):
+        exact_log_partition(Binary(2, 21))
