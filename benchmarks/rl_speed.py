@@ -30,6 +30,8 @@ import torch
 from torch import nn
 from torch.nn.functional import smooth_l1_loss
 
+# Lightning sets it; where NVIDIA's library is missing it slows each step of Adam, which ours undoes. So for all.
+os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
 BATCH = 256  # environment steps before 128 updates
 
 

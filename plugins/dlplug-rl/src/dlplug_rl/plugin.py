@@ -99,6 +99,7 @@ def dlplug_specs() -> list[Spec]:
                 "gym:Acrobot-v1": {
                     "data.num_envs": 16,
                     "data.batches": 20,
+                    "data.episodes": 50,
                     "model.gamma": 0.99,
                     "model.trace": 0.94,
                     "model.steps": 64,
