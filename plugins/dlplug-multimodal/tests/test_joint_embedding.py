@@ -113,6 +113,20 @@ def test_a_text_that_lost_words_is_no_negative_of_a_picture_that_it_suits():
     assert torch.allclose(model._loss(placed, placed, said, full), expected, atol=1e-5)
 
 
+def test_texts_lose_words_but_never_all():
+    torch.manual_seed(0)
+    model = make(word_dropout=1.0)
+    counts = torch.tensor([[2.0, 1, 1], [0, 1, 0], [0, 0, 0]])
+    short = torch.stack([model._shorten(counts) for _ in range(2000)])
+    assert ((short == counts) | (short == 0)).all()
+    said = (short > 0).sum(2)
+    assert set(said[:, 0].tolist()) == {1, 2, 3}
+    assert said[:, 1].eq(1).all()
+    assert short[:, 2].eq(0).all()
+    model.word_dropout = 0.0
+    assert model._shorten(counts).equal(counts)
+
+
 def test_pictures_without_words_are_left_out():
     model = make()
     placed = normalize(torch.rand(3, 8), dim=1)
