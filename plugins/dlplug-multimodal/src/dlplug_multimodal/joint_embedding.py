@@ -47,7 +47,8 @@ class JointEmbedding(Annealed):
         hidden: Units of both encoders' hidden layers.
         dimension: Numbers of a vector in the space; with ``rank`` the file says it.
         dropout: Share of the hidden units left out at random while training.
-        word_dropout: Probability that a word of a text is left out while training, so that single words find pictures.
+        word_dropout: Highest probability that a word of a text is left out while training, where each text has its own
+            and one word always stays: so single words find pictures.
         margin: By how much a picture should be nearer to its own words; of ``rank``.
         lr: Highest learning rate of Adam; it falls along a cosine to 0 at the last batch.
     """
@@ -109,14 +110,14 @@ class JointEmbedding(Annealed):
         hidden: int = 128,
         dimension: int = 64,
         dropout: float = 0.2,
-        word_dropout: float = 0.5,
+        word_dropout: float = 1.0,
         margin: float = 0.1,
         lr: float = 3e-3,
     ) -> None:
         super().__init__()
-        if min(hidden, dimension) < 1 or not 0 <= min(dropout, word_dropout) <= max(dropout, word_dropout) < 1:
+        if min(hidden, dimension) < 1 or not 0 <= dropout < 1 or not 0 <= word_dropout <= 1:
             raise ValueError(
-                "hidden and dimension must be at least 1, dropout and word_dropout from 0 to below 1, not "
+                "hidden and dimension must be at least 1, dropout from 0 to below 1 and word_dropout from 0 to 1, not "
                 f"{hidden}, {dimension}, {dropout} and {word_dropout}"
             )
         if min(margin, lr) <= 0 or (loss == "rank" and not vectors):
@@ -193,11 +194,16 @@ class JointEmbedding(Annealed):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss on a batch, of whose texts words are left out at random."""
         images, counts = batch
-        kept = counts * (torch.rand_like(counts) >= self.word_dropout)
-        kept = torch.where(kept.sum(1, keepdim=True) > 0, kept, counts)  # a text of no words says nothing
+        kept = self._shorten(counts)
         loss = self._loss(self.place_images(images), self.place_texts(kept), kept, counts)
         self.record(loss=loss, scale=self.log_scale.detach().exp())
         return loss
+
+    def _shorten(self, counts: Tensor) -> Tensor:
+        """Return counts (n, words) with words left out, in each text with its own probability; one word stays."""
+        chances = torch.rand_like(counts) * (counts > 0)  # (n, words)
+        rates = self.word_dropout * torch.rand_like(counts[:, :1])  # (n, 1)
+        return counts * ((chances >= rates) | (chances == chances.amax(1, keepdim=True)))
 
     def _loss(self, images: Tensor, texts: Tensor, said: Tensor, counts: Tensor) -> Tensor:
         """Return the loss of pictures (n, dimension) and texts that say ``said`` (n, words) of ``counts``."""

@@ -83,7 +83,7 @@ class SkipGram(Annealed):
         dimension: int = 100,
         window: int = 5,
         negatives: int = 5,
-        drawn: int = 256,
+        drawn: int = 64,
         sample: float = 1e-3,
         lr: float = 0.01,
     ) -> None:

@@ -1,6 +1,6 @@
 """Embeddings of words and of pictures, the emoji that they learn from, and what the notes say of them."""
 
-from dlplug import DataSpec, ModelSpec, Spec
+from dlplug import ClaimSpec, DataSpec, ModelSpec, Spec
 
 SPECS: list[Spec] = [
     ModelSpec(
@@ -33,11 +33,12 @@ SPECS: list[Spec] = [
         recipe={
             "trainer.max_epochs": 60,
             "trainer.check_val_every_n_epoch": 5,
-            "data.text": "both",
-            "data.augment": 1.0,
             "data.batch_size": 128,
         },
-        recipes={"digit-names": {"trainer.max_epochs": 6, "trainer.check_val_every_n_epoch": 1}},
+        recipes={
+            "emoji": {"data.text": "both", "data.augment": 1.0},
+            "digit-names": {"trainer.max_epochs": 6, "trainer.check_val_every_n_epoch": 1},
+        },
         learning="supervised",
         trial={"generate.text": "flag"},
     ),
@@ -56,5 +57,26 @@ SPECS: list[Spec] = [
         lecture="5.4",
         tags=("pictures", "words", "mnist"),
         gives="tagged images",
+    ),
+    ClaimSpec(
+        "images-dense-text-sparse",
+        "dlplug_multimodal.claims.words:dense_and_sparse",
+        "Images are real-valued and dense, text discrete and sparse: a layer that suits one does not suit the other.",
+        lecture="5.2",
+        models=("joint-embedding",),
+    ),
+    ClaimSpec(
+        "words-are-vectors",
+        "dlplug_multimodal.claims.words:words",
+        "A word becomes a vector, and words of a kind lie together.",
+        lecture="5.4",
+        models=("skip-gram",),
+    ),
+    ClaimSpec(
+        "embeddings-switch",
+        "dlplug_multimodal.claims.words:switch",
+        "Embeddings switch between modalities: words find pictures, pictures words, and both together the two in one.",
+        lecture="5.4",
+        models=("joint-embedding",),
     ),
 ]
