@@ -1,5 +1,51 @@
 """Models that hear, and what they hear, and what the notes say of them."""
 
-from dlplug import Spec
+from dlplug import DataSpec, ModelSpec, Spec
 
-SPECS: list[Spec] = []
+NEEDS_FILES = dict.fromkeys(("loads", "traces"), "it reads files that have to be there first")
+SHORT = {"data.pairs": 200, "trainer.max_epochs": 2}
+
+SPECS: list[Spec] = [
+    ModelSpec(
+        "soundnet",
+        "dlplug_multimodal.soundnet:SoundNet",
+        "A student that hears learns from a teacher that sees; no sound is labelled.",
+        lecture="5.7",
+        tags=("sound", "speech", "pictures", "distillation", "waveform"),
+        takes="pictures and sounds",
+        data="spoken-digits",
+        recipe={"trainer.max_epochs": 15},
+        learning="unsupervised",
+        trial={**SHORT, "model.teacher_epochs": 1},
+    ),
+    ModelSpec(
+        "fusion",
+        "dlplug_multimodal.fusion:Fusion",
+        "A model that sees and one that hears, combined at a higher level; either input may be missing.",
+        lecture="5.2",
+        tags=("sound", "speech", "pictures", "modality dropout", "missing"),
+        takes="pictures and sounds",
+        data="spoken-digits",
+        recipe={"trainer.max_epochs": 10},
+        learning="supervised",
+        trial={**SHORT, "model.pretrain_epochs": 1},
+    ),
+    DataSpec(
+        "spoken-digits",
+        "dlplug_multimodal.spoken_digits:SpokenDigits",
+        "5,000 handwritten digits, each with the same digit spoken: synthetic speech, 120 voices.",
+        lecture="5.7",
+        tags=("pictures", "sound", "speech", "synthetic", "mnist"),
+        gives="pictures and sounds",
+        trial={"data.pairs": 200},
+    ),
+    DataSpec(
+        "clips",
+        "dlplug_multimodal.clips:Clips",
+        "Your own videos: a folder of frames and a WAV file each, or video files.",
+        lecture="5.7",
+        tags=("pictures", "sound", "video", "own", "folder"),
+        gives="pictures and sounds",
+        exempt=NEEDS_FILES,
+    ),
+]

@@ -72,9 +72,7 @@ class SpokenDigits(SoundedImages):
         self.heard = {split: [v for v, (of, _) in enumerate(voices) if of == split] for split in SPEAKERS}
         self.spoken = spoken
         pictures, splits = MNIST5k().load()
-        info = SoundedInfo(
-            pictures.channels, pictures.height, pictures.width, RATE, RATE, len(DIGITS), DIGITS, names
-        )
+        info = SoundedInfo(pictures.channels, pictures.height, pictures.width, RATE, RATE, len(DIGITS), DIGITS, names)
         flat = spoken.flatten(0, 1)  # (voices × words, samples)
         found: dict[str, Batch] = {}
         for split, (images, labels) in splits.items():
