@@ -43,6 +43,7 @@ class Clips(SoundedImages):
         split_seed: Another number is another split.
         batch_size: Pairs a batch on each device.
         shift: Seconds by which a training sound is moved at most, to either side.
+        speed: By how much one is played faster or slower at most, 0.1 for 10 %.
         hiss: Standard deviation of normal noise that is added to training sounds.
         picture_noise: Standard deviation of normal noise in all pictures, those that are tested on too.
         sound_noise: The same in all sounds.
@@ -58,11 +59,12 @@ class Clips(SoundedImages):
         split_seed: int = 0,
         batch_size: int = 64,
         shift: float = 0.1,
+        speed: float = 0.15,
         hiss: float = 0.01,
         picture_noise: float = 0.0,
         sound_noise: float = 0.0,
     ) -> None:
-        super().__init__(batch_size, shift, hiss, picture_noise, sound_noise)
+        super().__init__(batch_size, shift, speed, hiss, picture_noise, sound_noise)
         if min(seconds, rate) <= 0 or size < 1:
             raise InputError(f"seconds and rate must be above 0, size at least 1, not {seconds}, {rate} and {size}")
         self.root, self.seconds, self.rate = Path(root).expanduser(), seconds, rate
@@ -141,7 +143,8 @@ def read_video(path: Path, rate: int, shrink: Callable[[PIL.Image.Image], Tensor
         import av
     except ImportError as error:
         raise ValueError(MISSING) from error
-    frames, pieces, before = [], [], rate
+    frames: list[Tensor] = []
+    pieces, before = [], rate
     with av.open(str(path)) as file:
         if not file.streams.video or not file.streams.audio:
             raise ValueError("it has no pictures or no sound")

@@ -23,6 +23,7 @@ from dlplug_vision.cnn import CNN
 from dlplug_vision.transfer import read_weights, take
 
 GIVEN = {"both": (True, True), "picture": (True, False), "sound": (False, True)}
+RENAMED = {"net.scores.": "picture_scores.", "net.": "picture.", "student.": "sound."}  # cnn's and soundnet's weights
 NAMED = 3  # classes that are told
 
 
@@ -45,8 +46,8 @@ class Fusion(Phased):
         pretrain_epochs: Epochs in which each model learns alone; 0 for random initialisation. None with ``early``.
         lr: Highest learning rate of AdamW.
         weight_decay: Weight decay of AdamW.
-        init_picture: Run folder or file of weights of a ``cnn`` that the picture's model starts from.
-        init_sound: The same of a ``soundnet``, whose student the sound's model starts from.
+        init_from: Run folders or files of weights to start from: of a ``cnn`` for what sees, of a ``soundnet`` for what
+            hears, or of a ``fusion``; layers that do not match are left as initialised.
     """
 
     monitor = ("val/loss", "min")
@@ -75,7 +76,7 @@ class Fusion(Phased):
         Panel(
             "Each apart",
             "What is told of validation pairs",
-            "Class given with both, with the picture and with the sound. Healthy: where the two disagree, both together "
+            "Class given with both, with the picture and with the sound. Healthy: where these disagree, both together "
             "are mostly right.",
             media="told",
         ),
@@ -89,8 +90,7 @@ class Fusion(Phased):
         pretrain_epochs: int = 3,
         lr: float = 2e-3,
         weight_decay: float = 0.01,
-        init_picture: str = "",
-        init_sound: str = "",
+        init_from: tuple[str, ...] = (),
     ) -> None:
         super().__init__()
         if lr <= 0 or min(weight_decay, pretrain_epochs) < 0 or hidden < 1 or not 0 <= modality_dropout <= 1:
@@ -102,7 +102,7 @@ class Fusion(Phased):
         self.combine, self.hidden, self.modality_dropout = combine, hidden, modality_dropout
         self.lr, self.weight_decay = lr, weight_decay
         self.first_epochs = 0 if combine == "early" else pretrain_epochs
-        self.init_picture, self.init_sound = init_picture, init_sound
+        self.init_from = init_from
         self._loaded = False
 
     def build(self, info: SoundedInfo) -> None:
@@ -131,14 +131,13 @@ class Fusion(Phased):
 
     def on_fit_start(self) -> None:
         """Take the weights to start from, unless a checkpoint brought its own."""
-        asked = ((self.init_picture, "net.", "picture"), (self.init_sound, "student.", "sound"))
-        for source, prefix, part in asked:
-            if source and not self._loaded:
-                if self.combine == "early":
-                    raise InputError("a network of pixels and samples in one row takes no weights: leave out init_…")
-                found = read_weights(source).items()
-                weights = {name.removeprefix(prefix): value for name, value in found if name.startswith(prefix)}
-                say(take(getattr(self, part), weights, source))
+        for source in () if self._loaded else self.init_from:
+            weights = {}
+            for name, value in read_weights(source).items():
+                for theirs, ours in RENAMED.items():
+                    name = ours + name.removeprefix(theirs) if name.startswith(theirs) else name
+                weights[name] = value
+            say(take(self, weights, source))
 
     def forward(self, pictures: Tensor, waves: Tensor, seen: Tensor, heard: Tensor) -> Tensor:
         """Return scores (n, classes).
@@ -152,17 +151,24 @@ class Fusion(Phased):
         if self.combine == "early":
             together = torch.cat([pictures.flatten(1) * seen, waves * heard], 1)  # (n, pixels + samples)
         else:
-            together = torch.cat([self.picture(pictures) * seen, self.sound.features(waves) * heard], 1)
+            sees, hears = self._used()  # what is never used costs nothing
+            picture = self.picture(pictures) * seen if sees else pictures.new_zeros(len(pictures), self.widths[0])
+            sound = self.sound.features(waves) * heard if hears else waves.new_zeros(len(waves), self.widths[1])
+            together = torch.cat([picture, sound], 1)
         scores: Tensor = self.scores(self.joint(together))
         return scores
 
     def first_loss(self, batch: Batch) -> Tensor:
         """Return the sum of both models' own losses."""
         pictures, waves, labels, _ = batch
-        picture = cross_entropy(self.picture_scores(self.picture(pictures)), labels)
-        sound = cross_entropy(self.sound(waves), labels)
-        self.record(picture_loss=picture, sound_loss=sound)
-        return picture + sound
+        sees, hears = self._used()
+        losses = {}
+        if sees:
+            losses["picture_loss"] = cross_entropy(self.picture_scores(self.picture(pictures)), labels)
+        if hears:
+            losses["sound_loss"] = cross_entropy(self.sound(waves), labels)
+        self.record(**losses)
+        return torch.stack(list(losses.values())).sum()
 
     def second_loss(self, batch: Batch) -> Tensor:
         """Return the loss of both together, one left out at random."""

@@ -1,6 +1,7 @@
 """Linear probes: how much of what matters a straight line can read off a representation."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from sklearn.linear_model import LogisticRegression
@@ -42,5 +43,5 @@ def log_spectrogram(waves: Tensor) -> Tensor:
     return (torch.stft(waves, WINDOW, HOP, window=window, return_complex=True).abs() + FLOOR).log()
 
 
-def _rows(represent: Callable[[Tensor], Tensor], waves: Tensor) -> "object":
-    return torch.cat([represent(part).float().flatten(1).cpu() for part in waves.split(BATCH)]).numpy()
+def _rows(represent: Callable[[Tensor], Tensor], waves: Tensor) -> Any:
+    return torch.cat([represent(part).float().flatten(1).cpu() for part in torch.split(waves, BATCH)]).numpy()

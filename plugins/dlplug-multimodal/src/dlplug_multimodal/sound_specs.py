@@ -1,6 +1,6 @@
 """Models that hear, and what they hear, and what the notes say of them."""
 
-from dlplug import DataSpec, ModelSpec, Spec
+from dlplug import ClaimSpec, DataSpec, ModelSpec, Spec
 
 NEEDS_FILES = dict.fromkeys(("loads", "traces"), "it reads files that have to be there first")
 SHORT = {"data.pairs": 200, "trainer.max_epochs": 2}
@@ -47,5 +47,33 @@ SPECS: list[Spec] = [
         tags=("pictures", "sound", "video", "own", "folder"),
         gives="pictures and sounds",
         exempt=NEEDS_FILES,
+    ),
+    ClaimSpec(
+        "hearing-from-seeing",
+        "dlplug_multimodal.claims.sound:hearing",
+        "A network that hears learns a representation of sound from one that sees.",
+        lecture="5.7",
+        models=("soundnet",),
+    ),
+    ClaimSpec(
+        "missing-data",
+        "dlplug_multimodal.claims.fusion:missing",
+        "Missing data are hard, unless the model has learned to do without.",
+        lecture="5.2",
+        models=("fusion",),
+    ),
+    ClaimSpec(
+        "higher-level",
+        "dlplug_multimodal.claims.fusion:level",
+        "Separate models for a single modality are best combined at a higher level.",
+        lecture="5.2",
+        models=("fusion",),
+    ),
+    ClaimSpec(
+        "pretrain-one-modality",
+        "dlplug_multimodal.claims.fusion:apart",
+        "Models pretrained on single-modality data are a better start than random.",
+        lecture="5.2",
+        models=("fusion",),
     ),
 ]

@@ -229,9 +229,9 @@ class SoundNet(Phased):
         """Probe the student's features, and what they have to be better than."""
         probes = getattr(self.trainer, "datamodule").probes("test")  # noqa: B009  (Lightning types it as missing)
         ways = {"": self.features, "_untrained": self.untrained(), "_spectrogram": log_spectrogram}
-        for name, (seen, heard) in probes.items():
-            for way, represent in ways.items():
-                self.log(f"test/{name}{way}", probe(lambda waves, r=represent: r(waves.to(self.device)), seen, heard))
+        for name, pair in probes.items():
+            seen, heard = ((waves.to(self.device), labels) for waves, labels in pair)
+            self.log_dict({f"test/{name}{way}": probe(represent, seen, heard) for way, represent in ways.items()})
 
     def untrained(self, seed: int = 0) -> Any:
         """Return the features of a student that has learned nothing."""
@@ -280,12 +280,11 @@ class SoundNet(Phased):
         for voice in torch.unique(voices).tolist():
             own = voices == voice
             wrong = own & (labels != choices)
-            pairs = [
-                f"{self.labels[a]} as {self.labels[b]}" for a, b in zip(labels[wrong], choices[wrong], strict=True)
-            ]
+            mistakes = zip(labels[wrong].tolist(), choices[wrong].tolist(), strict=True)
+            pairs = [f"{self.labels[label]} as {self.labels[choice]}" for label, choice in mistakes]
             most = max(sorted(set(pairs)), key=pairs.count, default="")
-            rows.append((self.voices[voice], int(own.sum()), round(1 - len(pairs) / int(own.sum()), 3), most))
-        return Table(("voice", "sounds", "accuracy", "most often mistaken"), sorted(rows, key=lambda row: row[2]))
+            rows.append((round(1 - len(pairs) / int(own.sum()), 3), int(own.sum()), self.voices[voice], most))
+        return Table(("accuracy", "sounds", "voice", "most often mistaken"), sorted(rows))
 
 
 def draw_filters(weights: Tensor, rate: int) -> Drawing:

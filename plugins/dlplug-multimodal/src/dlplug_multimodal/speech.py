@@ -16,6 +16,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -110,13 +111,14 @@ def _speak_all(voices: Sequence[str], words: Sequence[str]) -> Audio:
         raise ValueError(f"eSpeak NG does not start with its data in {data.decode()}")
     pieces: list[Audio] = []
 
-    @ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
-    def hear(samples: "ctypes._Pointer[ctypes.c_short]", count: int, events: int) -> int:
+    def hear(samples: Any, count: int, events: int) -> int:
         if count > 0:
             pieces.append(np.ctypeslib.as_array(samples, (count,)).copy())
         return 0  # go on
 
-    library.espeak_SetSynthCallback(hear)
+    kind = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
+    callback = kind(hear)  # a name keeps it alive for as long as it is called
+    library.espeak_SetSynthCallback(callback)
     audio = np.zeros((len(voices), len(words), RATE), np.int16)
     for v, voice in enumerate(voices):
         if library.espeak_SetVoiceByName(voice.encode()):
