@@ -41,6 +41,7 @@ class Fusion(Phased):
     Args:
         combine: Where picture and sound meet: ``late``, their features; ``early``, pixels and samples in one row, for a
             fully connected network. ``picture`` and ``sound`` use that one only. All but the first are to compare with.
+        channels: Filters of the sound's four convolutions.
         hidden: Units of the joint layer, and of each of two layers with ``early``.
         modality_dropout: Share of the training pairs of which one modality, picture or sound, is left out.
         pretrain_epochs: Epochs in which each model learns alone; 0 for random initialisation. None with ``early``.
@@ -85,6 +86,7 @@ class Fusion(Phased):
     def __init__(
         self,
         combine: Literal["late", "early", "picture", "sound"] = "late",
+        channels: tuple[int, ...] = (24, 32, 48, 64),
         hidden: int = 64,
         modality_dropout: float = 0.5,
         pretrain_epochs: int = 3,
@@ -99,7 +101,8 @@ class Fusion(Phased):
                 f"from 0 to 1, not {lr}, {hidden}, {weight_decay}, {pretrain_epochs} and {modality_dropout}"
             )
         self.save_hyperparameters()
-        self.combine, self.hidden, self.modality_dropout = combine, hidden, modality_dropout
+        self.combine, self.channels = combine, channels
+        self.hidden, self.modality_dropout = hidden, modality_dropout
         self.lr, self.weight_decay = lr, weight_decay
         self.first_epochs = 0 if combine == "early" else pretrain_epochs
         self.init_from = init_from
@@ -119,7 +122,7 @@ class Fusion(Phased):
             return
         network = CNN().network(pictures)
         self.picture, self.picture_scores = network[:-1], network[-1]  # type: ignore[index]
-        self.sound = WaveCNN((24, 32, 48, 64), info.classes)
+        self.sound = WaveCNN(self.channels, info.classes)
         self.widths = (self.picture_scores.in_features, self.sound.width)
         self.joint = nn.Sequential(*_dense(sum(self.widths), self.hidden))
         self.scores = nn.Linear(self.hidden, info.classes)

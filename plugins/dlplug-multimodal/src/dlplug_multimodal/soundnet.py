@@ -1,5 +1,6 @@
 """SoundNet: a network that learns to hear from one that sees."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from dlplug_multimodal.waves import cut, read_wav
 from dlplug_vision.cnn import CNN
 from dlplug_vision.transfer import read_weights, take
 
+PARTS = 4  # of a sound that a probe tells apart, since words differ by the order of their sounds
 NAMED = 3  # classes that are told of a sound
 
 
@@ -173,8 +175,8 @@ class SoundNet(Phased):
         return scores
 
     def features(self, waves: Tensor) -> Tensor:
-        """Return what the student makes of sounds (n, samples): rows of numbers, the last before its scores."""
-        return self.student.features(waves)
+        """Return what the student makes of sounds (n, samples), before its scores: mean and maximum of each quarter."""
+        return self.student.features(waves, PARTS)
 
     def on_train_epoch_start(self) -> None:
         """Let the teacher's batch statistics rest once it has learned."""
@@ -233,12 +235,12 @@ class SoundNet(Phased):
             seen, heard = ((waves.to(self.device), labels) for waves, labels in pair)
             self.log_dict({f"test/{name}{way}": probe(represent, seen, heard) for way, represent in ways.items()})
 
-    def untrained(self, seed: int = 0) -> Any:
+    def untrained(self, seed: int = 0) -> Callable[[Tensor], Tensor]:
         """Return the features of a student that has learned nothing."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             student = WaveCNN(self.channels, len(self.labels)).to(self.device).eval()
-        return student.features
+        return lambda waves: student.features(waves, PARTS)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         """Return the name of the class that the student hears in each sound, and its probability of shape (n,)."""

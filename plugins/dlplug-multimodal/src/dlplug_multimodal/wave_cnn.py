@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool1d, adaptive_max_pool1d
 
 KERNELS, STRIDES, POOLS = (64, 16, 8, 8), (8, 2, 2, 1), (4, 1, 1, 1)
 
@@ -9,8 +10,8 @@ KERNELS, STRIDES, POOLS = (64, 16, 8, 8), (8, 2, 2, 1), (4, 1, 1, 1)
 class WaveCNN(nn.Module):
     """Four convolutions over time, each with batch normalisation and a RELU, then their mean and maximum over time.
 
-    The first filter spans 8 ms at 8,000 samples a second, all four together 0.12 s; what is pooled is a third of a
-    hundredth of a second apart. About 50,000 weights.
+    The first layer's filters span 8 ms at 8,000 samples a second. With the default widths of the models that use it,
+    it has about 53,000 weights.
 
     Args:
         channels: Filters of each of the four.
@@ -31,10 +32,16 @@ class WaveCNN(nn.Module):
         self.width = 2 * before
         self.scores = nn.Linear(self.width, classes)
 
-    def features(self, waves: Tensor) -> Tensor:
-        """Return what is said of sounds (n, samples) in n rows of ``width`` numbers."""
+    def features(self, waves: Tensor, parts: int = 1) -> Tensor:
+        """Return mean and maximum over time of the last convolution, shape (n, parts × width).
+
+        Args:
+            waves: Shape (n, samples), from -1 to 1.
+            parts: Equal parts of the time that are told apart.
+        """
         maps = self.layers(waves.unsqueeze(1))  # (n, channels, frames)
-        return torch.cat([maps.mean(2), maps.amax(2)], 1)
+        pooled = adaptive_avg_pool1d(maps, parts), adaptive_max_pool1d(maps, parts)  # each (n, channels, parts)
+        return torch.cat(pooled, 1).flatten(1)
 
     def forward(self, waves: Tensor) -> Tensor:
         """Return scores (n, classes) of sounds (n, samples) from -1 to 1."""

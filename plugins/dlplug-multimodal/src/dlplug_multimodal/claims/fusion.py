@@ -13,7 +13,7 @@ from dlplug_multimodal.sounded import SoundedInfo
 from dlplug_multimodal.spoken_digits import SpokenDigits
 
 RATES = ("5e-4", "2e-3", "8e-3")  # what the model that loses may choose from
-SMALL = ("--data.pairs=1280",)
+SMALL = ("--data.pairs=1280", "--data.batch_size=32", "--model.channels=[16,16,24,32]")
 NOISY = ("--data.picture_noise=0.8", "--data.sound_noise=0.3")
 
 
@@ -35,7 +35,7 @@ class Babble(SpokenDigits):
         """Return the splits, the sounds exchanged."""
         info, splits = super().load()
         generator = torch.Generator().manual_seed(3)
-        found = {}
+        found: dict[str, Batch] = {}
         for name, (pictures, waves, labels, voices) in splits.items():
             found[name] = (pictures, waves[torch.randperm(len(labels), generator=generator)], labels, voices)
         return info, found
@@ -99,7 +99,7 @@ def level(lab: Lab) -> Evidence:
 
 def apart(lab: Lab) -> Evidence:
     """Learn from few pairs, from random weights and from those of models of one modality each."""
-    few = ("--data.pairs=50", "--data.batch_size=25", "--model.pretrain_epochs=0", *_epochs(30))
+    few = (*SMALL, "--data.pairs=50", "--data.batch_size=25", "--model.pretrain_epochs=0", *_epochs(30))
     alone = (*SMALL, "--model.pretrain_epochs=3", *_epochs(3))
     found: dict[str, list[float]] = {}
     for seed in lab.seeds:
