@@ -68,8 +68,8 @@ class SoundedImages(TensorData):
 
     Args:
         batch_size: Pairs a batch on each device.
-        shift: Seconds by which a training sound is moved at most, to either side; what leaves at one end comes in at
-            the other.
+        shift: Seconds by which a training sound is moved at most, to either side.
+        speed: By how much one is played faster or slower at most, 0.1 for 10 %.
         hiss: Standard deviation of normal noise that is added to training sounds.
         picture_noise: Standard deviation of normal noise in all pictures, those that are tested on too.
         sound_noise: The same in all sounds, whose peak is 0.5.
@@ -79,17 +79,18 @@ class SoundedImages(TensorData):
         self,
         batch_size: int = 64,
         shift: float = 0.1,
+        speed: float = 0.15,
         hiss: float = 0.01,
         picture_noise: float = 0.0,
         sound_noise: float = 0.0,
     ) -> None:
         super().__init__(batch_size)
-        if not 0 <= shift < 1 or min(hiss, picture_noise, sound_noise) < 0:
+        if not 0 <= shift < 1 or not 0 <= speed < 1 or min(hiss, picture_noise, sound_noise) < 0:
             raise InputError(
-                "shift must be from 0 to below 1, hiss, picture_noise and sound_noise at least 0, not "
-                f"{shift}, {hiss}, {picture_noise} and {sound_noise}"
+                "shift and speed must be from 0 to below 1, hiss, picture_noise and sound_noise at least 0, not "
+                f"{shift}, {speed}, {hiss}, {picture_noise} and {sound_noise}"
             )
-        self.shift, self.hiss = shift, hiss
+        self.shift, self.speed, self.hiss = shift, speed, hiss
         self.picture_noise, self.sound_noise = picture_noise, sound_noise
 
     def prepare_batch(self, batch: Batch) -> Batch:
@@ -98,7 +99,7 @@ class SoundedImages(TensorData):
         pictures = pictures.float() / 255 if pictures.dtype == torch.uint8 else pictures
         waves = waves.float() / 32768 if waves.dtype == torch.int16 else waves
         if self.trainer is not None and self.trainer.training:
-            waves = roll(waves, round(self.shift * self.info.rate)) if self.shift else waves  # type: ignore[attr-defined]
+            waves = vary(waves, round(self.shift * self.info.rate), self.speed)  # type: ignore[attr-defined]
             waves = waves + self.hiss * torch.randn_like(waves) if self.hiss else waves
             pictures, waves = self._disturb(pictures, waves)
         return pictures, waves, labels, voices
@@ -134,13 +135,23 @@ class SoundedImages(TensorData):
         return pictures, waves
 
 
-def roll(waves: Tensor, most: int) -> Tensor:
-    """Move each sound by its own random number of samples, at most so many, to either side.
+def vary(waves: Tensor, most: int, speed: float) -> Tensor:
+    """Move each sound by its own random time and play it at its own random speed; what is not there is silence.
 
     Args:
         waves: Shape (n, samples).
-        most: The largest number.
+        most: Samples by which one is moved at most, to either side.
+        speed: By how much it is played faster or slower at most, and so higher or lower: 0.1 for 10 %.
     """
     n, samples = waves.shape
-    moved = torch.randint(-most, most + 1, (n, 1), device=waves.device)
-    return waves.gather(1, (torch.arange(samples, device=waves.device) - moved) % samples)
+    moved = (2 * torch.rand(n, 1, device=waves.device) - 1) * most
+    faster = 1 + (2 * torch.rand(n, 1, device=waves.device) - 1) * speed
+    middle = (samples - 1) / 2
+    place = (torch.arange(samples, device=waves.device) - middle - moved) * faster + middle  # (n, samples)
+    before = place.floor()
+    share = place - before
+    index = before.long()
+    inside = (index >= 0) & (index < samples - 1)
+    index = index.clamp(0, samples - 2)
+    between = waves.gather(1, index) * (1 - share) + waves.gather(1, index + 1) * share
+    return between * inside

@@ -16,13 +16,14 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from platformdirs import user_cache_path
-from scipy.signal import resample_poly
 
 from dlplug.runs import write_atomically
+from dlplug_multimodal.waves import to_rate
 
 RATE = 8000  # samples a second of what is returned
 PACKAGE = "espeakng-loader"
@@ -65,19 +66,6 @@ def speak(voices: Sequence[str], words: Sequence[str], folder: Path | None = Non
         audio = _run(asked)
         _keep(path, audio)
     return audio
-
-
-def to_rate(wave: npt.NDArray[np.float32], before: int, after: int = RATE) -> npt.NDArray[np.float32]:
-    """Return sound at another rate.
-
-    Args:
-        wave: Shape (samples,).
-        before: Its samples a second.
-        after: Those of what is returned.
-    """
-    common = np.gcd(before, after)
-    changed: npt.NDArray[np.float32] = resample_poly(wave, after // common, before // common).astype(np.float32)
-    return changed
 
 
 def _read(path: Path) -> Audio | None:
@@ -123,13 +111,14 @@ def _speak_all(voices: Sequence[str], words: Sequence[str]) -> Audio:
         raise ValueError(f"eSpeak NG does not start with its data in {data.decode()}")
     pieces: list[Audio] = []
 
-    @ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
-    def hear(samples: "ctypes._Pointer[ctypes.c_short]", count: int, events: int) -> int:
+    def hear(samples: Any, count: int, events: int) -> int:
         if count > 0:
             pieces.append(np.ctypeslib.as_array(samples, (count,)).copy())
         return 0  # go on
 
-    library.espeak_SetSynthCallback(hear)
+    kind = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
+    callback = kind(hear)  # a name keeps it alive for as long as it is called
+    library.espeak_SetSynthCallback(callback)
     audio = np.zeros((len(voices), len(words), RATE), np.int16)
     for v, voice in enumerate(voices):
         if library.espeak_SetVoiceByName(voice.encode()):
@@ -144,7 +133,7 @@ def _speak_all(voices: Sequence[str], words: Sequence[str]) -> Audio:
 
 def _fit(spoken: Audio, rate: int) -> Audio:
     """Return one second with the sound in its middle, without silence before and after, at one loudness."""
-    wave = to_rate(spoken.astype(np.float32), rate)
+    wave = to_rate(spoken.astype(np.float32), rate, RATE)
     loud = np.flatnonzero(np.abs(wave) > QUIET * np.abs(wave).max())
     wave = wave[loud[0] : loud[-1] + 1][:RATE]
     start = (RATE - len(wave)) // 2

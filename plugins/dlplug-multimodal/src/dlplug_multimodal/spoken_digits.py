@@ -44,6 +44,7 @@ class SpokenDigits(SoundedImages):
         pairs: Training pairs, at most 4,000.
         batch_size: Pairs a batch on each device.
         shift: Seconds by which a training sound is moved at most, to either side.
+        speed: By how much one is played faster or slower at most, 0.1 for 10 %.
         hiss: Standard deviation of normal noise that is added to training sounds.
         picture_noise: Standard deviation of normal noise in all pictures, those that are tested on too.
         sound_noise: The same in all sounds, whose peak is 0.5.
@@ -54,11 +55,12 @@ class SpokenDigits(SoundedImages):
         pairs: int = 4000,
         batch_size: int = 64,
         shift: float = 0.1,
+        speed: float = 0.15,
         hiss: float = 0.01,
         picture_noise: float = 0.0,
         sound_noise: float = 0.0,
     ) -> None:
-        super().__init__(batch_size, shift, hiss, picture_noise, sound_noise)
+        super().__init__(batch_size, shift, speed, hiss, picture_noise, sound_noise)
         if not 10 <= pairs <= 4000:
             raise ValueError(f"pairs must be from 10 to 4000, not {pairs}")
         self.pairs = pairs
@@ -72,9 +74,7 @@ class SpokenDigits(SoundedImages):
         self.heard = {split: [v for v, (of, _) in enumerate(voices) if of == split] for split in SPEAKERS}
         self.spoken = spoken
         pictures, splits = MNIST5k().load()
-        info = SoundedInfo(
-            pictures.channels, pictures.height, pictures.width, RATE, RATE, len(DIGITS), DIGITS, names
-        )
+        info = SoundedInfo(pictures.channels, pictures.height, pictures.width, RATE, RATE, len(DIGITS), DIGITS, names)
         flat = spoken.flatten(0, 1)  # (voices × words, samples)
         found: dict[str, Batch] = {}
         for split, (images, labels) in splits.items():

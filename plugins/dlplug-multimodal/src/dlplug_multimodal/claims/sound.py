@@ -1,0 +1,64 @@
+"""Section 5.7: what a network that hears learns from one that sees."""
+
+import statistics
+
+import torch
+
+from dlplug.claims import Evidence, Lab, Measure
+from dlplug.data import Batch
+from dlplug.media import Table
+from dlplug_multimodal.probe import probe, spectrum_statistics
+from dlplug_multimodal.sounded import SoundedInfo
+from dlplug_multimodal.spoken_digits import SpokenDigits
+
+SHORT = (
+    *("--data.pairs=1280", "--model.channels=[16,24,32,48]", "--model.teacher_epochs=2", "--model.lr=4e-3"),
+    *("--trainer.max_epochs=8", "--trainer.check_val_every_n_epoch=8"),
+)
+
+
+class Strangers(SpokenDigits):
+    """spoken-digits whose training pictures and sounds have nothing to do with each other."""
+
+    def load(self) -> tuple[SoundedInfo, dict[str, Batch]]:
+        """Return the splits, the training pictures and their labels exchanged at random."""
+        info, splits = super().load()
+        pictures, waves, labels, voices = splits["train"]
+        order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(2))
+        return info, {**splits, "train": (pictures[order], waves, labels[order], voices)}
+
+
+def hearing(lab: Lab) -> Evidence:
+    """Probe a student's features, an untrained one's and spectrum statistics, on voices never heard."""
+    kinds = ("words", "digits")
+    ways = ("student", "untrained student", "spectrum statistics", "student of strangers")
+    found: dict[tuple[str, str], list[float]] = {(way, kind): [] for way in ways for kind in kinds}
+    for seed in lab.seeds:
+        trained = lab.fit("soundnet", *SHORT, seed=seed)
+        strangers = lab.fit("soundnet", "--data=dlplug_multimodal.claims.sound.Strangers", *SHORT, seed=seed)
+        untrained = trained.model.untrained(seed)
+        features = (trained.model.features, untrained, spectrum_statistics, strangers.model.features)
+        for kind in kinds:
+            seen, heard = trained.data.probes("test")[kind]  # type: ignore[attr-defined]
+            for way, represent in zip(ways, features, strict=True):
+                found[way, kind].append(probe(represent, seen, heard))
+
+    def gains(way: str, kind: str) -> list[float]:
+        others = zip(*(found[other, kind] for other in ways[1:3]), strict=True)
+        return [100 * (own - max(both)) for own, both in zip(found[way, kind], others, strict=True)]
+
+    names = {
+        "words": "points of accuracy on other words above the better of the two others",
+        "digits": "the same on digits",
+    }
+    rows = [(way, *(f"{statistics.fmean(found[way, kind]):.3f}" for kind in kinds)) for way in ways]
+    return Evidence(
+        [Measure(name, gains("student", kind), ">=", 5) for kind, name in names.items()],
+        [
+            Measure(f"{name}, pictures exchanged", gains("student of strangers", kind), ">=", 5)
+            for kind, name in names.items()
+        ],
+        {"Accuracy on voices never heard": Table(("features", "24 other words", "digits"), rows)},
+        note="Logistic regression from 80 training voices to 24 voices of 6 other speakers. 1,280 pairs; the student "
+        "never heard any of the other words, nor a label of a sound.",
+    )
