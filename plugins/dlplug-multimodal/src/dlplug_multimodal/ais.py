@@ -1,6 +1,7 @@
-"""The log-partition of a restricted Boltzmann machine: exactly, where it is tiny, or by annealed importance sampling."""
+"""The log-partition of a restricted Boltzmann machine: exactly where it is tiny, else by annealing."""
 
 import math
+from itertools import pairwise
 
 import torch
 from torch.nn.functional import softplus
@@ -32,7 +33,7 @@ def log_partition(rbm: RBM, size: float = 1.0, steps: int = 1000, chains: int = 
     visible = rbm.draw(rbm.visible_bias.expand(chains, -1), sizes)
     weights = torch.zeros(chains, dtype=torch.float64, device=sizes.device)
     shares = torch.linspace(0, 1, steps + 1).tolist()
-    for before, share in zip(shares, shares[1:], strict=False):
+    for before, share in pairwise(shares):
         up = rbm.up(visible)  # (chains, hidden)
         weights += (softplus(share * up) - softplus(before * up)).sum(1).double()
         # The hidden units' words count `share` times, upwards and downwards.

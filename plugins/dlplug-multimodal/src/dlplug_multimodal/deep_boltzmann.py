@@ -60,12 +60,16 @@ class DeepBoltzmann(nn.Module):
         v = self.picture.visible_bias.expand(len(size), -1) if picture is None else picture
         w = self.words.expect(self.words.visible_bias.expand(len(size), -1), size) if words is None else words
         j = self.joint.hidden_bias.sigmoid().expand(len(size), -1)
-        hidden = torch.cat([v, w], 1)
+        from_picture, from_words = self.picture.up(v), self.words.up(w)
         for _ in range(steps):
-            hidden = self._hidden(v, w, j).sigmoid()
+            hidden = (torch.cat([from_picture, from_words], 1) + self.joint.down(j)).sigmoid()
             j = self.joint.up(hidden).sigmoid()
-            v = self.picture.expect(self._down_picture(hidden), size) if picture is None else picture
-            w = self.words.expect(self._down_words(hidden), size) if words is None else words
+            if picture is None:
+                v = self.picture.expect(self._down_picture(hidden), size)
+                from_picture = self.picture.up(v)
+            if words is None:
+                w = self.words.expect(self._down_words(hidden), size)
+                from_words = self.words.up(w)
         return State(v, w, hidden, j)
 
     def sample(self, picture: Tensor | None, words: Tensor | None, size: Tensor, steps: int) -> State:

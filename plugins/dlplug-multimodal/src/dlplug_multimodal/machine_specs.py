@@ -1,6 +1,6 @@
 """Restricted Boltzmann machines, alone and joined, and what the notes say of them."""
 
-from dlplug import DataSpec, ModelSpec, Spec
+from dlplug import ClaimSpec, DataSpec, ModelSpec, Spec
 
 SPECS: list[Spec] = [
     ModelSpec(
@@ -51,5 +51,26 @@ SPECS: list[Spec] = [
         tags=("pictures", "words", "tags", "files"),
         gives="tagged images",
         exempt=dict.fromkeys(("loads", "traces"), "it reads files that have to be there first"),
+    ),
+    ClaimSpec(
+        "one-model-three-modes",
+        "dlplug_multimodal.claims.machines:three_modes",
+        "Modalities are learnt jointly, one assists the other, or one goes in and the other comes out.",
+        lecture="5.1",
+        models=("multimodal-dbm",),
+    ),
+    ClaimSpec(
+        "units-suit-data",
+        "dlplug_multimodal.claims.machines:suit",
+        "Gaussian units suit pictures, which are dense, and the replicated softmax words, which are sparse.",
+        lecture="5.5",
+        models=("gaussian-rbm", "replicated-softmax"),
+    ),
+    ClaimSpec(
+        "dbm-answers-double-queries",
+        "dlplug_multimodal.claims.machines:double",
+        "A picture of a sunset and the word sea together find a sunset at sea better than either alone.",
+        lecture="5.5",
+        models=("multimodal-dbm",),
     ),
 ]

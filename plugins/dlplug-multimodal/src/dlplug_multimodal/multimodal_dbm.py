@@ -27,6 +27,7 @@ Phase = Literal["look", "apart", "above", "together"]
 TOLD = 5  # words that are shown of a picture
 SHOWN = 8
 FEATURES = 128  # of the network that looks
+PICTURE_EVERY = 4  # batches of which one also fills in pictures from words, which costs more than the other way
 GALLERY = 2000  # training pictures that are kept to be found again
 
 
@@ -113,7 +114,7 @@ class MultimodalDBM(Boltzmann):
         lr_picture: float = 0.8,
         lr_words: float = 0.05,
         lr_joint: float = 0.02,
-        together: float = 0.1,
+        together: float = 0.01,
         fill: float = 1.0,
         lr: float = 3e-3,
         steps: int = 5,
@@ -288,7 +289,7 @@ class MultimodalDBM(Boltzmann):
             elif self.together:
                 self._learn_together(picture, counts)
         if self.phase == "together" and self.fill:
-            self._fill(picture, counts)
+            self._fill(picture, counts, both=batch_idx % PICTURE_EVERY == 0)
 
     def _learn_apart(self, picture: Tensor, counts: Tensor) -> None:
         """Take a step of contrastive divergence in each kind's machine.
@@ -316,16 +317,17 @@ class MultimodalDBM(Boltzmann):
         self._fantasies = hidden, sizes
         self.descend(self.machine.contrast(data, model))
 
-    def _fill(self, picture: Tensor, counts: Tensor) -> None:
-        """Take a step of filling in either kind from the other."""
+    def _fill(self, picture: Tensor, counts: Tensor, both: bool) -> None:
+        """Take a step of filling in the words from the picture and, for ``both``, the picture from the words."""
         size = counts.sum(1, keepdim=True)
         said = size[:, 0] > 0
         from_picture = self.machine.expect(picture, None, self.length.expand(len(size), 1), self.steps)
         words = (-(counts * self.machine.log_words(from_picture)).sum(1) / size[:, 0].clamp_min(1))[said].sum()
-        words = words / said.sum().clamp_min(1)
-        from_words = self.machine.expect(None, counts, size, self.steps)
-        pixels = (from_words.picture - picture).square().mean() / 2
-        self.minimise(self.fill * (words + pixels), self._optimizers()[1])
+        loss = words = words / said.sum().clamp_min(1)
+        if both:
+            from_words = self.machine.expect(None, counts, size, self.steps)
+            loss = words + (from_words.picture - picture).square().mean() / 2
+        self.minimise(self.fill * loss, self._optimizers()[1])
         self.record(loss=words)
 
     def _optimizers(self) -> tuple[LightningOptimizer, LightningOptimizer]:
