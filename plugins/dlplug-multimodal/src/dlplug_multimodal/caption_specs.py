@@ -14,7 +14,8 @@ SPECS: list[Spec] = [
         takes="captioned pictures",
         data="emoji-scenes",
         recipe={
-            "trainer.max_epochs": 40,
+            "data.batch_size": 16,
+            "trainer.max_epochs": 25,
             "trainer.check_val_every_n_epoch": 5,
             "trainer.gradient_clip_val": 1.0,
         },

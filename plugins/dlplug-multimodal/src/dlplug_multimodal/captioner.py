@@ -40,8 +40,10 @@ class Captioner(Annealed):
 
     Vinyals et al., "Show and Tell" (2015), and with attention Xu et al., "Show, Attend and Tell" (2015): each token is
     written from the decoder's state and a mean of the grid that the network's last convolution gives, weighted by how
-    well its places fit the state (here by s·W h, which is quicker than their tanh layer). Places are told apart by
-    numbers that are learned and added. All captions of a picture are learned from at once.
+    well its places fit the state, by their tanh layer: unscaled dot products soon look at one place for ever. Places
+    are told apart by numbers that are learned and added. The decoder starts from the largest values over the grid
+    instead of their means, which a small thing in a large picture hardly moves. All captions of a picture are learned
+    from at once.
 
     Logs ``loss`` in nats a token, and for pictures not trained on, captioned greedily, the share whose caption is
     ``exact``, one of the true ones to the letter, and ``bleu`` from 0 to 100 (by sacrebleu, against all of them).
@@ -109,12 +111,12 @@ class Captioner(Annealed):
         self,
         attention: Literal["none", "soft"] = "soft",
         body: Literal["cnn", "resnet"] = "cnn",
-        channels: tuple[int, ...] = (24, 24, 48, 48, 96),
+        channels: tuple[int, ...] = (16, 16, 32, 32, 64),
         depth: Literal[18, 34, 50, 101, 152] = 18,
         cell: Literal["gru", "lstm"] = "gru",
         hidden: int = 128,
         embedding: int = 64,
-        lr: float = 2e-3,
+        lr: float = 4e-3,
         weight_decay: float = 0.01,
         init_from: str = "",
     ) -> None:
@@ -141,11 +143,12 @@ class Captioner(Annealed):
         self.eye.eval()
         _, depth, rows, columns = self.eye(torch.zeros(1, info.channels, info.height, info.width)).shape
         self.eye.train()
+        self.eye.to(memory_format=torch.channels_last)
         self.project = nn.Linear(depth, self.hidden)
-        self.places = nn.Parameter(0.1 * torch.randn(rows * columns, self.hidden))
+        self.places = nn.Parameter(0.02 * torch.randn(rows * columns, self.hidden))
         summary = depth * SUMMARY**2 if self.attention == "none" else self.hidden
         self.first = nn.Linear(summary, self.hidden * (2 if self.cell == "lstm" else 1))
-        score: Literal["none", "luong-general"] = "none" if self.attention == "none" else "luong-general"
+        score: Literal["none", "bahdanau"] = "none" if self.attention == "none" else "bahdanau"
         self.decoder = Decoder(score, self.cell, len(self.words), self.embedding, self.hidden)
         self.grid = rows, columns
 
@@ -172,14 +175,14 @@ class Captioner(Annealed):
 
     def see(self, images: Tensor) -> tuple[Memory, State]:
         """Return what the decoder may look at in images (n, channels, height, width), and its first state."""
-        grid = self.eye(images)  # (n, depth, rows, columns)
+        grid = self.eye(images.contiguous(memory_format=torch.channels_last))  # (n, depth, rows, columns)
         if self.attention == "none":
             memory: Memory = ()
             summary = adaptive_avg_pool2d(grid, SUMMARY).flatten(1)
         else:
             seen = self.project(grid.flatten(2).transpose(1, 2)) + self.places  # (n, places, hidden)
             memory = self.decoder.remember(seen, torch.zeros(seen.shape[:2], dtype=torch.bool, device=seen.device))
-            summary = seen.mean(1)
+            summary = seen.amax(1)
         state = self.first(summary).tanh()[:, None, None]  # (n, 1, 1, hidden), or twice as much
         return memory, state.chunk(2, dim=3) if self.cell == "lstm" else (state,)
 
