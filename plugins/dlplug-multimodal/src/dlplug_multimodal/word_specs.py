@@ -37,7 +37,7 @@ SPECS: list[Spec] = [
         },
         recipes={
             "emoji": {"data.text": "both", "data.augment": 1.0},
-            "digit-names": {"trainer.max_epochs": 6, "trainer.check_val_every_n_epoch": 1},
+            "digit-names": {"trainer.max_epochs": 3, "trainer.check_val_every_n_epoch": 1},
         },
         learning="supervised",
         trial={"generate.text": "flag"},
