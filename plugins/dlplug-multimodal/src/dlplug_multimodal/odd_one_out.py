@@ -30,14 +30,14 @@ REPORTED = {
     "trees": "cedar fig olive vine fir palm",
     "apostles": "peter james john philip paul barnabas",
 }
-EACH = 6  # items of a kind
+EACH = {"val": 16, "test": 6}  # items of a kind
 MEMBERS = 4  # words of the kind in an item; the odd one is of another kind
 
 
 def odd_items(split: Literal["val", "test"] = "test") -> list[tuple[tuple[str, ...], int]]:
     """Return items of five words, four of a kind and one of another, with the odd one's place.
 
-    96 items over 16 kinds to report, or 36 over 6 other kinds to choose by. Guessing gets a fifth right.
+    96 items over 16 kinds to report, or as many over 6 other kinds to choose by. Guessing gets a fifth right.
 
     Args:
         split: ``test`` to report, ``val`` to choose by.
@@ -46,7 +46,7 @@ def odd_items(split: Literal["val", "test"] = "test") -> list[tuple[tuple[str, .
     rng = random.Random(0)
     items = []
     for name, words in kinds.items():
-        for _ in range(EACH):
+        for _ in range(EACH[split]):
             other = rng.choice([kind for kind in kinds if kind != name])
             item, place = rng.sample(words, MEMBERS), rng.randrange(MEMBERS + 1)
             item.insert(place, rng.choice(kinds[other]))

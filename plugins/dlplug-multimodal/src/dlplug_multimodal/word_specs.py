@@ -12,8 +12,8 @@ SPECS: list[Spec] = [
         takes="text",
         data="bible",
         recipe={
-            "trainer.max_epochs": 20,
-            "trainer.check_val_every_n_epoch": 5,
+            "trainer.max_epochs": 6,
+            "trainer.check_val_every_n_epoch": 2,
             "data.level": "word",
             "data.min_count": 5,
             "data.batch_size": 32,
@@ -31,13 +31,13 @@ SPECS: list[Spec] = [
         takes="tagged images",
         data="emoji",
         recipe={
-            "trainer.max_epochs": 60,
+            "trainer.max_epochs": 40,
             "trainer.check_val_every_n_epoch": 5,
             "data.batch_size": 128,
         },
         recipes={
             "emoji": {"data.text": "both", "data.augment": 1.0},
-            "digit-names": {"trainer.max_epochs": 6, "trainer.check_val_every_n_epoch": 1},
+            "digit-names": {"trainer.max_epochs": 3, "trainer.check_val_every_n_epoch": 1},
         },
         learning="supervised",
         trial={"generate.text": "flag"},
