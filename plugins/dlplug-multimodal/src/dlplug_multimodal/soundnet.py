@@ -105,8 +105,8 @@ class SoundNet(Phased):
         Panel(
             "What it hears",
             "First filters",
-            "The first layer's filters over time and their spectra, sorted by pitch. Healthy: waves at many pitches, "
-            "a diagonal on the right. Broken: noise, or all at one pitch.",
+            "The first layer's filters over time and their spectra, sorted by pitch. Healthy: each lets some pitch "
+            "through, a diagonal on the right. Broken: grey all over on the right, or all at one pitch.",
             media="filters",
         ),
     )
