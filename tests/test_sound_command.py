@@ -61,9 +61,8 @@ def test_soundnet_fits_tests_and_tells_what_it_hears(command, fit, refused, tone
 
 
 def test_soundnet_takes_a_teacher_that_sees(fit, refused):
-    teacher = fit(
-        "--model", "cnn", "--model.channels=[4,8]", "--trainer.max_epochs=1", "--trainer.limit_train_batches=5"
-    )
+    short = ("--trainer.max_epochs=1", "--trainer.limit_train_batches=5")
+    teacher = fit("--model", "cnn", "--model.channels=[4,8]", *short)
     run = fit("--model", "soundnet", *SMALL, f"--model.init_from={teacher}", "--trainer.max_epochs=1")
     assert not losses(run, "train/teacher_loss")
     kept, given = (
@@ -87,11 +86,8 @@ def test_fusion_fits_tests_and_does_with_one_input(command, fit, refused, tone, 
     measured = {name: float(value) for name, value in rows(run / "test.csv")[0].items()}
     assert measured["test/picture_accuracy"] > 0.3  # 0.1 is guessing
     save_image(torch.rand(1, 28, 28), tmp_path / "noise.png")
-    for given in (
-        ("--image", tmp_path / "noise.png"),
-        ("--sound", tone),
-        ("--image", tmp_path / "noise.png", "--sound", tone),
-    ):
+    image, sound = ("--image", tmp_path / "noise.png"), ("--sound", tone)
+    for given in (image, sound, (*image, *sound)):
         said = command("generate", run, *given)
         assert said.returncode == 0, said.stderr
         assert said.stdout.count("%") == 3

@@ -89,8 +89,8 @@ class Fusion(Phased):
         channels: tuple[int, ...] = (24, 32, 48, 64),
         hidden: int = 64,
         modality_dropout: float = 0.5,
-        pretrain_epochs: int = 3,
-        lr: float = 2e-3,
+        pretrain_epochs: int = 4,
+        lr: float = 4e-3,
         weight_decay: float = 0.01,
         init_from: tuple[str, ...] = (),
     ) -> None:

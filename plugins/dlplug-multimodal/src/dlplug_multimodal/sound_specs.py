@@ -26,7 +26,7 @@ SPECS: list[Spec] = [
         tags=("sound", "speech", "pictures", "modality dropout", "missing"),
         takes="pictures and sounds",
         data="spoken-digits",
-        recipe={"trainer.max_epochs": 12},
+        recipe={"data.batch_size": 32, "trainer.max_epochs": 10},
         learning="supervised",
         trial={**SHORT, "model.pretrain_epochs": 1},
     ),

@@ -96,8 +96,7 @@ class SoundedImages(TensorData):
     def prepare_batch(self, batch: Batch) -> Batch:
         """Return bytes and 16-bit samples as floats, noise in them, sounds changed at random in training."""
         pictures, waves, labels, voices = batch
-        pictures = pictures.float() / 255 if pictures.dtype == torch.uint8 else pictures
-        waves = waves.float() / 32768 if waves.dtype == torch.int16 else waves
+        pictures, waves = _floats(pictures, waves)
         if self.trainer is not None and self.trainer.training:
             waves = vary(waves, round(self.shift * self.info.rate), self.speed)  # type: ignore[attr-defined]
             waves = waves + self.hiss * torch.randn_like(waves) if self.hiss else waves
@@ -112,8 +111,8 @@ class SoundedImages(TensorData):
         for name in found.keys() - {"train"}:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(0)
-                pictures, waves, *rest = self.prepare_batch(found[name])
-                found[name] = (*self._disturb(pictures, waves), *rest)
+                pictures, waves, *rest = found[name]
+                found[name] = (*self._disturb(*_floats(pictures, waves)), *rest)
         return found
 
     def probes(self, split: str) -> Mapping[str, tuple[Labelled, Labelled]]:
@@ -133,6 +132,12 @@ class SoundedImages(TensorData):
         if self.sound_noise:
             waves = waves + self.sound_noise * torch.randn_like(waves)
         return pictures, waves
+
+
+def _floats(pictures: Tensor, waves: Tensor) -> tuple[Tensor, Tensor]:
+    """Return bytes from 0 to 1 and 16-bit samples from -1 to 1; floats as they are."""
+    pictures = pictures.float() / 255 if pictures.dtype == torch.uint8 else pictures
+    return pictures, waves.float() / 32768 if waves.dtype == torch.int16 else waves
 
 
 def vary(waves: Tensor, most: int, speed: float) -> Tensor:

@@ -105,8 +105,8 @@ class SoundNet(Phased):
         Panel(
             "What it hears",
             "First filters",
-            "The first layer's filters over time and their spectra, sorted by pitch. Healthy: waves at many pitches, "
-            "a diagonal on the right. Broken: noise, or all at one pitch.",
+            "The first layer's filters over time and their spectra, sorted by pitch. Healthy: each lets some pitch "
+            "through, a diagonal on the right. Broken: grey all over on the right, or all at one pitch.",
             media="filters",
         ),
     )
@@ -315,7 +315,8 @@ def _read_plan(source: str) -> dict[str, Any]:
     """Return the options of the ``cnn`` in a run folder or checkpoint, and what its pictures are like."""
     path = Path(source).expanduser()
     found = read_checkpoint(Run.open(str(path)).trained if path.is_dir() else path)
-    options = {**found.get("hyper_parameters", {}), "init_from": ""}
+    given = found.get("hyper_parameters", {}).items()
+    options = {name: value for name, value in given if name[0] != "_" and name != "init_from"}  # _: Lightning's notes
     info = found.get("info", {})
     try:
         CNN(**options)

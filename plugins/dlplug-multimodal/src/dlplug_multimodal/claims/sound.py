@@ -12,9 +12,11 @@ from dlplug_multimodal.sounded import SoundedInfo
 from dlplug_multimodal.spoken_digits import SpokenDigits
 
 SHORT = (
-    *("--data.pairs=1280", "--model.channels=[16,24,32,48]", "--model.teacher_epochs=2", "--model.lr=4e-3"),
-    *("--trainer.max_epochs=8", "--trainer.check_val_every_n_epoch=8"),
+    *("--data.pairs=960", "--data.batch_size=32", "--data.shift=0.05", "--data.speed=0.05"),
+    *("--model.channels=[16,24,32,48]", "--model.teacher_epochs=2", "--model.lr=8e-3"),
+    *("--trainer.max_epochs=7", "--trainer.check_val_every_n_epoch=7"),
 )
+KINDS = ("words", "digits")
 
 
 class Strangers(SpokenDigits):
@@ -30,35 +32,30 @@ class Strangers(SpokenDigits):
 
 def hearing(lab: Lab) -> Evidence:
     """Probe a student's features, an untrained one's and spectrum statistics, on voices never heard."""
-    kinds = ("words", "digits")
     ways = ("student", "untrained student", "spectrum statistics", "student of strangers")
-    found: dict[tuple[str, str], list[float]] = {(way, kind): [] for way in ways for kind in kinds}
+    found: dict[tuple[str, str], list[float]] = {(way, kind): [] for way in ways for kind in KINDS}
     for seed in lab.seeds:
         trained = lab.fit("soundnet", *SHORT, seed=seed)
         strangers = lab.fit("soundnet", "--data=dlplug_multimodal.claims.sound.Strangers", *SHORT, seed=seed)
         untrained = trained.model.untrained(seed)
         features = (trained.model.features, untrained, spectrum_statistics, strangers.model.features)
-        for kind in kinds:
+        for kind in KINDS:
             seen, heard = trained.data.probes("test")[kind]  # type: ignore[attr-defined]
             for way, represent in zip(ways, features, strict=True):
                 found[way, kind].append(probe(represent, seen, heard))
 
-    def gains(way: str, kind: str) -> list[float]:
-        others = zip(*(found[other, kind] for other in ways[1:3]), strict=True)
-        return [100 * (own - max(both)) for own, both in zip(found[way, kind], others, strict=True)]
-
-    names = {
-        "words": "points of accuracy on other words above the better of the two others",
-        "digits": "the same on digits",
-    }
-    rows = [(way, *(f"{statistics.fmean(found[way, kind]):.3f}" for kind in kinds)) for way in ways]
+    better = [max(pair) for pair in zip(*(found[way, "words"] for way in ways[1:3]), strict=True)]
+    name = "points of accuracy on other words above the better of an untrained student and spectrum statistics"
+    student, strangers = (
+        [100 * (own - other) for own, other in zip(found[way, "words"], better, strict=True)]
+        for way in (ways[0], ways[3])
+    )
+    rows = [(way, *(f"{statistics.fmean(found[way, kind]):.3f}" for kind in KINDS)) for way in ways]
     return Evidence(
-        [Measure(name, gains("student", kind), ">=", 5) for kind, name in names.items()],
-        [
-            Measure(f"{name}, pictures exchanged", gains("student of strangers", kind), ">=", 5)
-            for kind, name in names.items()
-        ],
+        [Measure(name, student, ">=", 10)],
+        [Measure(f"{name}, pictures exchanged in training", strangers, ">=", 10)],
         {"Accuracy on voices never heard": Table(("features", "24 other words", "digits"), rows)},
-        note="Logistic regression from 80 training voices to 24 voices of 6 other speakers. 1,280 pairs; the student "
-        "never heard any of the other words, nor a label of a sound.",
+        note="Logistic regression from 80 training voices to 24 voices of 6 other speakers. 960 pairs, 150 updates; "
+        "the student never heard any of the other words, nor a label of a sound. On the digits themselves a student of "
+        "strangers, who can only learn its sounds by heart, is better than an untrained one too, so they prove little.",
     )
