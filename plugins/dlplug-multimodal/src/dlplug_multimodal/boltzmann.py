@@ -96,7 +96,11 @@ class Boltzmann(Model):
     def on_train_epoch_start(self) -> None:
         """Set the learning rate."""
         for group in self.descent().param_groups:
-            group["lr"] = self.lr * (1 - self.done())
+            group["lr"] = self.rate() * (1 - self.done())
+
+    def rate(self) -> float:
+        """Return the highest learning rate."""
+        return self.lr
 
     def done(self) -> float:
         """Return the share of the epochs that is done; 0 where there is no end."""

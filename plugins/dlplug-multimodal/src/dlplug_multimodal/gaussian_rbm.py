@@ -71,7 +71,8 @@ class GaussianRBM(Single):
             is sharper and slower to mix.
         k: Times that pixels and hidden units are drawn for each batch.
         chains: Gibbs chains that go on from batch to batch (PCD); 0 for chains that start from the batch (CD).
-        lr: Highest learning rate; it falls along a line to 0 at the last epoch.
+        lr: Highest learning rate times the number of pixels, since the more there are the more the hidden units hear;
+            it falls along a line to 0 at the last epoch.
         momentum: Share of the last step that the next one keeps.
         weight_decay: Decay of the weights.
     """
@@ -111,10 +112,10 @@ class GaussianRBM(Single):
     def __init__(
         self,
         hidden: int = 256,
-        noise: float = 0.5,
+        noise: float = 0.7,
         k: int = 1,
         chains: int = 64,
-        lr: float = 0.01,
+        lr: float = 0.8,
         momentum: float = 0.9,
         weight_decay: float = 1e-4,
     ) -> None:
@@ -132,6 +133,10 @@ class GaussianRBM(Single):
         shape = (info.channels, info.height, info.width)
         self.pixels = Standardised(shape, self.noise)
         self.machine = Gaussian(math.prod(shape), self.hidden)
+
+    def rate(self) -> float:
+        """Return the highest learning rate."""
+        return self.lr / len(self.pixels.mean)
 
     def measure(self) -> None:
         """Measure the pixels' means and variances."""

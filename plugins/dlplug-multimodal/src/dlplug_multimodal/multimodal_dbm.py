@@ -45,8 +45,9 @@ class MultimodalDBM(Boltzmann):
 
     Fits tagged images of any size (with ``path`` cnn from 8×8), of 1 or 3 channels. Logs ``loss``, nats a word of the
     words given the picture; for images not trained on ``map``, the mean average precision of all words given the
-    picture, and ``found``, the mean share of right pictures among the first when words ask for pictures, where right
-    are those with exactly these words and as many are looked at as there are; and ``chance``, what chance would find.
+    picture; ``found``, the mean over all different sets of words of the share of right pictures among the first that
+    these words find, where right are those with exactly these words and as many are looked at as there are; ``chance``,
+    what chance would find; and ``cnn_map``, the average precision of the cnn by itself.
 
     Args:
         path: What the picture is to the machine: its ``pixels``, or features of a ``cnn``.
@@ -63,6 +64,8 @@ class MultimodalDBM(Boltzmann):
         lr_joint: Learning rate of the layer above.
         together: Share of these rates with which all learn together; 0 leaves that to filling in.
         fill: Weight of filling in; 0 for none.
+        corrupt: Standard deviation of noise that is added to a picture's visible units when words are filled in while
+            learning, so that training pictures are not learnt by heart.
         lr: Highest learning rate of the Adam that fills in and that the cnn learns with.
         steps: Mean-field updates.
         chains: Gibbs chains.
@@ -116,6 +119,7 @@ class MultimodalDBM(Boltzmann):
         lr_joint: float = 0.02,
         together: float = 0.01,
         fill: float = 1.0,
+        corrupt: float = 1.0,
         lr: float = 3e-3,
         steps: int = 5,
         chains: int = 64,
@@ -128,10 +132,10 @@ class MultimodalDBM(Boltzmann):
                 "hidden, word_hidden, joint, steps and chains must be at least 1, look, apart and above at least 0, "
                 f"not {hidden}, {word_hidden}, {joint}, {steps}, {chains}, {look}, {apart} and {above}"
             )
-        if min(noise, lr_picture, lr_words, lr_joint, lr) <= 0 or min(together, fill, weight_decay) < 0:
+        if min(noise, lr_picture, lr_words, lr_joint, lr) <= 0 or min(together, fill, corrupt, weight_decay) < 0:
             raise ValueError(
-                "noise and learning rates must be above 0, together, fill and weight_decay at least 0, not "
-                f"{noise}, {lr_picture}, {lr_words}, {lr_joint}, {lr}, {together}, {fill} and {weight_decay}"
+                "noise and learning rates must be above 0, together, fill, corrupt and weight_decay at least 0, not "
+                f"{noise}, {lr_picture}, {lr_words}, {lr_joint}, {lr}, {together}, {fill}, {corrupt} and {weight_decay}"
             )
         if not 0 <= momentum < 1:
             raise ValueError(f"momentum must be from 0 to below 1, not {momentum}")
@@ -143,7 +147,7 @@ class MultimodalDBM(Boltzmann):
         self.look = look if path == "cnn" and not init_from else 0
         self.apart, self.above = apart, above
         self.lr_picture, self.lr_words, self.lr_joint, self.together = lr_picture, lr_words, lr_joint, together
-        self.fill, self.lr, self.steps, self.chains = fill, lr, steps, chains
+        self.fill, self.corrupt, self.lr, self.steps, self.chains = fill, corrupt, lr, steps, chains
         self.momentum, self.weight_decay = momentum, weight_decay
         self._fantasies: tuple[Tensor, Tensor] | None = None  # hidden units and words of each chain
         self._gallery = torch.empty(0)
@@ -234,7 +238,8 @@ class MultimodalDBM(Boltzmann):
         self.length.copy_(length)
         self.machine.words.visible_bias.data.copy_((frequency + 1 / len(said)).log())
         if self.init_from:
-            weights = {name.removeprefix("net."): value for name, value in read_weights(self.init_from).items()}
+            found = read_weights(self.init_from).items()  # of a model `cnn`, or of one like this
+            weights = {name.removeprefix("net.").removeprefix("cnn."): value for name, value in found}
             say(take(self.cnn, weights, self.init_from))
         self._measure_pictures(images)
 
@@ -321,7 +326,8 @@ class MultimodalDBM(Boltzmann):
         """Take a step of filling in the words from the picture and, for ``both``, the picture from the words."""
         size = counts.sum(1, keepdim=True)
         said = size[:, 0] > 0
-        from_picture = self.machine.expect(picture, None, self.length.expand(len(size), 1), self.steps)
+        seen = picture + self.corrupt * torch.randn_like(picture)
+        from_picture = self.machine.expect(seen, None, self.length.expand(len(size), 1), self.steps)
         words = (-(counts * self.machine.log_words(from_picture)).sum(1) / size[:, 0].clamp_min(1))[said].sum()
         loss = words = words / said.sum().clamp_min(1)
         if both:
@@ -355,6 +361,9 @@ class MultimodalDBM(Boltzmann):
         """Say the words of pictures that were not trained on."""
         said = batch[1].sum(1) > 0
         images, counts = batch[0][said], batch[1][said]
+        if self.path == "cnn" and len(images):
+            scores = self.cnn(images).float()
+            self.record(cnn_map=average_precision(scores, counts > 0).mean())
         if len(images):
             log_words = self(images).float()
             self.record(loss=-(counts * log_words).sum(1).div(counts.sum(1)).mean())
@@ -376,10 +385,11 @@ class MultimodalDBM(Boltzmann):
         """Log how words and pictures are ranked; of several processes the mean, each over its own pictures."""
         log_words, counts = (torch.cat(column) for column in zip(*self._seen, strict=True))
         self._seen = []
-        alike = (counts[:, None] == counts[None]).all(2)  # (pictures, pictures)
+        asked = counts.unique(dim=0)
+        alike = (asked[:, None] == counts[None]).all(2)  # (queries, pictures)
         values = {
             "map": average_precision(log_words, counts > 0).mean(),
-            "found": r_precision(counts @ log_words.T, alike).mean(),
+            "found": r_precision(asked @ log_words.T, alike).mean(),
             "chance": alike.float().mean(),
         }
         self.log_dict({f"{stage}/{k}": v for k, v in values.items()}, sync_dist=self.trainer.world_size > 1)
