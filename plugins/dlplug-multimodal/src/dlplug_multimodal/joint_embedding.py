@@ -284,10 +284,10 @@ class JointEmbedding(Annealed):
             best = (words @ self.place_images(images)[0]).topk(min(count, len(words)))
             return Text(", ".join(f"{self.words[i]} {c:.2f}" for i, c in zip(best.indices, best.values, strict=True)))
         pictures = _floats(self.gallery[0]).to(self.device)
-        placed = torch.cat([self.place_images(part) for part in pictures.split(256)])
+        placed = torch.cat([self.place_images(part) for part in torch.split(pictures, 256)])
         scores = self.answer(placed, images, self._count(text)[None])[0]  # (pictures,)
-        best = scores.topk(min(count, len(pictures))).indices
-        return Image(pictures[best], caption=f"nearest to {' and '.join(filter(None, (image, text)))}")
+        nearest = scores.topk(min(count, len(pictures))).indices
+        return Image(pictures[nearest], caption=f"nearest to {' and '.join(filter(None, (image, text)))}")
 
     def _count(self, text: str) -> Tensor:
         said = text.lower().split()

@@ -1,6 +1,7 @@
 """Sections 5.2 and 5.4: what pictures and words are like, and embeddings of both."""
 
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -23,10 +24,10 @@ from dlplug_vision.cnn import CNN
 
 ASKED = ("king", "gold", "sheep", "egypt", "seven", "water", "hand", "sword")  # words whose neighbours are shown
 SHOWN = 8  # double queries shown, and neighbours
-READ = ("--trainer.max_epochs=10", "--trainer.check_val_every_n_epoch=10")
+READ = ("--trainer.check_val_every_n_epoch=6",)
 WAYS = ("image_to_text", "text_to_image")
 PICTURES = ("--data.text=both", "--data.augment=1.0")  # what the recipe says of emoji
-SEEN = ("--trainer.check_val_every_n_epoch=20",)
+SEEN = ("--trainer.max_epochs=20", "--trainer.check_val_every_n_epoch=20")
 FEW = 500  # digits that small networks learn from
 STEPS, RATES = 150, (1e-3, 3e-3, 1e-2)  # of theirs
 
@@ -34,21 +35,16 @@ STEPS, RATES = 150, (1e-3, 3e-3, 1e-2)  # of theirs
 def words(lab: Lab) -> Evidence:
     """Train skip-gram on the Bible and on its words shuffled; find the odd one of five words in 96 items."""
     mixed = shuffle_words(lab, lab.folder / "shuffled.txt")
-    found: dict[str, list[float]] = {"as written": [], "shuffled": []}
-    for seed in lab.seeds:
-        trained = lab.fit("skip-gram", *READ, seed=seed)
-        shuffled = lab.fit("skip-gram", "--data=text-file", f"--data.path={mixed}", *READ, seed=seed)
-        found["as written"].append(odd_share(trained))
-        found["shuffled"].append(odd_share(shuffled))
-        if seed == lab.seeds[0]:
-            near = [(word, trained.model.generate(text=word, count=SHOWN).text.split(": ")[1]) for word in ASKED]
+    runs = [lab.fit("skip-gram", *READ, seed=seed) for seed in lab.seeds]
+    shuffled = lab.fit("skip-gram", "--data=text-file", f"--data.path={mixed}", *READ, seed=lab.seeds[0])
+    near = [(word, runs[0].model.generate(text=word, count=SHOWN).text.split(": ")[1]) for word in ASKED]
     name = "share of items whose odd word is found"
     return Evidence(
-        [Measure(name, found["as written"], ">=", 0.8, "0.2 is guessing")],
-        [Measure(f"{name}, words shuffled", found["shuffled"], ">=", 0.8)],
+        [Measure(name, [odd_share(trained) for trained in runs], ">=", 0.8, "0.2 is guessing")],
+        [Measure(f"{name}, words shuffled", [odd_share(shuffled)], ">=", 0.8)],
         {"Nearest words": Table(("word", "nearest, with their cosines"), near)},
-        note="The items, 16 kinds of words, were written down before any vectors were trained. Half the recipe's "
-        "epochs, the last one's vectors.",
+        note="The items, 16 kinds of words, were written down before any vectors were trained. The default recipe; "
+        "the control with the first seed alone.",
     )
 
 
@@ -57,14 +53,15 @@ def shuffle_words(lab: Lab, path: Path) -> Path:
     data = lab.data("bible", level="word")
     text = torch.cat([data.splits[split] for split in ("train", "val", "test")])
     order = torch.randperm(len(text), generator=torch.Generator().manual_seed(0))
-    path.write_text(Vocabulary.from_json(data.info.vocabulary).decode(text[order].tolist()))
+    vocabulary = Vocabulary.from_json(data.info.vocabulary)
+    tokens = [vocabulary.token(code).strip() for code in range(len(vocabulary))]
+    path.write_text(" ".join(tokens[code] for code in text[order].tolist()))
     return path
 
 
 def odd_share(trained: Trained) -> float:
     """Return the share of the reported items that a trained skip-gram answers right."""
-    items = odd_items("test")
-    return sum(trained.model.odd(item) == odd for item, odd in items) / len(items)
+    return statistics.fmean(trained.model.odd(item) == odd for item, odd in odd_items("test"))
 
 
 class MispairedEmoji(Emoji):
@@ -84,8 +81,9 @@ def switch(lab: Lab) -> Evidence:
     shown: Mapping[str, Media] = {}
     for seed in lab.seeds:
         pairs = {"paired": lab.fit("joint-embedding", *SEEN, seed=seed)}
-        mispaired = f"--data={__name__}.MispairedEmoji"
-        pairs["mispaired"] = lab.fit("joint-embedding", mispaired, *PICTURES, *SEEN, seed=seed)
+        if seed == lab.seeds[0]:
+            mispaired = f"--data={__name__}.MispairedEmoji"
+            pairs["mispaired"] = lab.fit("joint-embedding", mispaired, *PICTURES, *SEEN, seed=seed)
         for name, trained in pairs.items():
             recalls = lab.test(trained)
             for way in WAYS:
@@ -114,7 +112,8 @@ def switch(lab: Lab) -> Evidence:
             Measure(f"{gain}, trained on other pairs", found["mispaired gain"], ">=", 0.02),
         ],
         shown,
-        note="108 double queries such as a red heart and 'blue', by one rule over names; answers are held-out emoji.",
+        note="108 double queries such as a red heart and 'blue', by one rule over names; answers are held-out "
+        "emoji. Half the recipe's epochs; the control with the first seed alone.",
     )
 
 
@@ -188,7 +187,7 @@ def dense_and_sparse(lab: Lab) -> Evidence:
 
 def described(inputs: Tensor) -> tuple[float, int]:
     """Return the share of inputs that are not 0, and how many values they take."""
-    return float((inputs != 0).float().mean()), len(inputs.unique())
+    return float((inputs != 0).float().mean()), len(torch.unique(inputs))
 
 
 def layers(seed: int) -> dict[str, float]:
@@ -200,7 +199,7 @@ def layers(seed: int) -> dict[str, float]:
     parts = split_groups([kin(glyph) for glyph in glyphs])
     categories = sorted({glyph.category for glyph in glyphs})
     kinds = torch.tensor([categories.index(glyph.category) for glyph in glyphs])
-    side = math.isqrt(len(emoji.info.words) - 1) + 1
+    side = math.isqrt(emoji.splits["train"][1].shape[1] - 1) + 1  # type: ignore[index]
     order = torch.randperm(14 * 14, generator=torch.Generator().manual_seed(seed))
     inputs: dict[str, dict[str, Batch]] = {"pictures": {}, "permuted": {}, "words": {}}
     for split, index in parts.items():
@@ -223,16 +222,17 @@ def _tell(splits: Mapping[str, Batch], layer: str, classes: int, rate: float, se
     """Return the accuracy on validation and on test inputs of a small network of one kind of layer."""
     torch.manual_seed(seed)
     x, y = splits["train"]
+    net: nn.Module
     if layer == "CONV":
-        info = ImageInfo(*x.shape[1:], classes)
-        net = CNN((8, 16, 32), pool_every=1, hidden=48).network(info)
+        channels, height, width = x.shape[1:]
+        net = CNN((8, 16, 32), pool_every=1, hidden=48).network(ImageInfo(channels, height, width, classes))
     else:
         net = nn.Sequential(nn.Flatten(), nn.Linear(x[0].numel(), 48), nn.ReLU(), nn.Linear(48, classes))
     optimizer = torch.optim.Adam(net.parameters(), rate)
     for _ in range(STEPS):
         rows = torch.randint(len(x), (64,))
         optimizer.zero_grad()
-        cross_entropy(net(x[rows]), y[rows]).backward()
+        torch.autograd.backward(cross_entropy(net(x[rows]), y[rows]))
         optimizer.step()
     net.eval()
     with torch.no_grad():
