@@ -100,5 +100,5 @@ class SpokenDigits(SoundedImages):
 
 @cache
 def _material(voices: tuple[str, ...]) -> tuple[Tensor, tuple[ImageInfo, Mapping[str, Batch]]]:
-    """Return what is said, shape (voices, words, samples), and the pictures; once a process, for those that fit often."""
+    """Return what is said, shape (voices, words, samples), and the pictures: once a process, since claims fit often."""
     return torch.from_numpy(speak(voices, (*DIGITS, *WORDS))), MNIST5k().load()
