@@ -105,8 +105,8 @@ def level(lab: Lab) -> Evidence:
         [Measure(f"{alone}, sounds exchanged for those of other digits", gains(babble, "picture", "sound"), ">=", 2)],
         {"Test accuracy in %": Table(("combined", "mean"), _means(found))},
         note="Noise of standard deviation 0.8 on pixels from 0 to 1, and of 0.1 on sounds whose peak is 0.5; "
-        "nothing is missing, and nothing is left out in training. Early: pixels and samples in one row, two fully connected "
-        f"layers, the best in validation of rates {RATES}.",
+        "nothing is missing, and nothing is left out in training. Early: pixels and samples in one row, two "
+        f"fully connected layers, the best in validation of rates {RATES}.",
     )
 
 
