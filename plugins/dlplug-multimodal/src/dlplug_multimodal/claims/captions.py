@@ -97,7 +97,7 @@ def new_scenes(run: Trained) -> tuple[Tensor, Tensor]:
 def exact(run: Trained, pictures: Tensor, captions: Tensor, beam: int = 1) -> float:
     """Return the share of pictures whose caption is one of the true ones."""
     rows = []
-    for images, true in zip(pictures.split(250), captions.split(250), strict=True):
+    for images, true in zip(torch.split(pictures, 250), torch.split(captions, 250), strict=True):
         outputs = run.model.words.decode_batch(run.model.caption(images, beam).rows(END_CODE))
         rows += [
             (run.model.words.decode_batch(codes), text) for codes, text in zip(true.tolist(), outputs, strict=True)
@@ -110,7 +110,7 @@ def nearest(run: Trained, pictures: Tensor, captions: Tensor) -> float:
     data: Any = run.data
     drawn, said = data.splits["train"]
     best, found = torch.full((len(pictures),), torch.inf), torch.zeros_like(captions[:, 0])
-    for places in torch.arange(NEAREST).split(len(drawn)):
+    for places in torch.split(torch.arange(NEAREST), len(drawn)):
         distances, index = torch.cdist(pictures.flatten(1), drawn[places].flatten(1).float() / 255).min(1)
         closer = distances < best
         best = torch.where(closer, distances, best)
