@@ -57,7 +57,7 @@ class Plain(nn.Module):
 
 def plain(data: EmojiScenes) -> float:
     net = Plain(len(Vocabulary.from_json(data.info.vocabulary)))
-    optimizer = torch.optim.AdamW(net.parameters(), 4e-3)
+    optimizer = torch.optim.AdamW(net.parameters(), 4e-3, (0.9, 0.99))
     batches = iter(data.train_dataloader())
     start = time.process_time()
     for _ in range(STEPS):

@@ -135,8 +135,8 @@ def test_it_looks_everywhere_together_once(side):
 def test_it_learns_a_few_pictures_by_heart(make, scenes, tmp_path):
     model = built(make(), scenes).train()
     batch = batch_of(scenes, count=4)
-    optimizer = torch.optim.Adam(model.parameters(), 0.01)
-    for _ in range(200):
+    optimizer = torch.optim.Adam(model.parameters(), 0.004)
+    for _ in range(400):
         loss = model._loss(batch)
         optimizer.zero_grad()
         loss.backward()

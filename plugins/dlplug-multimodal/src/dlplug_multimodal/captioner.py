@@ -63,6 +63,7 @@ class Captioner(Annealed):
     """
 
     monitor = ("val/bleu", "max")
+    betas = (0.9, 0.99)
     panels = (
         Panel(
             "Learning",
@@ -284,7 +285,7 @@ class Captioner(Annealed):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return AdamW."""
-        return torch.optim.AdamW(self.parameters(), self.lr, weight_decay=self.weight_decay, foreach=True)
+        return torch.optim.AdamW(self.parameters(), self.lr, self.betas, weight_decay=self.weight_decay, foreach=True)
 
     def showcase(self, batch: Batch) -> dict[str, Media]:
         """Show pictures with their captions, and where it looked for each word."""

@@ -33,7 +33,7 @@ KINDS = (
 )
 RELATIONS = ("above", "below", "left of", "right of")
 INVERSE = (1, 0, 3, 2)
-SIZES = (0.3, 0.42)  # sides of the emoji over that of the canvas
+SIZES = (0.34, 0.46)  # sides of the emoji over that of the canvas
 SLANT = 0.09  # most by which the smaller distance between their middles differs from 0, over the side of the canvas
 DARKEST = 64  # of a canvas's colours
 TESTED = 0.1  # share of the pairs that are validated on, and that are tested on

@@ -21,7 +21,7 @@ from dlplug_vision.transfer import read_weights, take
 
 SMALL = (
     *("--data.kinds=12", "--data.side=24", "--data.size=3200", "--model.hidden=64", "--model.embedding=32"),
-    *("--trainer.max_epochs=5", "--trainer.check_val_every_n_epoch=5"),
+    *("--trainer.max_epochs=8", "--trainer.check_val_every_n_epoch=8"),
 )
 SEEN, NEAREST = (
     500,
@@ -52,7 +52,7 @@ def need_pictures(lab: Lab) -> Evidence:
         ],
         [Measure("the same of shuffled pictures, pairs never seen together", less(blind, near), ">=", 0.1)],
         {"Exact captions": Table(columns, rows)},
-        note="12 kinds on canvases of 24×24 pixels, 1,000 updates. The nearest picture is looked for among 25,600 "
+        note="12 kinds on canvases of 24×24 pixels, 1,600 updates. The nearest picture is looked for among 25,600 "
         "scenes, more than are trained on, and judged on pairs that it holds, since it can never be right on others.",
     )
 
