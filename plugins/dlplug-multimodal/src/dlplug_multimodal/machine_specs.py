@@ -34,8 +34,8 @@ SPECS: list[Spec] = [
         takes="tagged images",
         data="emoji",
         recipe={
-            "trainer.max_epochs": 65,
-            "trainer.check_val_every_n_epoch": 5,
+            "trainer.max_epochs": 40,
+            "trainer.check_val_every_n_epoch": 10,
             "data.size": 16,
             "data.augment": 1.0,
             "data.flip": True,

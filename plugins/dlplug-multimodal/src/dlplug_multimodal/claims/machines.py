@@ -18,7 +18,7 @@ from dlplug_multimodal.rbm import RBM, Gaussian, ReplicatedSoftmax
 from dlplug_multimodal.tagged import TaggedInfo
 from dlplug_multimodal.twemoji import read_glyphs
 
-SHORT = ("--trainer.max_epochs=36", "--trainer.check_val_every_n_epoch=36", "--model.apart=8", "--model.above=2")
+SHORT = ("--trainer.max_epochs=36", "--trainer.check_val_every_n_epoch=36")
 SHUFFLED = ("--data", "dlplug_multimodal.claims.machines.Shuffled")
 RATES = (0.3, 1.0, 3.0)  # of each machine's usual learning rate; the best counts
 EPOCHS, HIDDEN = 40, 128  # of the machines that are swapped
