@@ -261,10 +261,16 @@ class MultimodalDBM(Boltzmann):
         epoch = self.trainer.current_epoch
         if self.path == "cnn" and self.look and epoch == self.look:
             self._measure_pictures([images for images, _ in self.train_batches()])
-        bounds = [0, self.look, self.look + self.apart, self.look + self.apart + self.above, self.trainer.max_epochs]
+        bounds = [
+            0,
+            self.look,
+            self.look + self.apart,
+            self.look + self.apart + self.above,
+            self.trainer.max_epochs or -1,
+        ]
         at = ("look", "apart", "above", "together").index(self.phase)
         start, end = bounds[at], bounds[at + 1]
-        left = 1 - (epoch - start) / max(1, cast(int, end) - start) if self.trainer.max_epochs != -1 else 1.0
+        left = 1 - (epoch - start) / max(1, end - start) if self.trainer.max_epochs != -1 else 1.0
         descent, adam = self._optimizers()
         share = self.together if self.phase == "together" else 1.0
         rates = (self.lr_picture / len(self.eye.mean), self.lr_words, self.lr_joint)
@@ -342,7 +348,7 @@ class MultimodalDBM(Boltzmann):
 
     def configure_optimizers(self) -> Any:
         """Return gradient descent for statistics, weights and biases of each machine, and Adam for what has a loss."""
-        groups = []
+        groups: list[dict[str, Any]] = []
         for machine in (self.machine.picture, self.machine.words, self.machine.joint):
             groups += [
                 {"params": [machine.weight], "weight_decay": self.weight_decay},
@@ -381,7 +387,7 @@ class MultimodalDBM(Boltzmann):
         """Log how words and pictures are ranked; of several processes the mean, each over its own pictures."""
         log_words, counts = (torch.cat(column) for column in zip(*self._seen, strict=True))
         self._seen = []
-        asked = counts.unique(dim=0)
+        asked = torch.unique(counts, dim=0)
         alike = (asked[:, None] == counts[None]).all(2)  # (queries, pictures)
         values = {
             "map": average_precision(log_words, counts > 0).mean(),
