@@ -36,10 +36,8 @@ SPECS: list[Spec] = [
         recipe={
             "trainer.max_epochs": 40,
             "trainer.check_val_every_n_epoch": 10,
-            "data.size": 16,
-            "data.augment": 1.0,
-            "data.flip": True,
         },
+        recipes=dict.fromkeys(("emoji", "tags"), {"data.size": 16, "data.augment": 1.0, "data.flip": True}),
         learning="unsupervised",
         trial={"model.apart": 0, "model.above": 0, "generate.text": "animals"},
     ),

@@ -18,7 +18,10 @@ from dlplug_multimodal.rbm import RBM, Gaussian, ReplicatedSoftmax
 from dlplug_multimodal.tagged import TaggedInfo
 from dlplug_multimodal.twemoji import read_glyphs
 
-SHORT = ("--trainer.max_epochs=36", "--trainer.check_val_every_n_epoch=36")
+SHORT = (
+    *("--trainer.max_epochs=36", "--trainer.check_val_every_n_epoch=36"),
+    *("--data.size=16", "--data.augment=1", "--data.flip=true"),  # the recipe of emoji, for its subclass too
+)
 SHUFFLED = ("--data", "dlplug_multimodal.claims.machines.Shuffled")
 RATES = (0.3, 1.0, 3.0)  # of each machine's usual learning rate; the best counts
 EPOCHS, HIDDEN = 40, 128  # of the machines that are swapped
