@@ -37,7 +37,7 @@ SPECS: list[Spec] = [
             "trainer.max_epochs": 40,
             "trainer.check_val_every_n_epoch": 10,
         },
-        recipes=dict.fromkeys(("emoji", "tags"), {"data.size": 16, "data.augment": 1.0, "data.flip": True}),
+        recipes={name: {"data.size": 16, "data.augment": 1.0, "data.flip": True} for name in ("emoji", "tags")},
         learning="unsupervised",
         trial={"model.apart": 0, "model.above": 0, "generate.text": "animals"},
     ),
