@@ -113,7 +113,7 @@ class Boltzmann(Model):
         """Return gradient descent with momentum."""
         weights = [p for p in self.parameters() if p.requires_grad and p.dim() > 1]
         biases = [p for p in self.parameters() if p.requires_grad and p.dim() == 1]
-        groups = [{"params": weights, "weight_decay": self.weight_decay}, {"params": biases}]
+        groups: list[dict[str, Any]] = [{"params": weights, "weight_decay": self.weight_decay}, {"params": biases}]
         return torch.optim.SGD(groups, self.lr, self.momentum, foreach=True)
 
 

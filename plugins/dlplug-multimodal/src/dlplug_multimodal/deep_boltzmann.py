@@ -108,12 +108,12 @@ class DeepBoltzmann(nn.Module):
     def contrast(self, data: State, model: State) -> Gradients:
         """Return each machine with the statistics of the model less those of the data: what learning descends."""
         cut = self.picture.weight.shape[1]
-        pairs = (
-            (self.picture, lambda s: (s.picture, s.hidden[:, :cut])),
-            (self.words, lambda s: (s.words, s.hidden[:, cut:])),
-            (self.joint, lambda s: (s.hidden, s.joint)),
-        )
-        return [(machine, machine.differ(units(data), units(model))) for machine, units in pairs]
+        (d, e), (m, n) = ((state.hidden[:, :cut], state.hidden[:, cut:]) for state in (data, model))
+        return [
+            (self.picture, self.picture.differ((data.picture, d), (model.picture, m))),
+            (self.words, self.words.differ((data.words, e), (model.words, n))),
+            (self.joint, self.joint.differ((data.hidden, data.joint), (model.hidden, model.joint))),
+        ]
 
     def log_words(self, state: State) -> Tensor:
         """Return each word's log-probability to be said, shape (n, words), given the hidden units."""

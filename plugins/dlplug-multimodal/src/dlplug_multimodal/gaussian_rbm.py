@@ -50,7 +50,7 @@ class Standardised(nn.Module):
 
     def back(self, visible: Tensor) -> Tensor:
         """Return images of visible units."""
-        return (visible * self.scale + self.mean).unflatten(1, self.shape)
+        return (visible * self.scale + self.mean).reshape(-1, *self.shape)
 
 
 class GaussianRBM(Single):
@@ -184,7 +184,7 @@ class GaussianRBM(Single):
     def showcase(self, batch: Batch) -> dict[str, Media]:
         """Show filters, samples and reconstructions."""
         weight = self.machine.weight.detach()
-        filters = weight[:, weight.norm(dim=0).argsort(descending=True)[:FILTERS]].T.unflatten(1, self.pixels.shape)
+        filters = weight[:, weight.norm(dim=0).argsort(descending=True)[:FILTERS]].T.reshape(-1, *self.pixels.shape)
         reach = max(float(filters.abs().max()), 1e-12)
         few = batch[0][:SHOWN]
         return {

@@ -64,8 +64,6 @@ class MultimodalDBM(Boltzmann):
         lr_joint: Learning rate of the layer above.
         together: Share of these rates with which all learn together; 0 leaves that to filling in.
         fill: Weight of filling in; 0 for none.
-        corrupt: Standard deviation of noise that is added to a picture's visible units when words are filled in while
-            learning, so that training pictures are not learnt by heart.
         lr: Highest learning rate of the Adam that fills in and that the cnn learns with.
         steps: Mean-field updates.
         chains: Gibbs chains.
@@ -112,14 +110,13 @@ class MultimodalDBM(Boltzmann):
         joint: int = 256,
         noise: float = 1.0,
         look: int = 40,
-        apart: int = 20,
-        above: int = 5,
+        apart: int = 8,
+        above: int = 2,
         lr_picture: float = 0.8,
         lr_words: float = 0.05,
         lr_joint: float = 0.02,
         together: float = 0.01,
         fill: float = 1.0,
-        corrupt: float = 1.0,
         lr: float = 3e-3,
         steps: int = 5,
         chains: int = 64,
@@ -132,10 +129,10 @@ class MultimodalDBM(Boltzmann):
                 "hidden, word_hidden, joint, steps and chains must be at least 1, look, apart and above at least 0, "
                 f"not {hidden}, {word_hidden}, {joint}, {steps}, {chains}, {look}, {apart} and {above}"
             )
-        if min(noise, lr_picture, lr_words, lr_joint, lr) <= 0 or min(together, fill, corrupt, weight_decay) < 0:
+        if min(noise, lr_picture, lr_words, lr_joint, lr) <= 0 or min(together, fill, weight_decay) < 0:
             raise ValueError(
-                "noise and learning rates must be above 0, together, fill, corrupt and weight_decay at least 0, not "
-                f"{noise}, {lr_picture}, {lr_words}, {lr_joint}, {lr}, {together}, {fill}, {corrupt} and {weight_decay}"
+                "noise and learning rates must be above 0, together, fill and weight_decay at least 0, not "
+                f"{noise}, {lr_picture}, {lr_words}, {lr_joint}, {lr}, {together}, {fill} and {weight_decay}"
             )
         if not 0 <= momentum < 1:
             raise ValueError(f"momentum must be from 0 to below 1, not {momentum}")
@@ -147,7 +144,7 @@ class MultimodalDBM(Boltzmann):
         self.look = look if path == "cnn" and not init_from else 0
         self.apart, self.above = apart, above
         self.lr_picture, self.lr_words, self.lr_joint, self.together = lr_picture, lr_words, lr_joint, together
-        self.fill, self.corrupt, self.lr, self.steps, self.chains = fill, corrupt, lr, steps, chains
+        self.fill, self.lr, self.steps, self.chains = fill, lr, steps, chains
         self.momentum, self.weight_decay = momentum, weight_decay
         self._fantasies: tuple[Tensor, Tensor] | None = None  # hidden units and words of each chain
         self._gallery = torch.empty(0)
@@ -264,10 +261,16 @@ class MultimodalDBM(Boltzmann):
         epoch = self.trainer.current_epoch
         if self.path == "cnn" and self.look and epoch == self.look:
             self._measure_pictures([images for images, _ in self.train_batches()])
-        bounds = [0, self.look, self.look + self.apart, self.look + self.apart + self.above, self.trainer.max_epochs]
+        bounds = [
+            0,
+            self.look,
+            self.look + self.apart,
+            self.look + self.apart + self.above,
+            self.trainer.max_epochs or -1,
+        ]
         at = ("look", "apart", "above", "together").index(self.phase)
         start, end = bounds[at], bounds[at + 1]
-        left = 1 - (epoch - start) / max(1, cast(int, end) - start) if self.trainer.max_epochs != -1 else 1.0
+        left = 1 - (epoch - start) / max(1, end - start) if self.trainer.max_epochs != -1 else 1.0
         descent, adam = self._optimizers()
         share = self.together if self.phase == "together" else 1.0
         rates = (self.lr_picture / len(self.eye.mean), self.lr_words, self.lr_joint)
@@ -326,8 +329,7 @@ class MultimodalDBM(Boltzmann):
         """Take a step of filling in the words from the picture and, for ``both``, the picture from the words."""
         size = counts.sum(1, keepdim=True)
         said = size[:, 0] > 0
-        seen = picture + self.corrupt * torch.randn_like(picture)
-        from_picture = self.machine.expect(seen, None, self.length.expand(len(size), 1), self.steps)
+        from_picture = self.machine.expect(picture, None, self.length.expand(len(size), 1), self.steps)
         words = (-(counts * self.machine.log_words(from_picture)).sum(1) / size[:, 0].clamp_min(1))[said].sum()
         loss = words = words / said.sum().clamp_min(1)
         if both:
@@ -346,7 +348,7 @@ class MultimodalDBM(Boltzmann):
 
     def configure_optimizers(self) -> Any:
         """Return gradient descent for statistics, weights and biases of each machine, and Adam for what has a loss."""
-        groups = []
+        groups: list[dict[str, Any]] = []
         for machine in (self.machine.picture, self.machine.words, self.machine.joint):
             groups += [
                 {"params": [machine.weight], "weight_decay": self.weight_decay},
@@ -385,7 +387,7 @@ class MultimodalDBM(Boltzmann):
         """Log how words and pictures are ranked; of several processes the mean, each over its own pictures."""
         log_words, counts = (torch.cat(column) for column in zip(*self._seen, strict=True))
         self._seen = []
-        asked = counts.unique(dim=0)
+        asked = torch.unique(counts, dim=0)
         alike = (asked[:, None] == counts[None]).all(2)  # (queries, pictures)
         values = {
             "map": average_precision(log_words, counts > 0).mean(),

@@ -32,6 +32,7 @@ class ReplicatedSoftmax(Single):
         weight_decay: Decay of the weights.
     """
 
+    machine: Machine
     monitor = ("val/nll", "min")
     panels = (
         LEARNING,
@@ -86,7 +87,7 @@ class ReplicatedSoftmax(Single):
         """Return nats, shape (n,), of texts, the partition of each length estimated with so many steps."""
         lengths = counts.sum(1)
         energies = self.machine.free_energy(counts)
-        for length in lengths.unique().tolist():
+        for length in torch.unique(lengths).tolist():
             energies[lengths == length] += log_partition(self.machine, length, steps)[0] if length else 0.0
         return torch.where(lengths > 0, energies, torch.zeros_like(energies))
 
