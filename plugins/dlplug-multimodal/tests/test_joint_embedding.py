@@ -84,7 +84,7 @@ def test_a_picture_of_a_person_is_named_and_found(tmp_path):
         model.generate(image=str(tmp_path / "none.png"))
 
 
-def test_both_together_is_the_product_of_what_each_says():
+def test_both_together_is_the_weighted_sum_of_what_each_says():
     model = make().eval()
     gallery, images, counts = normalize(torch.rand(9, 8), dim=1), torch.rand(4, 3, 8, 8), torch.eye(3)[[0, 1, 2, 0]]
     with torch.no_grad():

@@ -1,6 +1,6 @@
 """The captioner and the captioned pictures that it learns from, and what the notes say of them."""
 
-from dlplug import DataSpec, ModelSpec, Spec
+from dlplug import ClaimSpec, DataSpec, ModelSpec, Spec
 
 NEEDS_FILES = dict.fromkeys(("loads", "traces"), "it reads files that have to be there first")
 
@@ -20,7 +20,8 @@ SPECS: list[Spec] = [
             "trainer.gradient_clip_val": 1.0,
         },
         learning="supervised",
-        trial={"data.size": 128, "generate.image": "picture.png"},
+        trial={"data.size": 128, "data.kinds": 5},
+        exempt={"generates": "it describes a picture, which has to be there first"},
     ),
     DataSpec(
         "emoji-scenes",
@@ -38,5 +39,27 @@ SPECS: list[Spec] = [
         tags=("pictures", "words", "captions", "own", "folder", "flickr", "coco"),
         gives="captioned pictures",
         exempt=NEEDS_FILES,
+    ),
+    ClaimSpec(
+        "captions-need-pictures",
+        "dlplug_multimodal.claims.captions:need_pictures",
+        "A CNN that sees and an RNN that writes turn an image into a sentence.",
+        lecture="5.6",
+        models=("captioner",),
+    ),
+    ClaimSpec(
+        "captioner-quality",
+        "dlplug_multimodal.claims.captions:quality",
+        "The default recipe of captioner says 90 % of scenes of emoji never seen together to the letter.",
+        lecture="5.6",
+        models=("captioner",),
+        full=True,
+    ),
+    ClaimSpec(
+        "low-layers-transfer",
+        "dlplug_multimodal.claims.captions:low_layers",
+        "Low-level features are still useful for another task; high-level ones less.",
+        lecture="5.3",
+        models=("cnn",),
     ),
 ]

@@ -55,4 +55,4 @@ class Captions:
 
     def __getitem__(self, index: Tensor) -> Tensor:
         places = index[:, None] * self.each + torch.arange(self.each)  # (n, captions)
-        return self.tokens[places.flatten()].unflatten(0, places.shape)
+        return self.tokens[places.flatten()].view(*places.shape, -1)

@@ -211,7 +211,7 @@ class Captioner(Annealed):
         weights = self.decoder(captions[:, :, :-1], *self.see(images))[1]
         if weights is None:
             raise ValueError("without attention the decoder looks nowhere")
-        return weights.unflatten(3, self.grid)
+        return weights.view(*weights.shape[:3], *self.grid)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss on a batch."""

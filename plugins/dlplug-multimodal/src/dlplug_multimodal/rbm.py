@@ -54,7 +54,7 @@ class RBM(nn.Module, ABC):
 
     def up(self, visible: Tensor) -> Tensor:
         """Return what visible units (n, visible) say to the hidden ones: log-odds, shape (n, hidden)."""
-        return visible @ self.weight + self.size(visible) * self.hidden_bias
+        return torch.addmm(self.hidden_bias, visible, self.weight)
 
     def down(self, hidden: Tensor) -> Tensor:
         """Return what hidden units (n, hidden) say to the visible ones, shape (n, visible)."""
@@ -84,11 +84,6 @@ class RBM(nn.Module, ABC):
             visible = self.draw(self.down(hidden) * down if down != 1 else self.down(hidden), size)
         return visible
 
-    def statistics(self, visible: Tensor, hidden: Tensor) -> Statistics:
-        """Return the means over rows of what weights and biases multiply in -E, in the order of ``parameters()``."""
-        n = len(visible)
-        return visible.T @ hidden / n, visible.mean(0), (self.size(visible) * hidden).mean(0)
-
     def contrast(self, data: Tensor, model: Tensor, up: float = 1.0) -> Statistics:
         """Return the gradient that contrastive divergence descends: statistics of the model less those of the data.
 
@@ -102,10 +97,17 @@ class RBM(nn.Module, ABC):
         return self.differ((data, torch.sigmoid(up * self.up(data))), (model, torch.sigmoid(up * self.up(model))))
 
     def differ(self, data: tuple[Tensor, Tensor], model: tuple[Tensor, Tensor]) -> Statistics:
-        """Return the statistics of the model's (visible, hidden) less those of the data's."""
-        weight, *biases = self.statistics(*model)
-        mine = self.statistics(*data)
-        return weight - mine[0], biases[0] - mine[1], biases[1] - mine[2]
+        """Return the statistics of the model's (visible, hidden) less those of the data's.
+
+        Statistics are the means over rows of what weights and biases multiply in -E, in the order of ``parameters()``.
+        """
+        (v, h), (w, k) = data, model
+        weight = torch.addmm(w.T @ k, v.T, h, beta=1 / len(w), alpha=-1 / len(v))
+        return weight, w.mean(0) - v.mean(0), self._told(w, k) - self._told(v, h)
+
+    def _told(self, visible: Tensor, hidden: Tensor) -> Tensor:
+        """Return the mean of what the hidden biases multiply."""
+        return hidden.mean(0)
 
 
 class Binary(RBM):
@@ -163,6 +165,13 @@ class ReplicatedSoftmax(RBM):
     def size(self, visible: Tensor) -> Tensor:
         """Return the number of words."""
         return visible.sum(1, keepdim=True)
+
+    def up(self, visible: Tensor) -> Tensor:
+        """Return log-odds, the biases once for each word."""
+        return visible @ self.weight + self.size(visible) * self.hidden_bias
+
+    def _told(self, visible: Tensor, hidden: Tensor) -> Tensor:
+        return (self.size(visible) * hidden).mean(0)
 
     def log_factor(self, visible: Tensor) -> Tensor:
         """Return b v."""

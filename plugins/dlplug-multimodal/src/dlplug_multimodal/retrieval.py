@@ -40,7 +40,7 @@ class Retrieval(Metric):
     def compute(self) -> dict[str, Tensor]:
         """Return recalls, each with that of a random order as its ``chance``."""
         pictures, texts, counts = (_joined(each) for each in (self.pictures, self.texts, self.counts))
-        said, which = counts.unique(dim=0, return_inverse=True)  # (texts, words), (n,)
+        said, which = torch.unique(counts, dim=0, return_inverse=True)  # (texts, words), (n,)
         first = torch.stack([(which == i).nonzero()[0, 0] for i in range(len(said))])
         return recalls(pictures @ texts[first].T, which)
 

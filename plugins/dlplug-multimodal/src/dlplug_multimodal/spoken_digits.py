@@ -1,11 +1,12 @@
 """Handwritten digits and the same digits spoken."""
 
 from collections.abc import Mapping
+from functools import cache
 
 import torch
 from torch import Tensor
 
-from dlplug.data import Batch
+from dlplug.data import Batch, ImageInfo
 from dlplug_multimodal.sounded import Labelled, Picked, SoundedImages, SoundedInfo
 from dlplug_multimodal.speech import RATE, speak
 from dlplug_vision.mnist5k import MNIST5k
@@ -70,10 +71,9 @@ class SpokenDigits(SoundedImages):
         speakers = [(split, each) for split, names in SPEAKERS.items() for each in names]
         voices = [(split, f"{accent}+{each}") for split, each in speakers for accent in ACCENTS]
         names = tuple(name for _, name in voices)
-        spoken = torch.from_numpy(speak(names, (*DIGITS, *WORDS)))  # (voices, words, samples)
+        spoken, (pictures, splits) = _material(names)
         self.heard = {split: [v for v, (of, _) in enumerate(voices) if of == split] for split in SPEAKERS}
         self.spoken = spoken
-        pictures, splits = MNIST5k().load()
         info = SoundedInfo(pictures.channels, pictures.height, pictures.width, RATE, RATE, len(DIGITS), DIGITS, names)
         flat = spoken.flatten(0, 1)  # (voices × words, samples)
         found: dict[str, Batch] = {}
@@ -96,3 +96,9 @@ class SpokenDigits(SoundedImages):
         spoken = self.spoken[self.heard[split], words.start : words.stop]  # (voices, words, samples)
         labels: Tensor = torch.arange(len(words)).repeat(len(spoken))
         return spoken.flatten(0, 1).float() / 32768, labels
+
+
+@cache
+def _material(voices: tuple[str, ...]) -> tuple[Tensor, tuple[ImageInfo, Mapping[str, Batch]]]:
+    """Return what is said, shape (voices, words, samples), and the pictures: once a process, since claims fit often."""
+    return torch.from_numpy(speak(voices, (*DIGITS, *WORDS))), MNIST5k().load()
