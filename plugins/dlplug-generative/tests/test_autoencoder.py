@@ -4,6 +4,7 @@ import torch
 from dlplug.data import ImageInfo
 from dlplug_generative.autoencoder import Autoencoder
 from dlplug_generative.vae import VAE
+from dlplug_vision.digits import Digits
 
 
 def built(*shape, **options):
@@ -37,12 +38,13 @@ def learn(model, images, steps=200):
 
 @pytest.mark.parametrize("network", ["dense", "conv"])
 def test_comes_below_the_mean_image(network):
-    images = torch.zeros(32, 1, 8, 8)
-    images[torch.arange(32), :, torch.arange(32) % 8] = 1
+    data = Digits()
+    data.setup()
+    images = data.splits["val"][0][:64]
     model = built(network=network, width=128)
     learn(model, images)
     error = (model(model.encode(images)) - images).square().mean()
-    assert error < 0.5 * images.var(0).mean()
+    assert error < 0.7 * images.var(0).mean()  # three numbers an image; over six seeds .07 to .10 and .37 to .51
 
 
 def test_sparsity_switches_codes_off():
