@@ -92,7 +92,7 @@ class JointEmbedding(Annealed):
             "Words to pictures",
             "The validation pictures nearest to some of their words, a word a row, nearest first. Healthy: they show "
             "it. Broken: the same pictures in each row.",
-            media="words to pictures",
+            media="retrieval",
         ),
         Panel(
             "The space",
@@ -310,7 +310,7 @@ class JointEmbedding(Annealed):
         caption = "by row: " + ", ".join(self.words[i] for i in asked.tolist())
         grid = Image(images[nearest.flatten()], columns=nearest.shape[1], caption=caption)
         means = torch.stack([seen[counts[:, word] > 0].mean(0) for word in often.tolist()])
-        return {"words to pictures": grid, "map": Figure(self._draw(heard, means, often.tolist()))}
+        return {"retrieval": grid, "map": Figure(self._draw(heard, means, often.tolist()))}
 
     def _draw(self, heard: Tensor, seen: Tensor, places: list[int]) -> Drawing:
         both = torch.cat([heard, seen]).cpu()
