@@ -20,7 +20,9 @@ def rows(path):
         return list(csv.DictReader(file))
 
 
-@pytest.mark.parametrize("options", [[], ["--model.network=conv", "--model.noise=0.3", "--model.sparsity=0.01"]])
+@pytest.mark.parametrize(
+    "options", [[], ["--model.network=conv", "--model.width=128", "--model.noise=0.3", "--model.sparsity=1e-4"]]
+)
 def test_fit_test_generate_and_load(command, tmp_path, options):
     result = command("fit", *SHORT, *options, "--trainer.max_epochs=6", "--trainer.log_every_n_steps=10")
     assert result.returncode == 0, result.stderr
