@@ -354,7 +354,7 @@ class MultimodalDBM(Boltzmann):
                 {"params": [machine.weight], "weight_decay": self.weight_decay},
                 {"params": [machine.visible_bias, machine.hidden_bias]},
             ]
-        descent = torch.optim.SGD(groups, 1.0, self.momentum, foreach=True)
+        descent = torch.optim.SGD(groups, 1.0, self.momentum, fused=True)
         return [descent, torch.optim.AdamW(self.parameters(), self.lr, weight_decay=0.01, foreach=True)]
 
     # How it is measured.
