@@ -82,8 +82,8 @@ def test_own_pictures_with_tags(command, tmp_path):
     table = "".join(f"{name},{('fire hot', 'sea cold')[i % 2]}\n" for i, name in enumerate(names))
     (tmp_path / "tags.csv").write_text("file,tags\n" + table)
     line = ("--model", "multimodal-dbm", "--data", "tags", "--data.root", tmp_path, "--data.size=4")
-    line += ("--data.batch_size=4", "--model.apart=2", "--model.above=2", "--trainer.max_epochs=12")
-    result = command("fit", *line, "--model.hidden=8", "--trainer.check_val_every_n_epoch=12", "--data.augment=0")
+    line += ("--data.batch_size=4", "--model.apart=2", "--model.above=2", "--trainer.max_epochs=30")
+    result = command("fit", *line, "--model.hidden=8", "--trainer.check_val_every_n_epoch=30", "--data.augment=0")
     assert result.returncode == 0, result.stderr
     [run] = tmp_path.glob("runs/multimodal-dbm/*")
     told = command("generate", run, "--image", tmp_path / "0.png", "-n", "2").stdout

@@ -95,12 +95,14 @@ def test_answers_fit_any_picture(path, size, channels):
         assert made.eye.back(made.infer(None, counts).picture).shape == images.shape
 
 
-def test_a_picture_finds_itself_and_words_are_standardised():
+def test_a_picture_finds_itself_and_words_add_to_it():
     made = model()
     images = torch.rand(6, 3, 8, 10)
     scores = made.find(images, images, None)
     assert scores.argmax(1).tolist() == list(range(6))
-    assert torch.allclose(scores.mean(1), torch.zeros(6), atol=1e-5)
+    counts = torch.eye(6)[:, :4]
+    assert torch.allclose(made.find(images, images, counts), scores + made.find(images, None, counts), atol=1e-5)
+    assert torch.allclose(made.find(images, None, counts)[1], made(images)[:, 1], atol=1e-5)
 
 
 def test_standardised_images_come_back():

@@ -84,12 +84,13 @@ class Boltzmann(Model):
         Args:
             gradients: Machines, each with the gradients of its parameters in their order.
         """
-        optimizer = self.descent()
-        optimizer.zero_grad()
         for machine, found in gradients:
             for parameter, gradient in zip(machine.parameters(), self.share(found), strict=True):
                 parameter.grad = gradient.to(parameter.dtype)  # half precision's products are not
-        optimizer.step()
+        self.descent().step()
+        for machine, _ in gradients:
+            for parameter in machine.parameters():
+                parameter.grad = None  # the next step may be another machine's
 
     def descent(self) -> LightningOptimizer:
         """Return the optimiser that takes the steps."""
@@ -114,7 +115,7 @@ class Boltzmann(Model):
         weights = [p for p in self.parameters() if p.requires_grad and p.dim() > 1]
         biases = [p for p in self.parameters() if p.requires_grad and p.dim() == 1]
         groups: list[dict[str, Any]] = [{"params": weights, "weight_decay": self.weight_decay}, {"params": biases}]
-        return torch.optim.SGD(groups, self.lr, self.momentum, foreach=True)
+        return torch.optim.SGD(groups, self.lr, self.momentum, fused=True)
 
 
 class Single(Boltzmann):

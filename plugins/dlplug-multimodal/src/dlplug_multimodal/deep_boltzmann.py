@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from dlplug_multimodal.rbm import Binary, Gaussian, ReplicatedSoftmax, Statistics, flip
 
+SPREAD = 0.2  # standard deviation of the first weights, except the picture's
 Gradients = list[tuple[nn.Module, Statistics]]
 
 
@@ -45,6 +46,8 @@ class DeepBoltzmann(nn.Module):
         self.picture = Gaussian(visible, picture_hidden)
         self.words = ReplicatedSoftmax(words, word_hidden)
         self.joint = Binary(picture_hidden + word_hidden, joint)
+        for rbm in (self.words, self.joint):  # from weights near 0 hardly anything would pass from picture to words
+            nn.init.normal_(rbm.weight, std=SPREAD)
 
     def expect(self, picture: Tensor | None, words: Tensor | None, size: Tensor, steps: int) -> State:
         """Return what mean-field inference expects of all units.

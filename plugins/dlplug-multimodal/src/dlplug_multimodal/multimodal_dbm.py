@@ -6,7 +6,7 @@ from typing import Any, Literal, cast
 import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits, normalize
+from torch.nn.functional import normalize
 
 from dlplug import Panel
 from dlplug.data import Batch, ImageInfo
@@ -28,6 +28,7 @@ TOLD = 5  # words that are shown of a picture
 SHOWN = 8
 FEATURES = 128  # of the network that looks
 PICTURE_EVERY = 4  # batches of which one also fills in pictures from words, which costs more than the other way
+LIKENESS = 5.0  # nats that pictures which are the same count for, beside words' log-probabilities
 GALLERY = 2000  # training pictures that are kept to be found again
 
 
@@ -106,7 +107,7 @@ class MultimodalDBM(Boltzmann):
         path: Literal["pixels", "cnn"] = "pixels",
         init_from: str = "",
         hidden: int = 256,
-        word_hidden: int = 64,
+        word_hidden: int = 256,
         joint: int = 256,
         noise: float = 1.0,
         look: int = 40,
@@ -193,8 +194,8 @@ class MultimodalDBM(Boltzmann):
     def find(self, pool: Tensor, images: Tensor | None, counts: Tensor | None) -> Tensor:
         """Return how well each picture of a pool answers pictures, words, or both at once.
 
-        A picture is compared by what its joint units' and hidden units' probabilities are, words by how likely they
-        are to be said of the pool's pictures; both scores are standardised over the pool and added.
+        A picture is compared by the cosine of visible units, ``LIKENESS`` times, words by the log-probability that they
+        are said of each of the pool's pictures; both are added.
 
         Args:
             pool: Images from 0 to 1, of shape (pool, channels, height, width).
@@ -204,18 +205,10 @@ class MultimodalDBM(Boltzmann):
         Returns:
             Shape (n, pool).
         """
-        held = self.infer(pool, None)
-        scores: list[Tensor] = []
+        scores = torch.zeros(len(pool), device=pool.device)
         if images is not None:
-            scores.append(self._code(self.infer(images, None)) @ self._code(held).T)
-        if counts is not None:
-            scores.append(counts @ self.machine.log_words(held).T)
-        spread = [(each - each.mean(1, keepdim=True)) / each.std(1, keepdim=True).clamp_min(1e-6) for each in scores]
-        return torch.stack(spread).sum(0)
-
-    def _code(self, state: State) -> Tensor:
-        both = torch.cat([state.hidden, state.joint], 1)
-        return normalize(both - both.mean(1, keepdim=True))
+            scores = scores + LIKENESS * normalize(self.see(images)) @ normalize(self.see(pool)).T
+        return scores if counts is None else scores + counts @ self(pool).T
 
     def _features(self, images: Tensor) -> Tensor:
         """Return the last hidden layer of the network that looks, before its rectifier."""
@@ -283,8 +276,7 @@ class MultimodalDBM(Boltzmann):
         """Learn what the phase is about from a batch."""
         images, counts = batch
         if self.phase == "look":
-            loss = binary_cross_entropy_with_logits(self.cnn(images), counts.clamp(max=1), reduction="none").sum(1)
-            self.minimise(loss.mean(), self._optimizers()[1])
+            self.minimise(_nats(self.cnn(images).log_softmax(1), counts), self._optimizers()[1])
             return
         with torch.no_grad():
             if self.path == "cnn":
@@ -328,10 +320,8 @@ class MultimodalDBM(Boltzmann):
     def _fill(self, picture: Tensor, counts: Tensor, both: bool) -> None:
         """Take a step of filling in the words from the picture and, for ``both``, the picture from the words."""
         size = counts.sum(1, keepdim=True)
-        said = size[:, 0] > 0
         from_picture = self.machine.expect(picture, None, self.length.expand(len(size), 1), self.steps)
-        words = (-(counts * self.machine.log_words(from_picture)).sum(1) / size[:, 0].clamp_min(1))[said].sum()
-        loss = words = words / said.sum().clamp_min(1)
+        loss = words = _nats(self.machine.log_words(from_picture), counts)
         if both:
             from_words = self.machine.expect(None, counts, size, self.steps)
             loss = words + (from_words.picture - picture).square().mean() / 2
@@ -354,7 +344,7 @@ class MultimodalDBM(Boltzmann):
                 {"params": [machine.weight], "weight_decay": self.weight_decay},
                 {"params": [machine.visible_bias, machine.hidden_bias]},
             ]
-        descent = torch.optim.SGD(groups, 1.0, self.momentum, foreach=True)
+        descent = torch.optim.SGD(groups, 1.0, self.momentum, fused=True)
         return [descent, torch.optim.AdamW(self.parameters(), self.lr, weight_decay=0.01, foreach=True)]
 
     # How it is measured.
@@ -368,7 +358,7 @@ class MultimodalDBM(Boltzmann):
             self.record(cnn_map=average_precision(scores, counts > 0).mean())
         if len(images):
             log_words = self(images).float()
-            self.record(loss=-(counts * log_words).sum(1).div(counts.sum(1)).mean())
+            self.record(loss=_nats(log_words, counts))
             self._seen.append((log_words, counts))
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
@@ -478,6 +468,12 @@ class MultimodalDBM(Boltzmann):
         super().on_load_checkpoint(checkpoint)
         self._gallery = checkpoint["gallery"]
         self._fantasies = checkpoint.get("fantasies")
+
+
+def _nats(log_words: Tensor, counts: Tensor) -> Tensor:
+    """Return the nats a word of counts (n, words), the mean over rows that say some, given words' log-probabilities."""
+    size = counts.sum(1)
+    return -((counts * log_words).sum(1) / size.clamp_min(1)).sum() / (size > 0).sum().clamp_min(1)
 
 
 def looker(info: TaggedInfo) -> nn.Module:

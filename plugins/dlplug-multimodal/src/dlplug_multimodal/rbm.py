@@ -87,14 +87,17 @@ class RBM(nn.Module, ABC):
     def contrast(self, data: Tensor, model: Tensor, up: float = 1.0) -> Statistics:
         """Return the gradient that contrastive divergence descends: statistics of the model less those of the data.
 
-        It is the gradient of the data's mean free energy less the model's (Hinton, 2002), in two matrix products.
+        It is the gradient of the data's mean free energy less the model's (Hinton, 2002), in two matrix products: one
+        for the hidden units of all rows and one for the weights.
 
         Args:
             data: Visible units (n, visible).
             model: What Gibbs sampling made of them, or of other rows.
             up: As in ``gibbs``.
         """
-        return self.differ((data, torch.sigmoid(up * self.up(data))), (model, torch.sigmoid(up * self.up(model))))
+        rows = torch.cat([data, model])
+        log_odds = self.up(rows)
+        return self._statistics(rows, torch.sigmoid(log_odds if up == 1 else up * log_odds), len(data))
 
     def differ(self, data: tuple[Tensor, Tensor], model: tuple[Tensor, Tensor]) -> Statistics:
         """Return the statistics of the model's (visible, hidden) less those of the data's.
@@ -102,12 +105,18 @@ class RBM(nn.Module, ABC):
         Statistics are the means over rows of what weights and biases multiply in -E, in the order of ``parameters()``.
         """
         (v, h), (w, k) = data, model
-        weight = torch.addmm(w.T @ k, v.T, h, beta=1 / len(w), alpha=-1 / len(v))
-        return weight, w.mean(0) - v.mean(0), self._told(w, k) - self._told(v, h)
+        return self._statistics(torch.cat([v, w]), torch.cat([h, k]), len(v))
+
+    def _statistics(self, visible: Tensor, hidden: Tensor, data: int) -> Statistics:
+        """Return what ``differ`` does, of rows of which the first ``data`` are the data's."""
+        share = visible.new_full((len(visible), 1), 1 / (len(visible) - data))  # of each row, (n, 1)
+        share[:data] = -1 / data
+        hidden = share * hidden
+        return visible.T @ hidden, (share.T @ visible)[0], self._told(visible, hidden)
 
     def _told(self, visible: Tensor, hidden: Tensor) -> Tensor:
-        """Return the mean of what the hidden biases multiply."""
-        return hidden.mean(0)
+        """Return the sum of what the hidden biases multiply."""
+        return hidden.sum(0)
 
 
 class Binary(RBM):
@@ -171,7 +180,7 @@ class ReplicatedSoftmax(RBM):
         return visible @ self.weight + self.size(visible) * self.hidden_bias
 
     def _told(self, visible: Tensor, hidden: Tensor) -> Tensor:
-        return (self.size(visible) * hidden).mean(0)
+        return (self.size(visible) * hidden).sum(0)
 
     def log_factor(self, visible: Tensor) -> Tensor:
         """Return b v."""

@@ -22,6 +22,11 @@ SHORT = (
     *("--trainer.max_epochs=36", "--trainer.check_val_every_n_epoch=36"),
     *("--data.size=16", "--data.augment=1", "--data.flip=true"),  # the recipe of emoji, for its subclass too
 )
+SEEN = (  # by a network, smaller and for fewer epochs than in the README's figures
+    *("--trainer.max_epochs=32", "--trainer.check_val_every_n_epoch=32", "--model.path=cnn", "--model.look=16"),
+    *("--model.apart=3", "--model.above=1", "--data.augment=1", "--data.flip=true", "--data.size=24"),
+    "--data.text=both",
+)
 SHUFFLED = ("--data", "dlplug_multimodal.claims.machines.Shuffled")
 RATES = (0.3, 1.0, 3.0)  # of each machine's usual learning rate; the best counts
 EPOCHS, HIDDEN = 40, 128  # of the machines that are swapped
@@ -248,11 +253,10 @@ def double(lab: Lab) -> Evidence:
     """Ask for held-out emoji by a picture and a word at once: a red heart and "blue".
 
     The mean reciprocal rank of the best right answer, by the picture alone, by the word alone, and by both. The
-    control's training pictures have the words of others.
+    control's training pictures have the words of others; it is trained with the first seed alone.
     """
-    options = (*SHORT, "--data.text=both")
-    true = [lab.fit("multimodal-dbm", *options, seed=seed) for seed in lab.seeds]
-    shuffled = [lab.fit("multimodal-dbm", *SHUFFLED, *options, seed=seed) for seed in lab.seeds]
+    true = [lab.fit("multimodal-dbm", *SEEN, seed=seed) for seed in lab.seeds]
+    shuffled = [lab.fit("multimodal-dbm", *SHUFFLED, *SEEN, seed=lab.seeds[0])]
     queries = double_queries()
     found, control = ([answers(each, queries) for each in runs] for runs in (true, shuffled))
 
