@@ -15,8 +15,8 @@ SPECS: list[Spec] = [
         data="emoji-scenes",
         recipe={
             "data.batch_size": 16,
-            "trainer.max_epochs": 25,
-            "trainer.check_val_every_n_epoch": 5,
+            "trainer.max_epochs": 16,
+            "trainer.check_val_every_n_epoch": 4,
             "trainer.gradient_clip_val": 1.0,
         },
         learning="supervised",

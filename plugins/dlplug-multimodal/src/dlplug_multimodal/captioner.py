@@ -56,6 +56,8 @@ class Captioner(Annealed):
         cell: The decoder's: ``gru`` or ``lstm``.
         hidden: Units of the decoder.
         embedding: Numbers that stand for a token.
+        dropout: Probability that a number of an embedded token, or of what a token is chosen from, is dropped while
+            training; without it the decoder learns by heart which words go together.
         lr: Highest learning rate of AdamW; it falls along a cosine to 0 at the last batch.
         weight_decay: Weight decay of AdamW.
         init_from: Run folder or file of weights of a ``cnn`` or ``resnet`` that the network that sees starts from;
@@ -117,19 +119,20 @@ class Captioner(Annealed):
         cell: Literal["gru", "lstm"] = "gru",
         hidden: int = 128,
         embedding: int = 64,
+        dropout: float = 0.2,
         lr: float = 4e-3,
         weight_decay: float = 0.01,
         init_from: str = "",
     ) -> None:
         super().__init__()
-        if min(hidden, embedding) < 1 or lr <= 0 or weight_decay < 0:
+        if min(hidden, embedding) < 1 or lr <= 0 or weight_decay < 0 or not 0 <= dropout < 1:
             raise ValueError(
-                "hidden and embedding must be at least 1, lr above 0 and weight_decay at least 0, not "
-                f"{hidden}, {embedding}, {lr} and {weight_decay}"
+                "hidden and embedding must be at least 1, dropout from 0 to below 1, lr above 0 and weight_decay at "
+                f"least 0, not {hidden}, {embedding}, {dropout}, {lr} and {weight_decay}"
             )
         self.save_hyperparameters()
         self.attention, self.body, self.channels, self.depth = attention, body, channels, depth
-        self.cell, self.hidden, self.embedding = cell, hidden, embedding
+        self.cell, self.hidden, self.embedding, self.dropout = cell, hidden, embedding, dropout
         self.lr, self.weight_decay, self.init_from = lr, weight_decay, init_from
         self._loaded = False
         self._written: list[Row] = []
@@ -150,7 +153,7 @@ class Captioner(Annealed):
         summary = depth * SUMMARY**2 if self.attention == "none" else self.hidden
         self.first = nn.Linear(summary, self.hidden * (2 if self.cell == "lstm" else 1))
         score: Literal["none", "bahdanau"] = "none" if self.attention == "none" else "bahdanau"
-        self.decoder = Decoder(score, self.cell, len(self.words), self.embedding, self.hidden)
+        self.decoder = Decoder(score, self.cell, len(self.words), self.embedding, self.hidden, dropout=self.dropout)
         self.grid = rows, columns
 
     def _body(self, info: ImageInfo) -> nn.Sequential:
