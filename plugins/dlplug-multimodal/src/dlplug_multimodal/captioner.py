@@ -212,7 +212,7 @@ class Captioner(Annealed):
         Raises:
             ValueError: There is no attention.
         """
-        weights = self.decoder(captions[:, :, :-1], *self.see(images))[1]
+        weights: Tensor | None = self.decoder(captions[:, :, :-1], *self.see(images))[1]
         if weights is None:
             raise ValueError("without attention the decoder looks nowhere")
         return weights.view(*weights.shape[:3], *self.grid)
