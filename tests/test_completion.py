@@ -101,7 +101,7 @@ def test_what_each_shell_reads(capsys):
         assert main([*args]) == 0
         return capsys.readouterr().out
 
-    assert asked("bash", "dlplug fit --model=ga") == "gan\n"  # bash replaces only what follows the `=`
+    assert asked("bash", "dlplug fit --model=pixel-r") == "pixel-rnn\n"  # bash replaces only what follows the `=`
     assert asked("bash", "dlplug info 'mnist5") == "mnist5k\n"
     assert asked("zsh", "completion", "z") == "zsh\n"
     assert asked("fish", "repo").startswith("report\twrite a run as one HTML page")
@@ -130,9 +130,9 @@ def test_a_real_shell(shell, tmp_path, monkeypatch):
     arguments, setup = SETUP[shell]
     with Terminal(arguments) as terminal:
         terminal.type(f"{setup}; echo rea''dy\n", until="ready")
-        terminal.type("dlplug fit --model=ga\t", until="--model=gan")
-        terminal.type("--model.obj\t", until="--model.objective")
-        terminal.type("mini\t", until="minimax")
+        terminal.type("dlplug fit --model=pixel-r\t", until="--model=pixel-rnn")
+        terminal.type("--model.ce\t", until="--model.cell")
+        terminal.type("diag\t", until="diagonal")
         terminal.type("--data di\t", until="digits")
         terminal.type("-c own\t", until="own-config.yaml")
 
