@@ -38,21 +38,22 @@ class Plain(nn.Module):
 
         pairs = [*conv(3, 16), *conv(16, 16), nn.MaxPool2d(2), *conv(16, 32), *conv(32, 32), nn.MaxPool2d(2)]
         self.eye = nn.Sequential(*pairs, *conv(32, 64))
-        self.project, self.places = nn.Linear(64, 128), nn.Parameter(0.02 * torch.randn(64, 128))
+        self.project, self.places = nn.Linear(64, 128), nn.Parameter(0.4 * torch.randn(64, 128))
         self.first, self.embed = nn.Linear(128, 128), nn.Embedding(words, 64, padding_idx=0)
         self.gru = nn.GRU(64, 128, batch_first=True)
-        self.key, self.query = nn.Linear(128, 128, bias=False), nn.Linear(128, 128)
-        self.energy = nn.Linear(128, 1, bias=False)
-        self.mix, self.out = nn.Linear(256, 128), nn.Linear(128, words)
+        self.key, self.query = nn.Linear(128, 32, bias=False), nn.Linear(128, 32)
+        self.energy = nn.Linear(32, 1, bias=False)
+        self.mix, self.out, self.drop = nn.Linear(256, 128), nn.Linear(128, words), nn.Dropout(0.2)
 
     def forward(self, images: torch.Tensor, captions: torch.Tensor) -> torch.Tensor:
         n, each, time = captions.shape
         seen = self.project(self.eye(images).flatten(2).transpose(1, 2)) + self.places  # (n, places, 128)
         first = self.first(seen.amax(1)).tanh().repeat_interleave(each, 0)[None]
-        h, _ = self.gru(self.embed(captions.flatten(0, 1)), first)
+        h, _ = self.gru(self.drop(self.embed(captions.flatten(0, 1))), first)
         h = h.reshape(n, each * time, -1)
         fit = self.energy((self.query(h)[:, :, None] + self.key(seen)[:, None]).tanh()).squeeze(3)
-        return self.out(self.mix(torch.cat([h, fit.softmax(2) @ seen], dim=2)).tanh())
+        mixed = self.mix(torch.cat([h, fit.softmax(2) @ seen], dim=2)).tanh()
+        return self.out(self.drop(mixed))
 
 
 def plain(data: EmojiScenes) -> float:

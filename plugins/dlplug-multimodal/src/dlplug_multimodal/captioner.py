@@ -31,6 +31,7 @@ from dlplug_vision.transfer import read_weights, take
 SHOWN = 30  # captions in the table
 PICTURES = 12  # pictures shown with their captions
 MAPS = 4  # pictures shown with where it looked
+INNER = 32  # units of the layer that tells how well a place fits
 SUMMARY = 4  # rows and columns that a decoder without attention is told of
 Row = tuple[list[str], str]  # true captions, output
 
@@ -149,7 +150,7 @@ class Captioner(Annealed):
         self.eye.train()
         self.eye.to(memory_format=torch.channels_last)
         self.project = nn.Linear(depth, self.hidden)
-        self.places = nn.Parameter(0.02 * torch.randn(rows * columns, self.hidden))
+        self.places = nn.Parameter(0.4 * torch.randn(rows * columns, self.hidden))
         summary = depth * SUMMARY**2 if self.attention == "none" else self.hidden
         self.first = nn.Linear(summary, self.hidden * (2 if self.cell == "lstm" else 1))
         score: Literal["none", "bahdanau"] = "none" if self.attention == "none" else "bahdanau"

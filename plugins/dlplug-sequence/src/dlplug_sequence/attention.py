@@ -17,20 +17,23 @@ class Attention(nn.Module):
         score: How a state s and a key h fit: ``dot``, s·h; ``luong-general``, s·W h (Luong et al., 2015);
             ``bahdanau``, v·tanh(W s + U h) (Bahdanau et al., 2015, but with the state after the step, so that all steps
             of a known text are looked up at once).
-        size: Numbers of a state and of a key.
+        size: Numbers of a state and of what it looks at.
+        inner: Units of the tanh layer of ``bahdanau``, which takes most of the time where there are many places to look
+            at; ``size`` where 0.
     """
 
-    def __init__(self, score: Score, size: int) -> None:
+    def __init__(self, score: Score, size: int, inner: int = 0) -> None:
         super().__init__()
         self.score = score
+        inner = inner if inner and score == "bahdanau" else size
         if score in ("bahdanau", "luong-general"):
-            self.key = nn.Linear(size, size, bias=False)
+            self.key = nn.Linear(size, inner, bias=False)
         if score == "bahdanau":
-            self.query = nn.Linear(size, size)
-            self.energy = nn.Linear(size, 1, bias=False)
+            self.query = nn.Linear(size, inner)
+            self.energy = nn.Linear(inner, 1, bias=False)
 
     def prepare(self, states: Tensor) -> Tensor:
-        """Return the keys of the encoder's states, both (n, time, size); once a text, whatever is written then."""
+        """Return the keys of the encoder's states (n, time, size); once a text, whatever is written then."""
         keys: Tensor = states if self.score == "dot" else self.key(states)
         return keys
 
@@ -39,7 +42,7 @@ class Attention(nn.Module):
 
         Args:
             queries: Shape (n, m, size).
-            keys: What ``prepare`` returned, shape (n, time, size).
+            keys: What ``prepare`` returned.
             states: The encoder's, shape (n, time, size).
             padding: Where there is no text, shape (n, time).
 
@@ -47,7 +50,7 @@ class Attention(nn.Module):
             The means (n, m, size) and the weights (n, m, time).
         """
         if self.score == "bahdanau":
-            sums = self.query(queries)[:, :, None] + keys[:, None]  # (n, m, time, size)
+            sums = self.query(queries)[:, :, None] + keys[:, None]  # (n, m, time, inner)
             fit = self.energy(sums.tanh()).squeeze(3)  # (n, m, time)
         else:
             fit = queries @ keys.transpose(1, 2)  # (n, m, time)
