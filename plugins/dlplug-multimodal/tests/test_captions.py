@@ -68,13 +68,26 @@ def test_a_caption_says_what_is_drawn(scenes):
     assert seen == set(RELATIONS)
 
 
-def test_pairs_are_in_one_part_whatever_their_order():
-    parts = split_pairs(30)
-    sets = {name: {tuple(sorted(pair)) for pair in pairs.tolist()} for name, pairs in parts.items()}
+@pytest.mark.parametrize("strict", [False, True])
+def test_pairs_are_in_one_part(strict):
+    parts = split_pairs(30, strict)
+    sets = {name: {tuple(sorted(pair) if strict else pair) for pair in pairs.tolist()} for name, pairs in parts.items()}
     assert not sets["train"] & sets["test"] | sets["train"] & sets["val"] | sets["val"] & sets["test"]
-    assert [len(sets[name]) for name in ("train", "val", "test")] == [349, 43, 43]
-    assert all(len(parts[name]) == 2 * len(sets[name]) for name in parts)
+    assert [len(sets[name]) for name in ("train", "val", "test")] == ([349, 43, 43] if strict else [696, 87, 87])
     assert {kind for pair in sets["train"] for kind in pair} == set(range(30))
+
+
+def test_no_caption_of_the_test_is_one_of_training():
+    data = EmojiScenes(kinds=6, size=3000)
+    data.setup()
+    words = Vocabulary.from_json(data.info.vocabulary)
+    said = {
+        split: {words.decode(row) for row in parts[1][torch.arange(1000)].flatten(0, 1).tolist()}
+        for split, parts in data.splits.items()
+    }
+    assert not said["train"] & said["test"] | said["val"] & said["test"] | said["train"] & said["val"]
+    assert len(said["train"]) == 6 * 5 * 4 * 8 // 10
+    assert len(said["test"]) == 6 * 5 * 4 // 10
 
 
 def test_scenes_are_new_in_each_epoch_and_the_same_again_when_it_is_repeated(scenes):

@@ -50,7 +50,7 @@ SPECS: list[Spec] = [
     ClaimSpec(
         "captioner-quality",
         "dlplug_multimodal.claims.captions:quality",
-        "The default recipe of captioner says 90 % of scenes of emoji never seen together to the letter.",
+        "The default recipe of captioner says 90 % of scenes of pairs held out to the letter.",
         lecture="5.6",
         models=("captioner",),
         full=True,

