@@ -26,7 +26,7 @@ from dlplug_sequence.vocabulary import Vocabulary
 from dlplug_vision.cnn import CNN
 from dlplug_vision.image_folder import read_picture
 from dlplug_vision.resnet import DEVIATION, MEAN, ResNet
-from dlplug_vision.transfer import read_weights, take
+from dlplug_vision.transfer import start_from
 
 SHOWN = 30  # captions in the table
 PICTURES = 12  # pictures shown with their captions
@@ -175,8 +175,7 @@ class Captioner(Annealed):
     def on_fit_start(self) -> None:
         """Take the weights to start from, unless a checkpoint brought its own."""
         if self.init_from and not self._loaded:
-            weights = {name.removeprefix("net."): value for name, value in read_weights(self.init_from).items()}
-            say(take(self.eye, weights, self.init_from))
+            say(start_from(self.eye, self.init_from))
 
     def see(self, images: Tensor) -> tuple[Memory, State]:
         """Return what the decoder may look at in images (n, channels, height, width), and its first state."""

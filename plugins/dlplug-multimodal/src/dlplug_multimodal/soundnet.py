@@ -24,7 +24,7 @@ from dlplug_multimodal.sounded import SoundedInfo
 from dlplug_multimodal.wave_cnn import WaveCNN
 from dlplug_multimodal.waves import cut, read_wav
 from dlplug_vision.cnn import CNN
-from dlplug_vision.transfer import read_weights, take
+from dlplug_vision.transfer import start_from
 
 PARTS = 4  # of a sound that a probe tells apart, since words differ by the order of their sounds
 NAMED = 3  # classes that are told of a sound
@@ -166,8 +166,7 @@ class SoundNet(Phased):
     def on_fit_start(self) -> None:
         """Take the teacher's weights, unless a checkpoint brought them."""
         if self.init_from and not self._loaded:
-            weights = {name.removeprefix("net."): value for name, value in read_weights(self.init_from).items()}
-            say(take(self.teacher, weights, self.init_from))
+            say(start_from(self.teacher, self.init_from))
 
     def forward(self, waves: Tensor) -> Tensor:
         """Return the student's scores (n, classes) of sounds (n, samples) from -1 to 1."""

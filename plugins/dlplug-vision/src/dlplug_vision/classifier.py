@@ -22,7 +22,7 @@ from dlplug.media import Figure, Image, Media
 from dlplug.messages import say
 from dlplug.model import Model
 from dlplug.panels import Panel
-from dlplug_vision.transfer import read_weights, take
+from dlplug_vision.transfer import start_from
 
 WORST = 16  # mistakes shown
 FILTERS = 64  # filters shown
@@ -144,8 +144,7 @@ class Classifier(Model, ABC):
     def initialise(self) -> None:
         """Take the weights that ``init_from`` names, and say which."""
         if self.init_from:
-            weights = {name.removeprefix("net."): value for name, value in read_weights(self.init_from).items()}
-            say(take(self.net, weights, self.init_from))
+            say(start_from(self.net, self.init_from))
 
     def forward(self, images: Tensor) -> Tensor:
         """Return scores (n, classes) of images from 0 to 1 of shape (n, channels, height, width)."""

@@ -39,6 +39,23 @@ def read_weights(source: str) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
+def start_from(net: nn.Module, source: str) -> str:
+    """Copy into a network the weights that another run's network has for layers of the same name and shape.
+
+    Args:
+        net: The network.
+        source: As for ``read_weights``; a run's network is its model's ``net``.
+
+    Returns:
+        What was taken and what was not, in a sentence.
+
+    Raises:
+        InputError: There are no weights, or none match.
+    """
+    weights = {name.removeprefix("net."): value for name, value in read_weights(source).items()}
+    return take(net, weights, source)
+
+
 def take(net: nn.Module, weights: dict[str, Tensor], source: str) -> str:
     """Copy the weights whose name and shape match into a network; the others stay as initialised.
 

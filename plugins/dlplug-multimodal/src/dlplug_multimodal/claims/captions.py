@@ -17,7 +17,7 @@ from dlplug_multimodal.emoji_scenes import KINDS, read_atlas
 from dlplug_sequence.sentences import END_CODE
 from dlplug_vision.cnn import CNN
 from dlplug_vision.images import ImageData
-from dlplug_vision.transfer import read_weights, take
+from dlplug_vision.transfer import start_from
 
 SMALL = (
     *("--data.kinds=12", "--data.side=24", "--data.size=3200", "--model.hidden=64", "--model.embedding=32"),
@@ -189,8 +189,7 @@ class Frozen(CNN):
     def initialise(self) -> None:
         """Take the first layers alone."""
         if self.init_from:
-            weights = {name.removeprefix("net."): value for name, value in read_weights(self.init_from).items()}
-            take(self._first(self.net), weights, self.init_from)
+            start_from(self._first(self.net), self.init_from)
 
     def _first(self, net: nn.Module) -> nn.Sequential:
         names = {f"{kind}{number}" for number in range(1, self.frozen + 1) for kind in ("conv", "norm")}
