@@ -5,6 +5,7 @@ from torch import Tensor
 
 from dlplug import Panel
 from dlplug.data import Batch
+from dlplug.errors import did_you_mean
 from dlplug.media import Media, Table, Text
 from dlplug_multimodal.ais import log_partition
 from dlplug_multimodal.boltzmann import GAP, LEARNING, Single
@@ -138,8 +139,6 @@ def known_words(text: str, words: tuple[str, ...]) -> list[str]:
     Raises:
         ValueError: The model does not know one.
     """
-    from dlplug.errors import did_you_mean
-
     said = text.lower().split()
     for word in said:
         if word not in words:

@@ -23,10 +23,8 @@ SMALL = (
     *("--data.kinds=12", "--data.side=24", "--data.size=3200", "--model.hidden=64", "--model.embedding=32"),
     *("--trainer.max_epochs=8", "--trainer.check_val_every_n_epoch=8"),
 )
-SEEN, NEAREST = (
-    500,
-    25_600,
-)  # new scenes of pairs trained on; training scenes that the nearest is sought in
+SEEN = 500  # new scenes of pairs trained on
+NEAREST = 25_600  # training scenes that the nearest is sought in
 LAYERS = (2, 4, 6)  # first layers that are taken and do not learn
 CHANNELS = (16, 16, 32, 32, 64, 64)
 
