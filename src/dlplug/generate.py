@@ -77,13 +77,12 @@ def _parse(model_class: Any, args: list[str]) -> Namespace:
 
 def _load(model_class: type[LightningModule], class_path: str, folder: Run) -> LightningModule:
     read_checkpoint(folder.trained)  # says in one line what is wrong with it
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        model = model_class.load_from_checkpoint(folder.trained, map_location=device, weights_only=True)
+    try:  # on the CPU, as a trainer loads: what a model keeps beside its weights is not always a device's
+        model = model_class.load_from_checkpoint(folder.trained, map_location="cpu", weights_only=True)
     except RuntimeError as error:
         refuse_misfit(error, folder.trained, class_path)
         raise
-    return model.eval()
+    return model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _next(folder: Run, medium: Media) -> Path:

@@ -129,8 +129,11 @@ class ModelChecks(SpecChecks):
         assert first == second, "the same config and seed give other metrics: something is drawn from no seeded source"
 
     def bf16(self) -> None:
-        """Check that it trains in bf16-mixed."""
-        self._check_finite(self._fit("--trainer.precision=bf16-mixed"))
+        """Check that it trains in bf16-mixed, and still shows what it has to show."""
+        run = self._fit("--trainer.precision=bf16-mixed")
+        self._check_finite(run)
+        if self._media(self.run):
+            assert self._media(run), f"its showcase gives nothing in bf16-mixed; {self._warned()}"
 
     def processes(self) -> None:
         """Check that two processes train it together."""
@@ -144,9 +147,14 @@ class ModelChecks(SpecChecks):
     def shows(self) -> None:
         """Check that what it shows reached the run folder; an exception there is only a warning in training."""
         self.apart(lambda: _require(self.load(), "showcase"))
-        folder = self.run.path / "media"
-        warned = last_line("\n".join(line for line in self.said.splitlines() if "showcase" in line))
-        assert any(folder.glob("*/*")), f"its showcase gave nothing to look at; what the fit said of it: {warned}"
+        assert self._media(self.run), f"its showcase gave nothing to look at; {self._warned()}"
+
+    def _media(self, run: Run) -> bool:
+        return any((run.path / "media").glob("*/*"))
+
+    def _warned(self) -> str:
+        warning = last_line("\n".join(line for line in self.said.splitlines() if "showcase" in line))
+        return f"what the fit said of it: {warning}"
 
     def generates(self) -> None:
         """Check that `dlplug generate` makes something."""

@@ -154,7 +154,7 @@ class Single(Boltzmann):
         start = self._start(data)
         model = self.machine.gibbs(start, self.k)
         if self.chains:
-            self._fantasies = model
+            self._fantasies = model.to(self.machine.weight.dtype)  # samples go on from them in full precision
         self.descend([(self.machine, self.machine.contrast(data, model))])
         if self._is_logged():
             energies = (self.machine.free_energy(rows).mean() for rows in (data, model))
