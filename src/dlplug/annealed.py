@@ -1,4 +1,4 @@
-"""How a model that descends a single loss may do so: Adam, with a learning rate that falls to 0."""
+"""How a model that descends a single loss may do so: AdamW, with a learning rate that falls to 0."""
 
 import math
 from typing import Any, ClassVar
@@ -9,26 +9,28 @@ from dlplug.model import Model
 
 
 class Annealed(Model):
-    """A model trained by Adam, whose learning rate may rise at first and falls along a cosine to 0 at the last batch.
+    """A model trained by AdamW, whose learning rate may rise at first and falls along a cosine to 0 at the last batch.
 
     The rate is set before each batch from the share of batches done, so that a resumed run may be longer.
 
     Attributes:
         lr: The highest learning rate.
         betas: Adam's decays of its means of gradients and of their squares.
+        weight_decay: Decay of all weights; without it AdamW is Adam.
         lr_warm_up: Share of the batches in which the rate rises from nearly 0.
     """
 
     lr: float
+    weight_decay: float = 0.0
     betas: ClassVar[tuple[float, float]] = (0.9, 0.999)
     lr_warm_up: ClassVar[float] = 0.0
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Return Adam over all weights that are learned."""
+        """Return AdamW over all weights that are learned."""
         learned = (weight for weight in self.parameters() if weight.requires_grad)
         # One kernel for all weights takes a third of the time; in mixed precision Lightning clips no gradients for it.
         fused = not self.trainer.precision.endswith("mixed")
-        return torch.optim.Adam(learned, self.lr, self.betas, fused=fused)
+        return torch.optim.AdamW(learned, self.lr, self.betas, weight_decay=self.weight_decay, fused=fused)
 
     def on_train_start(self) -> None:
         """Learn how many batches there will be."""

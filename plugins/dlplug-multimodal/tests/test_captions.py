@@ -242,7 +242,7 @@ def test_what_is_wrong_with_captions_is_named_by_its_line(folder, capsys):
     assert "line 1: the caption is empty" in said("0.png#0\t \n")
     assert "line 3: no comma" in said("image,caption\n0.png,a\n1.png\n")
     assert "too few" in said("0.png#0\ta\nmissing.png#0\tb\n")
-    assert "missing.png (not there)" in capsys.readouterr().err
+    assert "missing.png (No such file or directory)" in capsys.readouterr().err
     assert "line 1: no JSON" in said("{", "a.json")
     assert "no list 'annotations'" in said('{"images": []}', "a.json")
     broken = '{"images": [{"id": 1, "file_name": "0.png"}], "annotations": [{"image_id": 2, "caption": "a"}]}'

@@ -5,11 +5,13 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
+from dlplug.errors import InputError
 from dlplug.media import Image, Text
 from dlplug_multimodal.joint_embedding import JointEmbedding
 from dlplug_multimodal.retrieval import Retrieval, recalls
-from dlplug_multimodal.tagged import TaggedInfo, read_picture
+from dlplug_multimodal.tagged import TaggedInfo
 from dlplug_multimodal.word2vec_text import write_vectors
+from dlplug_vision.pictures import read_picture
 
 SMALL = {"channels": (4, 8), "hidden": 16, "dimension": 8, "dropout": 0.0, "word_dropout": 0.0}
 INFO = TaggedInfo(3, 8, 8, ("red", "green", "blue"))
@@ -69,7 +71,7 @@ def test_colours_find_their_names_and_names_their_colours():
 def test_a_picture_of_a_person_is_named_and_found(tmp_path):
     model = make().eval()
     PIL.Image.new("RGBA", (30, 20), (255, 0, 0, 128)).save(tmp_path / "red.png")
-    picture = read_picture(tmp_path / "red.png", INFO)
+    picture = read_picture(tmp_path / "red.png", 3, 8, 8) / 255
     assert picture.shape == (3, 8, 8)
     assert torch.allclose(picture[:, 0, 0], torch.tensor([255, 127, 127]) / 255, atol=0.01)  # half red on white
     model.gallery = ((colours()[0] * 255).byte(), colours()[1])
@@ -80,7 +82,7 @@ def test_a_picture_of_a_person_is_named_and_found(tmp_path):
         both = model.generate(image=str(tmp_path / "red.png"), text="blue", count=3)
     assert isinstance(both, Image)
     assert both.pixels.shape == (3, 3, 8, 8)
-    with pytest.raises(ValueError, match="cannot read the picture"):
+    with pytest.raises(InputError, match="cannot read the picture"):
         model.generate(image=str(tmp_path / "none.png"))
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from dlplug.errors import InputError
-from dlplug_multimodal.tags import Tags, read_picture
+from dlplug_multimodal.tags import Tags
 
 
 def paint(folder, n=12):
@@ -51,8 +51,8 @@ def test_tabs_by_the_file_s_ending(tmp_path):
         ("file,tags\n0.png,sea\n,sea\n", "line 3: the file is missing"),
         ("file,tags\n0.png,sea\n1.png, \n", "line 3: the tags of 1.png are missing"),
         ("file,tags\n0.png,sea,red\n", "line 2: more columns than the first line names; quote the tags"),
-        ("file,tags\n" + rows() + "none.png,sea\n", "line 14: cannot read .*none.png: No such file"),
-        ("file,tags\n" + rows() + "tags.csv,sea\n", "line 14: cannot read .*tags.csv: it is no picture"),
+        ("file,tags\n" + rows() + "none.png,sea\n", "line 14: cannot read the picture .*none.png: No such file"),
+        ("file,tags\n" + rows() + "tags.csv,sea\n", "line 14: cannot read the picture .*tags.csv: it is no picture"),
         ("file,tags\n0.png,sea\n1.png,sea\n", "names 2 pictures: too few to split"),
         ("file,tags\n0.png,sea\n1.png,red\n", "no tag is said of 2 pictures: lower min_count"),
     ],
@@ -67,14 +67,3 @@ def test_what_is_wrong_is_named_by_its_line(tmp_path, text, message):
 def test_a_missing_table_is_named(tmp_path):
     with pytest.raises(InputError, match=r"cannot read .*tags.csv: No such file"):
         Tags(str(tmp_path)).setup()
-
-
-def test_transparent_is_white_and_the_middle_is_kept(tmp_path):
-    picture = PIL.Image.new("RGBA", (30, 10), (0, 0, 0, 0))
-    picture.paste((255, 0, 0, 255), (12, 0, 18, 10))
-    picture.save(tmp_path / "x.png")
-    pixels = read_picture(tmp_path / "x.png", 3, 10, 10)
-    assert pixels.shape == (3, 10, 10)
-    assert pixels[:, 5, 5].tolist() == [255, 0, 0]
-    assert pixels[:, 5, 0].tolist() == [255, 255, 255]
-    assert read_picture(tmp_path / "x.png", 1, 7, 13).shape == (1, 7, 13)

@@ -2,21 +2,19 @@
 
 import math
 from abc import ABC, abstractmethod
-from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
-from PIL import Image as PillowImage
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, log_softmax, logsigmoid
 
-from dlplug import InputError, Panel
+from dlplug import Panel
 from dlplug.annealed import Annealed
 from dlplug.data import Batch, ImageInfo
 from dlplug.media import Image, Media
 from dlplug_generative.codes import wanted_labels
 from dlplug_generative.likelihood import LEVELS, binarise, discretised_normal
+from dlplug_vision.pictures import read_picture
 
 OUTPUTS = {"binary": 1, "levels": LEVELS, "gaussian": 2}  # numbers that stand for the distribution of one value
 SHOWN = 25  # images sampled for the showcase
@@ -202,7 +200,7 @@ class PixelModel(Annealed, ABC):
         labels = wanted_labels(n, label, self.classes, self.device)
         if not complete:
             return Image(self.sample(n, labels))
-        picture = self.observed(read_picture(complete, self.shape).to(self.device))[None]
+        picture = self.observed(read_picture(complete, *self.shape).to(self.device) / (LEVELS - 1))[None]
         rows = int(keep * self.shape[1])
         drawn = self.sample(n, labels, picture.expand(n, *self.shape), rows)
         return Image(torch.cat([picture, drawn]))
@@ -303,25 +301,3 @@ class Head(nn.Module):
             mean, log_spread = parameters.unbind(2)
             return torch.stack([mean + 0.5, (log_spread - 1.5).clamp(-8, 3)], 2)
         return parameters
-
-
-def read_picture(file: str, shape: tuple[int, int, int]) -> Tensor:
-    """Read a picture and scale it to a model's images.
-
-    Args:
-        file: Any file that Pillow reads.
-        shape: Channels, height and width.
-
-    Returns:
-        That shape, from 0 to 1.
-
-    Raises:
-        InputError: It is no picture.
-    """
-    channels, height, width = shape
-    try:
-        with PillowImage.open(Path(file)) as picture:
-            scaled = picture.convert("L" if channels == 1 else "RGB").resize((width, height))
-    except OSError as error:
-        raise InputError(f"{file} is no picture that can be read: {error}") from error
-    return torch.from_numpy(np.array(scaled)).view(height, width, channels).permute(2, 0, 1).float() / (LEVELS - 1)

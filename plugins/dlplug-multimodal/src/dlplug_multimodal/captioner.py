@@ -13,7 +13,6 @@ from torch.nn.functional import adaptive_avg_pool2d, cross_entropy, interpolate
 
 from dlplug.annealed import Annealed
 from dlplug.data import Batch, ImageInfo
-from dlplug.errors import InputError
 from dlplug.media import Figure, Media, Table, Text
 from dlplug.messages import say
 from dlplug.panels import Panel
@@ -24,7 +23,7 @@ from dlplug_sequence.sentences import END_CODE, PAD_CODE
 from dlplug_sequence.translator import gather
 from dlplug_sequence.vocabulary import Vocabulary
 from dlplug_vision.cnn import CNN
-from dlplug_vision.image_folder import read_picture
+from dlplug_vision.pictures import read_picture
 from dlplug_vision.resnet import DEVIATION, MEAN, ResNet
 from dlplug_vision.transfer import start_from
 
@@ -279,16 +278,9 @@ class Captioner(Annealed):
         """
         info = self.info
         assert isinstance(info, CaptionInfo)
-        try:
-            pixels = read_picture(image, info.channels, info.height, info.width)
-        except (OSError, ValueError) as error:
-            raise InputError(f"cannot read the picture {image or '(none given)'}: {error}") from error
+        pixels = read_picture(image, info.channels, info.height, info.width)
         found = self.caption(pixels[None].to(self.device) / 255, beam, length_penalty)
         return Text(self.words.decode(found.rows(END_CODE)[0]))
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Return AdamW."""
-        return torch.optim.AdamW(self.parameters(), self.lr, self.betas, weight_decay=self.weight_decay, foreach=True)
 
     def showcase(self, batch: Batch) -> dict[str, Media]:
         """Show pictures with their captions, and where it looked for each word."""

@@ -10,15 +10,13 @@ import torch
 from torch import Tensor
 
 from dlplug.errors import InputError
-from dlplug.messages import say
 from dlplug_multimodal.captioned import CaptionInfo, Captions
 from dlplug_sequence.lines import read_lines
 from dlplug_sequence.sentences import SPECIALS, split_places
 from dlplug_sequence.vocabulary import Level, Vocabulary
-from dlplug_vision.image_folder import read_picture
 from dlplug_vision.images import ImageData
+from dlplug_vision.pictures import read_pictures
 
-NAMED = 10
 KAGGLE = "image,caption"  # the first line of Flickr8k's captions as Kaggle has them
 Said = tuple[str, str, str]  # where it is said, the picture's name, the caption
 
@@ -82,7 +80,7 @@ class CaptionFolder(ImageData):
             if not name.strip() or not caption.strip():
                 raise ValueError(f"{where}: the {'caption' if name.strip() else 'name of the picture'} is empty")
             texts.setdefault(name.strip(), []).append(caption.strip())
-        pictures = self._read(list(texts))
+        pictures = read_pictures(self.root, texts, self.channels, self.size)
         names, parts = list(pictures), split_places(len(pictures), self.split_seed)
         trained = [caption for place in parts["train"] for caption in texts[names[place]]]
         options = {"sentences": self.level != "character", "lowercase": True}
@@ -104,22 +102,6 @@ class CaptionFolder(ImageData):
         if path.suffix.lower() == ".json":
             return _coco(path, "\n".join(lines))
         return _kaggle(path, lines) if lines and lines[0].strip().lower() == KAGGLE else _flickr(path, lines)
-
-    def _read(self, names: list[str]) -> dict[str, Tensor]:
-        """Return the pictures by name, those left out that cannot be read."""
-        pictures, unreadable = {}, []
-        for name in names:
-            try:
-                pictures[name] = read_picture(self.root / name, self.channels, self.size, self.size)
-            except FileNotFoundError:
-                unreadable.append(f"{name} (not there)")
-            except Exception as error:  # what a damaged picture makes a decoder raise is anyone's guess
-                unreadable.append(f"{name} ({type(error).__name__})")
-        if unreadable:
-            more = f" and {len(unreadable) - NAMED} more" if len(unreadable) > NAMED else ""
-            count = f"{len(unreadable)} of {len(names)} pictures in {self.root}"
-            say(f"left out, since they cannot be read, {count}: {', '.join(unreadable[:NAMED])}{more}")
-        return pictures
 
 
 def _flickr(path: Path, lines: list[str]) -> Iterator[Said]:

@@ -1,14 +1,11 @@
 """Fusion: a model that sees and one that hears, combined at a higher level."""
 
-from pathlib import Path
 from typing import Any, Literal
 
-import PIL.Image
 import torch
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from torchvision.transforms.v2 import functional
 
 from dlplug import Panel
 from dlplug.data import Batch, ImageInfo
@@ -20,6 +17,7 @@ from dlplug_multimodal.sounded import SoundedInfo
 from dlplug_multimodal.wave_cnn import WaveCNN
 from dlplug_multimodal.waves import cut, read_wav
 from dlplug_vision.cnn import CNN
+from dlplug_vision.pictures import read_picture
 from dlplug_vision.transfer import read_weights, take
 
 GIVEN = {"both": (True, True), "picture": (True, False), "sound": (False, True)}
@@ -225,7 +223,7 @@ class Fusion(Phased):
         """
         if not image and not sound:
             raise InputError("give a picture as --image, a WAV file as --sound, or both")
-        pictures = self._read(image) if image else torch.zeros(1, *self.shape)
+        pictures = read_picture(image, *self.shape)[None].float() / 255 if image else torch.zeros(1, *self.shape)
         waves = cut(read_wav(sound, self.rate), self.samples)[:1] if sound else torch.zeros(1, self.samples)
         given = "both" if image and sound else "picture" if image else "sound"
         shares = self.tell(pictures.to(self.device), waves.to(self.device), given)[0].float().softmax(0)
@@ -243,16 +241,6 @@ class Fusion(Phased):
     def _used(self) -> tuple[bool, bool]:
         """Return whether the model looks at pictures at all, and listens at all."""
         return GIVEN.get(self.combine, GIVEN["both"])
-
-    def _read(self, path: str) -> Tensor:
-        channels, height, width = self.shape
-        try:
-            with PIL.Image.open(Path(path).expanduser()) as file:
-                picture = file.convert("RGB" if channels == 3 else "L").resize((width, height))
-        except OSError as error:
-            raise InputError(f"{path} is no picture that can be read: {error}") from error
-        pixels: Tensor = functional.pil_to_tensor(picture)
-        return pixels[None].float() / 255
 
 
 def _dense(before: int, after: int) -> tuple[nn.Module, ...]:

@@ -15,9 +15,10 @@ from dlplug.media import Figure, Image, Media, Text
 from dlplug.messages import say
 from dlplug.panels import Panel
 from dlplug_multimodal.retrieval import Retrieval
-from dlplug_multimodal.tagged import TaggedInfo, read_picture
+from dlplug_multimodal.tagged import TaggedInfo
 from dlplug_multimodal.word2vec_text import read_vectors
 from dlplug_vision.cnn import CNN
+from dlplug_vision.pictures import read_picture
 
 GALLERY = 2000  # pictures that a checkpoint keeps to answer from
 ASKED, ANSWERS = 8, 8  # words asked in the showcase, and pictures shown for each
@@ -278,7 +279,8 @@ class JointEmbedding(Annealed):
             raise ValueError("give a file with --image, words with --text, or both; count at least 1")
         info = self.info
         assert isinstance(info, TaggedInfo)
-        images = read_picture(Path(image), info).to(self.device)[None] if image else None
+        shape = info.channels, info.height, info.width
+        images = _floats(read_picture(image, *shape)[None].to(self.device)) if image else None
         if images is not None and not text:
             words = self.place_texts(torch.eye(len(self.words), device=self.device))
             best = (words @ self.place_images(images)[0]).topk(min(count, len(words)))

@@ -19,8 +19,8 @@ from dlplug_multimodal.ranking import average_precision, r_precision
 from dlplug_multimodal.rbm import flip
 from dlplug_multimodal.replicated_softmax import known_words
 from dlplug_multimodal.tagged import TaggedInfo, count_words
-from dlplug_multimodal.tags import read_picture
 from dlplug_vision.cnn import CNN
+from dlplug_vision.pictures import read_picture
 from dlplug_vision.transfer import read_weights, take
 
 Phase = Literal["look", "apart", "above", "together"]

@@ -2,11 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-import numpy as np
-import PIL.Image
-import PIL.ImageOps
 import torch
 from torch import Tensor
 
@@ -86,27 +82,3 @@ def cut(columns: Batch, parts: Mapping[str, Tensor]) -> Mapping[str, Batch]:
         parts: Indices by the part's name.
     """
     return {name: tuple(column[index] for column in columns) for name, index in parts.items()}
-
-
-def read_picture(path: Path, info: TaggedInfo) -> Tensor:
-    """Return a person's picture as a model of such pictures takes it: on white, scaled and cut to size.
-
-    Args:
-        path: The file.
-        info: What the model's pictures are like.
-
-    Returns:
-        From 0 to 1, shape (channels, height, width).
-
-    Raises:
-        ValueError: It cannot be read.
-    """
-    try:
-        with PIL.Image.open(path) as file:
-            picture = PIL.ImageOps.exif_transpose(file).convert("RGBA")
-    except OSError as error:
-        raise ValueError(f"cannot read the picture {path}: {error}") from error
-    picture = PIL.Image.alpha_composite(PIL.Image.new("RGBA", picture.size, "white"), picture)
-    picture = picture.convert("RGB" if info.channels == 3 else "L")
-    pixels = np.array(PIL.ImageOps.fit(picture, (info.width, info.height), PIL.Image.Resampling.BOX))
-    return torch.from_numpy(pixels).float().div(255).view(info.height, info.width, info.channels).permute(2, 0, 1)

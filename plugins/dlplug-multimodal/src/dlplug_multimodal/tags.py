@@ -6,16 +6,13 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-import PIL.Image
-import PIL.ImageOps
 import torch
-from torch import Tensor
-from torchvision.transforms.v2 import functional
 
 from dlplug.data import Batch
 from dlplug.errors import InputError
 from dlplug_multimodal.tagged import TaggedImages, TaggedInfo, count_words, cut, split_groups
 from dlplug_sequence.lines import read_lines
+from dlplug_vision.pictures import read_picture
 
 COLUMNS = ("file", "tags")
 
@@ -109,32 +106,3 @@ def read_tags(path: Path) -> dict[str, tuple[list[str], int]]:
         before, line = found.get(file, ([], rows.line_num))
         found[file] = (before + said, line)
     return found
-
-
-def read_picture(path: str | Path, channels: int, height: int, width: int) -> Tensor:
-    """Read a picture, scaled and cut to a size, on white where it is transparent.
-
-    Args:
-        path: The file.
-        channels: 3 for colour, 1 for grey.
-        height: Rows.
-        width: Columns.
-
-    Returns:
-        Bytes of shape (channels, height, width).
-
-    Raises:
-        InputError: It cannot be read.
-    """
-    try:
-        with PIL.Image.open(Path(path).expanduser()) as file:
-            picture = PIL.ImageOps.exif_transpose(file).convert("RGBA")
-    except Exception as error:  # what a damaged picture makes a decoder raise is anyone's guess
-        reason = (getattr(error, "strerror", None) or "it is no picture") if isinstance(error, OSError) else error
-        raise InputError(f"cannot read {path}: {reason}") from error
-    ground = PIL.Image.new("RGBA", picture.size, "white")
-    picture = PIL.Image.alpha_composite(ground, picture).convert("RGB" if channels == 3 else "L")
-    scale = max(height / picture.height, width / picture.width)
-    near = [max(height, round(picture.height * scale)), max(width, round(picture.width * scale))]
-    pixels: Tensor = functional.pil_to_tensor(functional.center_crop(functional.resize(picture, near), [height, width]))
-    return pixels

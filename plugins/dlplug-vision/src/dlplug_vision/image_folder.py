@@ -4,19 +4,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-import PIL.Image
-import PIL.ImageOps
 import torch
 from torch import Tensor
 from torchvision.datasets.folder import IMG_EXTENSIONS, make_dataset
-from torchvision.transforms.v2 import functional
 
 from dlplug.data import Batch, ImageInfo
 from dlplug.errors import InputError
-from dlplug.messages import say
 from dlplug_vision.images import ImageData, hold_out, stratified_split
-
-NAMED = 10
+from dlplug_vision.pictures import read_pictures
 
 
 class ImageFolder(ImageData):
@@ -88,43 +83,14 @@ class ImageFolder(ImageData):
 
     def _read(self, folder: Path, indices: dict[str, int]) -> tuple[Tensor, Tensor, list[str]]:
         """Return images, labels and file names of the pictures in a folder of class folders."""
-        images, labels, files, unreadable = [], [], [], []
-        for path, label in make_dataset(folder, indices, IMG_EXTENSIONS, allow_empty=True):
-            name = str(Path(path).relative_to(self.root))
-            try:
-                images.append(read_picture(path, self.channels, self.size, self.size))
-            except Exception as error:  # what a damaged picture makes a decoder raise is anyone's guess
-                unreadable.append(f"{name} ({type(error).__name__})")
-            else:
-                labels.append(label)
-                files.append(name)
-        if unreadable:
-            more = f" and {len(unreadable) - NAMED} more" if len(unreadable) > NAMED else ""
-            count = f"{len(unreadable)} of {len(unreadable) + len(images)} pictures in {folder}"
-            say(f"left out, since they cannot be read, {count}: {', '.join(unreadable[:NAMED])}{more}")
+        there = make_dataset(folder, indices, IMG_EXTENSIONS, allow_empty=True)
+        known = {str(Path(path).relative_to(self.root)): label for path, label in there}
+        images = read_pictures(self.root, known, self.channels, self.size)
+        labels = [known[name] for name in images]
         if empty := [name for name, index in indices.items() if index not in labels]:
             kinds = ", ".join(IMG_EXTENSIONS)
             raise ValueError(f"no picture that can be read ({kinds}) is in {folder / empty[0]}")
-        return torch.stack(images), torch.tensor(labels), files
-
-
-def read_picture(path: str | Path, channels: int, height: int, width: int) -> Tensor:
-    """Return a picture, scaled and cut to a size, as bytes of shape (channels, height, width).
-
-    Args:
-        path: Its file.
-        channels: 3 for colour, 1 for grey.
-        height: Rows.
-        width: Columns.
-    """
-    with PIL.Image.open(path) as file:
-        mode = "RGB" if channels == 3 else "L"
-        file.draft(mode, (2 * width, 2 * height))  # large JPEGs are decoded at a fraction of their size
-        picture = PIL.ImageOps.exif_transpose(file).convert(mode)
-    scale = max(height / picture.height, width / picture.width)
-    size = [max(height, round(scale * picture.height)), max(width, round(scale * picture.width))]
-    pixels: Tensor = functional.pil_to_tensor(functional.center_crop(functional.resize(picture, size), [height, width]))
-    return pixels
+        return torch.stack(list(images.values())), torch.tensor(labels), list(images)
 
 
 def _folders(path: Path) -> list[str]:
