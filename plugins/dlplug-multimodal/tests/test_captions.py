@@ -9,6 +9,7 @@ import torch
 from dlplug.errors import InputError
 from dlplug_multimodal.captioner import Captioner, caption_quality
 from dlplug_multimodal.captions import CaptionFolder
+from dlplug_multimodal.claims.captions import OneEmoji
 from dlplug_multimodal.emoji_scenes import KINDS, RELATIONS, EmojiScenes, say, sizes, split_pairs
 from dlplug_sequence.vocabulary import Vocabulary
 from dlplug_vision.cnn import CNN
@@ -150,13 +151,13 @@ def test_it_learns_a_few_pictures_by_heart(make, scenes, tmp_path):
     batch = batch_of(scenes, count=4)
     optimizer = torch.optim.Adam(model.parameters(), 0.004)
     for _ in range(400):
-        loss = model._loss(batch)
+        loss = model.loss(batch)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
     model.eval()
     for beam in (1, 3):
-        rows = model._rows(batch, model.caption(batch[0], beam))
+        rows = model._beside(batch, model.caption(batch[0], beam))
         assert caption_quality(rows)["exact"] == 1
     picture = tmp_path / "scene.png"
     pixels = (batch[0][0] * 255).round().byte().permute(1, 2, 0).numpy()
@@ -250,3 +251,13 @@ def test_what_is_wrong_with_captions_is_named_by_its_line(folder, capsys):
     assert "annotation 1: it has no 'caption'" in said(broken.replace("caption", "text"), "a.json")
     with pytest.raises(InputError, match="cannot read"):
         CaptionFolder(root=str(folder), captions="none.txt").setup()
+
+
+@pytest.mark.parametrize("where", [False, True])
+def test_one_emoji_is_told_by_kind_or_by_place(where):
+    data = OneEmoji(where)
+    data.setup()
+    images, labels = data.splits["test"]
+    assert images.shape == (1000, 3, 24, 24)
+    assert set(labels.tolist()) == set(range(data.info.classes))
+    assert images.float().var((2, 3)).amin() > 0  # there is something on each

@@ -60,7 +60,7 @@ def test_it_learns_a_few_pairs_by_heart(make, data):
     batch = tuple(part[:4] for part in next(iter(data.val_dataloader())))
     optimizer = torch.optim.Adam(model.parameters(), 0.01)
     for _ in range(200):
-        loss = model._loss(batch)
+        loss = model.loss(batch)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -11,7 +11,6 @@ from matplotlib.figure import Figure as Drawing
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, cross_entropy, interpolate
 
-from dlplug.annealed import Annealed
 from dlplug.data import Batch, ImageInfo
 from dlplug.media import Figure, Media, Table, Text
 from dlplug.messages import say
@@ -20,8 +19,8 @@ from dlplug_multimodal.captioned import CaptionInfo
 from dlplug_sequence.decoder import Decoder, Memory, search_texts
 from dlplug_sequence.search import Found, State
 from dlplug_sequence.sentences import END_CODE, PAD_CODE
-from dlplug_sequence.translator import gather
 from dlplug_sequence.vocabulary import Vocabulary
+from dlplug_sequence.writer import Writer
 from dlplug_vision.cnn import CNN
 from dlplug_vision.pictures import read_picture
 from dlplug_vision.resnet import DEVIATION, MEAN, ResNet
@@ -35,7 +34,7 @@ SUMMARY = 4  # rows and columns that a decoder without attention is told of
 Row = tuple[list[str], str]  # true captions, output
 
 
-class Captioner(Annealed):
+class Captioner(Writer[Row]):
     """A convolutional network sees a picture, a recurrent one writes what it shows (section 5.6).
 
     Vinyals et al., "Show and Tell" (2015), and with attention Xu et al., "Show, Attend and Tell" (2015): each token is
@@ -65,7 +64,6 @@ class Captioner(Annealed):
     """
 
     monitor = ("val/bleu", "max")
-    betas = (0.9, 0.99)
     panels = (
         Panel(
             "Learning",
@@ -135,7 +133,6 @@ class Captioner(Annealed):
         self.cell, self.hidden, self.embedding, self.dropout = cell, hidden, embedding, dropout
         self.lr, self.weight_decay, self.init_from = lr, weight_decay, init_from
         self._loaded = False
-        self._written: list[Row] = []
 
     def build(self, info: CaptionInfo) -> None:
         """Make the layers."""
@@ -216,45 +213,24 @@ class Captioner(Annealed):
             raise ValueError("without attention the decoder looks nowhere")
         return weights.view(*weights.shape[:3], *self.grid)
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the loss on a batch."""
-        loss = self._loss(batch)
-        self.record(loss=loss)
-        return loss
+    def loss(self, batch: Batch) -> Tensor:
+        """Return the mean over the captions' tokens."""
+        images, captions = batch
+        scores = self(images, captions[:, :, :-1])
+        return cross_entropy(scores.float().flatten(0, 2), captions[:, :, 1:].flatten(), ignore_index=PAD_CODE)
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Measure the loss, and write captions."""
-        self.record(loss=self._loss(batch))
-        self._written += self._rows(batch, self.caption(batch[0]))
+    def rows(self, batch: Batch) -> list[Row]:
+        """Write the captions of a batch."""
+        return self._beside(batch, self.caption(batch[0]))
 
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """The same on the test pictures."""
-        self.validation_step(batch, batch_idx)
+    def judge(self, rows: Sequence[Row]) -> dict[str, float]:
+        """Return the share of exact captions, and BLEU."""
+        return caption_quality(rows)
 
-    def on_validation_epoch_start(self) -> None:
-        """Forget the last time's captions."""
-        self._written = []
-
-    def on_test_epoch_start(self) -> None:
-        """The same before a test."""
-        self._written = []
-
-    def on_validation_epoch_end(self) -> None:
-        """Log how good the captions are."""
-        self._log_quality("val")
-
-    def on_test_epoch_end(self) -> None:
-        """The same for the test pictures."""
-        self._log_quality("test")
-
-    def _log_quality(self, stage: str) -> None:
-        rows = gather(self._written, self.trainer.world_size)
-        self.log_dict({f"{stage}/{name}": value for name, value in caption_quality(rows).items()})
-
-    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, "Tensor | list[str]"]:
+    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor | list[str]]:
         """Return the caption of each picture, whether it is exact, and its score, shapes (n,)."""
         found = self.caption(batch[0])
-        rows = self._rows(batch, found)
+        rows = self._beside(batch, found)
         exact = torch.tensor([int(output in references) for references, output in rows])
         return {"caption": [output for _, output in rows], "exact": exact, "score": found.scores}
 
@@ -284,13 +260,13 @@ class Captioner(Annealed):
 
     def showcase(self, batch: Batch) -> dict[str, Media]:
         """Show pictures with their captions, and where it looked for each word."""
-        rows = [("; ".join(dict.fromkeys(references)), output) for references, output in self._written[:SHOWN]]
+        rows = [("; ".join(dict.fromkeys(references)), output) for references, output in self.written[:SHOWN]]
         shown: dict[str, Media] = {"written": Table(("true", "written"), rows)}
         images = batch[0][:PICTURES]
         found = self.caption(images)
         titles = [
             output if output in references else f"{output}\n({references[0]})"
-            for references, output in self._rows(batch, found)
+            for references, output in self._beside(batch, found)
         ]
         shown["captions"] = Figure(draw_pictures(images, titles))
         if self.attention == "soft":
@@ -301,16 +277,11 @@ class Captioner(Annealed):
             shown["attention"] = Figure(draw_attention(images[:MAPS], weights, texts))
         return shown
 
-    def _rows(self, batch: Batch, found: Found) -> list[Row]:
-        """Return the true captions and the written one of each picture."""
+    def _beside(self, batch: Batch, found: Found) -> list[Row]:
+        """Return the true captions and the one found of each picture."""
         outputs = self.words.decode_batch(found.rows(END_CODE))
         true = batch[1][: len(outputs)].tolist()
         return [(self.words.decode_batch(codes), output) for codes, output in zip(true, outputs, strict=True)]
-
-    def _loss(self, batch: Batch) -> Tensor:
-        images, captions = batch
-        scores = self(images, captions[:, :, :-1])
-        return cross_entropy(scores.float().flatten(0, 2), captions[:, :, 1:].flatten(), ignore_index=PAD_CODE)
 
 
 class Normalise(nn.Module):

@@ -1,8 +1,8 @@
 """What models that translate share: how they learn, how they write, what is measured and what is shown."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar, TypeVar
+from typing import ClassVar
 
 import sacrebleu
 import torch
@@ -10,7 +10,6 @@ from matplotlib.figure import Figure as Drawing
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from dlplug.annealed import Annealed
 from dlplug.data import Batch
 from dlplug.media import Media, Table, Text
 from dlplug.panels import Panel
@@ -20,14 +19,15 @@ from dlplug_sequence.search import Found, State
 from dlplug_sequence.sentences import END_CODE, PAD_CODE, Ragged
 from dlplug_sequence.text_classifier import asked_lines
 from dlplug_sequence.vocabulary import Vocabulary
+from dlplug_sequence.writer import Writer
 
 SHOWN = 30  # translations shown
 MAPS = 4  # alignments shown
 CHUNK = 64  # texts translated at once
-Row = TypeVar("Row")
+Row = tuple[str, str, str]  # text, reference, output
 
 
-class Translator(Annealed, ABC):
+class Translator(Writer[Row]):
     """A model that reads a text and writes another, trained to predict each token after the true ones before it.
 
     Logs ``loss`` in nats a token, and for texts not trained on, translated greedily, the share that is ``exact``,
@@ -35,7 +35,6 @@ class Translator(Annealed, ABC):
     """
 
     monitor = ("val/loss", "min")
-    betas = (0.9, 0.99)
     panels: ClassVar[tuple[Panel, ...]] = (
         Panel(
             "Learning",
@@ -72,10 +71,6 @@ class Translator(Annealed, ABC):
         ),
     )
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._translated: list[tuple[str, str, str]] = []  # text, reference, output
-
     @abstractmethod
     def prepare(self, source: int, target: int) -> None:
         """Make the layers, for vocabularies of such sizes."""
@@ -109,46 +104,26 @@ class Translator(Annealed, ABC):
         self.target: Vocabulary = Vocabulary.from_json(info.target)
         self.prepare(len(self.source), len(self.target))
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the loss on a batch."""
-        loss = self._loss(batch)
-        self.record(loss=loss)
-        return loss
+    def loss(self, batch: Batch) -> Tensor:
+        """Return the mean over the translations' tokens."""
+        source, target = batch
+        scores = self(source, target[:, :-1])
+        return cross_entropy(scores.float().flatten(0, 1), target[:, 1:].flatten(), ignore_index=PAD_CODE)
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Measure the loss, and translate."""
-        self.record(loss=self._loss(batch))
-        texts = self.source.decode_batch(batch[0].tolist())
-        references = self.target.decode_batch(batch[1].tolist())
-        outputs = self.target.decode_batch(self.translate(batch[0]).rows(END_CODE))
-        self._translated += zip(texts, references, outputs, strict=True)
+    def rows(self, batch: Batch) -> list[Row]:
+        """Translate the texts of a batch."""
+        return self._beside(batch, self.translate(batch[0]))
 
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """The same on the test texts."""
-        self.validation_step(batch, batch_idx)
+    def judge(self, rows: Sequence[Row]) -> dict[str, float]:
+        """Return the share of exact translations, BLEU and chrF."""
+        return quality(rows)
 
-    def on_validation_epoch_start(self) -> None:
-        """Forget the last time's translations."""
-        self._translated = []
-
-    def on_test_epoch_start(self) -> None:
-        """The same before a test."""
-        self._translated = []
-
-    def on_validation_epoch_end(self) -> None:
-        """Log how good the translations are."""
-        self._log_quality("val")
-
-    def on_test_epoch_end(self) -> None:
-        """The same for the test texts."""
-        self._log_quality("test")
-
-    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """Return whether each translation is exact and its score, shapes (n,)."""
+    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor | list[str]]:
+        """Return the translation of each text, whether it is exact, and its score, shapes (n,)."""
         found = self.translate(batch[0])
-        references = self.target.decode_batch(batch[1].tolist())
-        pairs = zip(self.target.decode_batch(found.rows(END_CODE)), references, strict=True)
-        return {"exact": torch.tensor([int(a == b) for a, b in pairs]), "score": found.scores}
+        rows = self._beside(batch, found)
+        exact = torch.tensor([int(reference == output) for _, reference, output in rows])
+        return {"translation": [output for _, _, output in rows], "exact": exact, "score": found.scores}
 
     def translate(self, source: Tensor, beam: int = 1, length_penalty: float = 0.6, longest: int = 0) -> Found:
         """Translate texts (n, time), padded with 0.
@@ -168,11 +143,11 @@ class Translator(Annealed, ABC):
         columns = ("text", "reference", "output")
         worst = sorted(
             (round(chrf(output, reference), 1), text, reference, output)
-            for text, reference, output in self._translated
+            for text, reference, output in self.written
             if output != reference
         )
         return {
-            "translations": Table(columns, self._translated[:SHOWN]),
+            "translations": Table(columns, self.written[:SHOWN]),
             "mistakes": Table(("chrF", *columns), worst[:SHOWN]),
         }
 
@@ -196,26 +171,14 @@ class Translator(Annealed, ABC):
             outputs += self.target.decode_batch(found.rows(END_CODE))
         return outputs
 
-    def _loss(self, batch: Batch) -> Tensor:
-        source, target = batch
-        scores = self(source, target[:, :-1])
-        return cross_entropy(scores.float().flatten(0, 1), target[:, 1:].flatten(), ignore_index=PAD_CODE)
-
-    def _log_quality(self, stage: str) -> None:
-        rows = gather(self._translated, self.trainer.world_size)
-        self.log_dict({f"{stage}/{name}": value for name, value in quality(rows).items()})
+    def _beside(self, batch: Batch, found: Found) -> list[Row]:
+        """Return the texts of a batch, their references and what was found."""
+        texts = self.source.decode_batch(batch[0].tolist())
+        references = self.target.decode_batch(batch[1].tolist())
+        return list(zip(texts, references, self.target.decode_batch(found.rows(END_CODE)), strict=True))
 
 
-def gather(rows: list[Row], processes: int) -> list[Row]:
-    """Return the rows of all processes, each of which calls this."""
-    if processes == 1:
-        return rows
-    parts: list[Any] = [None] * processes
-    torch.distributed.all_gather_object(parts, rows)
-    return [row for part in parts for row in part]
-
-
-def quality(rows: Sequence[tuple[str, str, str]]) -> dict[str, float]:
+def quality(rows: Sequence[Row]) -> dict[str, float]:
     """Return the share of exact translations, BLEU and chrF of (text, reference, output)."""
     references, outputs = [row[1] for row in rows], [row[2] for row in rows]
     return {

@@ -140,7 +140,7 @@ class OneEmoji(ImageData):
     def load(self) -> tuple[ImageInfo, Mapping[str, Batch]]:
         """Draw all pictures."""
         generator = torch.Generator().manual_seed(int(self.where))
-        atlas = read_atlas(KINDS[:20], 40)  # emoji of 12 to 16 pixels
+        atlas = read_atlas(KINDS[:20], 36)  # emoji of 12 to 16 pixels
         splits = {}
         for split, count in (("train", 1000), ("val", 300), ("test", 1000)):
             labels = torch.randint(20, (count,), generator=generator)
@@ -148,7 +148,7 @@ class OneEmoji(ImageData):
             canvas = canvas.clone()
             steps = torch.randint(len(atlas), (count,), generator=generator)
             corners = torch.randint(9, (2, count, 1, 1), generator=generator)
-            span = torch.arange(16)
+            span = torch.arange(atlas.shape[2])
             where = torch.arange(count)[:, None, None], corners[0] + span[:, None], corners[1] + span
             cut = atlas[steps, labels]
             canvas[where] = cut[..., :3] + canvas[where] * (1 - cut[..., 3:])
