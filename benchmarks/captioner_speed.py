@@ -41,8 +41,8 @@ class Plain(nn.Module):
         self.project, self.places = nn.Linear(64, 128), nn.Parameter(0.4 * torch.randn(64, 128))
         self.first, self.embed = nn.Linear(128, 128), nn.Embedding(words, 64, padding_idx=0)
         self.gru = nn.GRU(64, 128, batch_first=True)
-        self.key, self.query = nn.Linear(128, 32, bias=False), nn.Linear(128, 32)
-        self.energy = nn.Linear(32, 1, bias=False)
+        self.key, self.query = nn.Linear(128, 128, bias=False), nn.Linear(128, 128)
+        self.energy = nn.Linear(128, 1, bias=False)
         self.mix, self.out, self.drop = nn.Linear(256, 128), nn.Linear(128, words), nn.Dropout(0.2)
 
     def forward(self, images: torch.Tensor, captions: torch.Tensor) -> torch.Tensor:

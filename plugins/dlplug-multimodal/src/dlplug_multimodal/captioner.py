@@ -29,7 +29,6 @@ from dlplug_vision.transfer import start_from
 SHOWN = 30  # captions in the table
 PICTURES = 12  # pictures shown with their captions
 MAPS = 4  # pictures shown with where it looked
-INNER = 32  # units of the layer that tells how well a place fits
 SUMMARY = 4  # rows and columns that a decoder without attention is told of
 Row = tuple[list[str], str]  # true captions, output
 
@@ -150,7 +149,8 @@ class Captioner(Writer[Row]):
         summary = depth * SUMMARY**2 if self.attention == "none" else self.hidden
         self.first = nn.Linear(summary, self.hidden * (2 if self.cell == "lstm" else 1))
         score: Literal["none", "bahdanau"] = "none" if self.attention == "none" else "bahdanau"
-        self.decoder = Decoder(score, self.cell, len(self.words), self.embedding, self.hidden, dropout=self.dropout)
+        sizes = len(self.words), self.embedding, self.hidden
+        self.decoder = Decoder(score, self.cell, *sizes, dropout=self.dropout)
         self.grid = rows, columns
 
     def _body(self, info: ImageInfo) -> nn.Sequential:

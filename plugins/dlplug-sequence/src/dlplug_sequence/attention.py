@@ -18,19 +18,16 @@ class Attention(nn.Module):
             ``bahdanau``, v·tanh(W s + U h) (Bahdanau et al., 2015, but with the state after the step, so that all steps
             of a known text are looked up at once).
         size: Numbers of a state and of what it looks at.
-        inner: Units of the tanh layer of ``bahdanau``, which takes most of the time where there are many places to look
-            at; ``size`` where 0.
     """
 
-    def __init__(self, score: Score, size: int, inner: int = 0) -> None:
+    def __init__(self, score: Score, size: int) -> None:
         super().__init__()
         self.score = score
-        inner = inner if inner and score == "bahdanau" else size
         if score in ("bahdanau", "luong-general"):
-            self.key = nn.Linear(size, inner, bias=False)
+            self.key = nn.Linear(size, size, bias=False)
         if score == "bahdanau":
-            self.query = nn.Linear(size, inner)
-            self.energy = nn.Linear(inner, 1, bias=False)
+            self.query = nn.Linear(size, size)
+            self.energy = nn.Linear(size, 1, bias=False)
 
     def prepare(self, states: Tensor) -> Tensor:
         """Return the keys of the encoder's states (n, time, size); once a text, whatever is written then."""
@@ -50,7 +47,7 @@ class Attention(nn.Module):
             The means (n, m, size) and the weights (n, m, time).
         """
         if self.score == "bahdanau":
-            sums = self.query(queries)[:, :, None] + keys[:, None]  # (n, m, time, inner)
+            sums = self.query(queries)[:, :, None] + keys[:, None]  # (n, m, time, size)
             fit = self.energy(sums.tanh()).squeeze(3)  # (n, m, time)
         else:
             fit = queries @ keys.transpose(1, 2)  # (n, m, time)

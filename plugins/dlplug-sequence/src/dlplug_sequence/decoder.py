@@ -27,7 +27,6 @@ class Decoder(nn.Module):
         hidden: Units of a layer.
         layers: Number of layers.
         dropout: Probability that a number between layers is dropped while training.
-        inner: See ``Attention``.
     """
 
     def __init__(
@@ -39,13 +38,12 @@ class Decoder(nn.Module):
         hidden: int,
         layers: int = 1,
         dropout: float = 0.0,
-        inner: int = 0,
     ) -> None:
         super().__init__()
         self.embed = nn.Embedding(vocabulary, embedding, padding_idx=PAD_CODE)
         self.net = Recurrent(cell, embedding, hidden, layers, dropout)
         self.drop = nn.Dropout(dropout)
-        self.attend = None if attention == "none" else Attention(attention, hidden, inner)
+        self.attend = None if attention == "none" else Attention(attention, hidden)
         self.mix = nn.Linear(hidden * (1 if attention == "none" else 2), hidden)
         self.out = nn.Linear(hidden, vocabulary)
 

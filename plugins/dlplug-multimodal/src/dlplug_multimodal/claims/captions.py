@@ -21,7 +21,7 @@ from dlplug_vision.transfer import start_from
 
 SMALL = (
     *("--data.kinds=12", "--data.side=24", "--data.size=3200", "--model.hidden=64", "--model.embedding=32"),
-    *("--trainer.max_epochs=8", "--trainer.check_val_every_n_epoch=8"),
+    *("--trainer.max_epochs=10", "--trainer.check_val_every_n_epoch=10"),
 )
 SEEN = 500  # new scenes of pairs trained on
 NEAREST = 25_600  # training scenes that the nearest is sought in
@@ -50,7 +50,7 @@ def need_pictures(lab: Lab) -> Evidence:
         ],
         [Measure("the same of shuffled pictures, pairs held out", less(blind, near), ">=", 0.1)],
         {"Exact captions": Table(columns, rows)},
-        note="12 kinds on canvases of 24×24 pixels, 1,600 updates. The nearest picture is looked for among 25,600 "
+        note="12 kinds on canvases of 24×24 pixels, 2,000 updates. The nearest picture is looked for among 25,600 "
         "scenes, more than are trained on, and judged on pairs that it holds, since it can never be right on others.",
     )
 
