@@ -11,16 +11,13 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import sys
 import tempfile
-import time
-from contextlib import chdir, redirect_stderr, redirect_stdout
+from contextlib import chdir
 from pathlib import Path
 
 import torch
 from torch import nn
-from torch.nn.functional import cross_entropy
-from translation_speed import Clock, compare
+from translation_speed import compare, ours, train
 
-from dlplug.__main__ import main as dlplug
 from dlplug_multimodal.emoji_scenes import EmojiScenes
 from dlplug_sequence.vocabulary import Vocabulary
 
@@ -47,7 +44,7 @@ class Plain(nn.Module):
 
     def forward(self, images: torch.Tensor, captions: torch.Tensor) -> torch.Tensor:
         n, each, time = captions.shape
-        seen = self.project(self.eye(images).flatten(2).transpose(1, 2)) + self.places  # (n, places, 128)
+        seen = self.project(self.eye(images.float() / 255).flatten(2).transpose(1, 2)) + self.places  # (n, places, 128)
         first = self.first(seen.amax(1)).tanh().repeat_interleave(each, 0)[None]
         h, _ = self.gru(self.drop(self.embed(captions.flatten(0, 1))), first)
         h = h.reshape(n, each * time, -1)
@@ -58,27 +55,7 @@ class Plain(nn.Module):
 
 def plain(data: EmojiScenes) -> float:
     net = Plain(len(Vocabulary.from_json(data.info.vocabulary)))
-    optimizer = torch.optim.AdamW(net.parameters(), 4e-3, (0.9, 0.99))
-    batches = iter(data.train_dataloader())
-    start = time.process_time()
-    for _ in range(STEPS):
-        pixels, captions = next(batches)
-        scores = net(pixels.float() / 255, captions[:, :, :-1])
-        loss = cross_entropy(scores.flatten(0, 1), captions[:, :, 1:].flatten(), ignore_index=0)
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-        optimizer.step()
-    return time.process_time() - start
-
-
-def ours() -> float:
-    Clock.started = 0.0
-    line = f"fit --model captioner --trainer.max_epochs 1 --trainer.limit_train_batches {STEPS}"
-    line += " --trainer.limit_val_batches 0 --trainer.callbacks+=translation_speed.Clock"
-    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
-        assert dlplug(line.split()) == 0
-    return Clock.took
+    return train(net, torch.optim.AdamW(net.parameters(), 4e-3, (0.9, 0.99)), data, STEPS)
 
 
 def main() -> None:
@@ -87,7 +64,7 @@ def main() -> None:
     data.setup()
     compare(
         f"plain / dlplug, captioner training, {STEPS} steps of {BATCH} pictures (target 1.0: at least as fast)",
-        {"plain PyTorch": lambda: plain(data), "dlplug fit": ours},
+        {"plain PyTorch": lambda: plain(data), "dlplug fit": lambda: ours(STEPS, "--model=captioner")},
     )
 
 
