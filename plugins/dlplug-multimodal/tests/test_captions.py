@@ -150,7 +150,7 @@ def test_it_learns_a_few_pictures_by_heart(make, scenes, tmp_path):
     model = built(make(), scenes).train()
     batch = batch_of(scenes, count=4)
     optimizer = torch.optim.Adam(model.parameters(), 0.004)
-    for _ in range(400):
+    for _ in range(800):
         loss = model.loss(batch)
         optimizer.zero_grad()
         loss.backward()
