@@ -41,6 +41,9 @@ def test_fit_test_predict_and_translate(command, tmp_path, model):
     assert all(answer.returncode == 0 and len(answer.stdout.splitlines()) == 2 for answer in answers)
     for args in (("test", run), ("predict", run)):
         assert command(*args).returncode == 0
+    predicted = rows(run / "predictions.csv")
+    assert {row["exact"] for row in predicted} <= {"0", "1"}
+    assert any(row["translation"] for row in predicted)
     measured = {name: float(value) for name, value in rows(run / "test.csv")[0].items()}
     assert 5 < measured["test/chrf"] <= 100
     assert "beam" in command("generate", run, "--text", "a", "--beam", "0").stderr
