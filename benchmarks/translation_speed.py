@@ -19,7 +19,6 @@ from pathlib import Path
 
 import lightning as L
 import torch
-from lightning.pytorch import LightningDataModule
 from torch import nn
 from torch.nn.functional import cross_entropy, pad
 
@@ -85,7 +84,7 @@ def compare(title: str, cases: dict[str, Callable[[], float]]) -> None:
     print(f"{title}: {first / second:.2f}", flush=True)
 
 
-def train(net: nn.Module, optimizer: torch.optim.Optimizer, data: LightningDataModule, steps: int) -> float:
+def train(net: nn.Module, optimizer: torch.optim.Optimizer, data: L.LightningDataModule, steps: int) -> float:
     """Time the plain loop over batches of an input and the tokens to be written."""
     batches = iter(data.train_dataloader())
     start = time.process_time()

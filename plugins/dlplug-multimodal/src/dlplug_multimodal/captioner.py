@@ -149,8 +149,7 @@ class Captioner(Writer[Row]):
         summary = depth * SUMMARY**2 if self.attention == "none" else self.hidden
         self.first = nn.Linear(summary, self.hidden * (2 if self.cell == "lstm" else 1))
         score: Literal["none", "bahdanau"] = "none" if self.attention == "none" else "bahdanau"
-        sizes = len(self.words), self.embedding, self.hidden
-        self.decoder = Decoder(score, self.cell, *sizes, dropout=self.dropout)
+        self.decoder = Decoder(score, self.cell, len(self.words), self.embedding, self.hidden, dropout=self.dropout)
         self.grid = rows, columns
 
     def _body(self, info: ImageInfo) -> nn.Sequential:

@@ -38,7 +38,6 @@ def read_weights(source: str) -> dict[str, Tensor]:
     return weights
 
 
-@torch.no_grad()
 def start_from(net: nn.Module, source: str) -> str:
     """Copy into a network the weights that another run's network has for layers of the same name and shape.
 
@@ -56,6 +55,7 @@ def start_from(net: nn.Module, source: str) -> str:
     return take(net, weights, source)
 
 
+@torch.no_grad()
 def take(net: nn.Module, weights: dict[str, Tensor], source: str) -> str:
     """Copy the weights whose name and shape match into a network; the others stay as initialised.
 
