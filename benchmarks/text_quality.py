@@ -21,7 +21,7 @@ from dlplug_sequence.phrases import Phrases
 from dlplug_sequence.rnn_classifier import RNNClassifier
 from dlplug_sequence.seq2seq import Seq2Seq
 from dlplug_sequence.transformer import Transformer
-from dlplug_sequence.translator import Translator, quality
+from dlplug_sequence.translator import Translator
 from dlplug_sequence.tweets import Tweets
 
 MODELS = {"bag-of-words": BagOfWords, "rnn-classifier": RNNClassifier, "seq2seq": Seq2Seq, "transformer": Transformer}
@@ -60,7 +60,7 @@ def judge_phrases(runs: list[Path]) -> None:
 
     def report(name: str, count: int, outputs: list[str]) -> None:
         rows = tests[count][: len(outputs)]
-        found = quality([(*pair, output) for pair, output in zip(rows, outputs, strict=True)])
+        found = Translator.judge([(*pair, output) for pair, output in zip(rows, outputs, strict=True)])
         figures = "   ".join(
             f"{key} {value:.3f}" if key == "exact" else f"{key} {value:.1f}" for key, value in found.items()
         )

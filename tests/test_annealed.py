@@ -1,5 +1,7 @@
 """The learning rate of models that descend a single loss."""
 
+import math
+
 import pytest
 import torch
 from lightning.pytorch import Callback, Trainer
@@ -45,7 +47,7 @@ class Rates(Callback):
     ("model", "shares"),
     [
         (Falling, [1.0, 0.9619, 0.8536, 0.6913, 0.5, 0.3087, 0.1464, 0.0381]),
-        (Rising, [0.5, 1.0, 0.8536, 0.6913, 0.5, 0.3087, 0.1464, 0.0381]),
+        (Rising, [0.3333, 0.6667, 1.0, 0.9330, 0.75, 0.5, 0.25, 0.0670]),
     ],
 )
 def test_rate_falls_along_a_cosine_after_it_rose(tmp_path, model, shares):
@@ -56,3 +58,7 @@ def test_rate_falls_along_a_cosine_after_it_rose(tmp_path, model, shares):
     )
     trainer.fit(model(), datamodule=Points(batch_size=20))
     assert seen.rates == pytest.approx([2.0 * share for share in shares], abs=1e-3)
+
+
+def test_rate_of_a_fit_without_an_end_stays():
+    assert [Rising().annealed(step, math.inf) for step in (0, 7, 10_000)] == [1, 1, 1]

@@ -39,6 +39,7 @@ class Model(LightningModule):
         super().__init__()
         self.info: Info | None = None
         self.gradient_clip: tuple[float, str] | None = None
+        self._restored = False
         self._sums: dict[str, tuple[Tensor, int]] = {}
 
     def build(self, info: Any) -> None:
@@ -69,6 +70,19 @@ class Model(LightningModule):
             self._build(info)
         elif self.info != info:
             raise InputError(f"the checkpoint was trained on {info}, but the data gives {self.info}")
+        self._restored = True
+
+    def on_fit_start(self) -> None:
+        """Initialise, unless a checkpoint brought what to go on with."""
+        if not self._restored:
+            self.initialise()
+
+    def initialise(self) -> None:
+        """Set what a checkpoint would bring, before the first batch of a fit without one; by default nothing.
+
+        Layers are made and on their device, and the trainer's data can be read: weights of another run are taken here,
+        and means over the training data.
+        """
 
     def _build(self, info: Info | None) -> None:
         if info is None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from dlplug.errors import InputError
-from dlplug_multimodal.captioner import Captioner, caption_quality
+from dlplug_multimodal.captioner import Captioner
 from dlplug_multimodal.captions import CaptionFolder
 from dlplug_multimodal.claims.captions import OneEmoji
 from dlplug_multimodal.emoji_scenes import KINDS, RELATIONS, EmojiScenes, say, sizes, split_pairs
@@ -158,7 +158,7 @@ def test_it_learns_a_few_pictures_by_heart(make, scenes, tmp_path):
     model.eval()
     for beam in (1, 3):
         rows = model._beside(batch, model.caption(batch[0], beam))
-        assert caption_quality(rows)["exact"] == 1
+        assert Captioner.judge(rows)["exact"] == 1
     picture = tmp_path / "scene.png"
     pixels = (batch[0][0] * 255).round().byte().permute(1, 2, 0).numpy()
     PIL.Image.fromarray(pixels).save(picture)
@@ -176,7 +176,7 @@ def test_it_starts_from_the_weights_of_lecture_3(scenes, tmp_path):
     torch.save(cnn.state_dict(), tmp_path / "cnn.pt")
     model = built(Captioner(channels=(8, 16), hidden=16, init_from=str(tmp_path / "cnn.pt")), scenes)
     assert not model.eye.conv2.weight.equal(cnn.net.conv2.weight)
-    model.on_fit_start()
+    model.initialise()
     assert model.eye.conv2.weight.equal(cnn.net.conv2.weight)
 
 
@@ -188,7 +188,7 @@ def test_a_residual_network_may_see(scenes):
 
 def test_any_true_caption_is_exact():
     rows = [(["a b c d", "d c b a"], "d c b a"), (["a b c d", "d c b a"], "a b c a")]
-    found = caption_quality(rows)
+    found = Captioner.judge(rows)
     assert found["exact"] == 0.5
     assert 0 < found["bleu"] < 100
 

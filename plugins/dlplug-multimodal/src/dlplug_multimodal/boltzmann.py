@@ -50,20 +50,9 @@ class Boltzmann(Model):
     def __init__(self) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self._loaded = False
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Build from the checkpoint's info, and remember that it brings what was measured of the training data."""
-        super().on_load_checkpoint(checkpoint)
-        self._loaded = True
-
-    def on_fit_start(self) -> None:
-        """Measure the training data, unless a checkpoint brought that."""
-        if not self._loaded:
-            self.measure()
 
     @abstractmethod
-    def measure(self) -> None:
+    def initialise(self) -> None:
         """Set what depends on the training data's means."""
 
     def train_batches(self) -> Iterable[Batch]:

@@ -7,6 +7,7 @@ from typing import Literal
 
 import sacrebleu
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, cross_entropy, interpolate
@@ -131,7 +132,6 @@ class Captioner(Writer[Row]):
         self.attention, self.body, self.channels, self.depth = attention, body, channels, depth
         self.cell, self.hidden, self.embedding, self.dropout = cell, hidden, embedding, dropout
         self.lr, self.weight_decay, self.init_from = lr, weight_decay, init_from
-        self._loaded = False
 
     def build(self, info: CaptionInfo) -> None:
         """Make the layers."""
@@ -162,14 +162,9 @@ class Captioner(Writer[Row]):
             OrderedDict([("normalise", Normalise()), *takewhile(lambda each: each[0] != "avgpool", layers)])
         )
 
-    def on_load_checkpoint(self, checkpoint: dict[str, object]) -> None:
-        """Build from the checkpoint's info, and remember that its weights are the ones to go on with."""
-        super().on_load_checkpoint(checkpoint)
-        self._loaded = True
-
-    def on_fit_start(self) -> None:
-        """Take the weights to start from, unless a checkpoint brought its own."""
-        if self.init_from and not self._loaded:
+    def initialise(self) -> None:
+        """Take the weights that ``init_from`` names, and say which."""
+        if self.init_from:
             say(start_from(self.eye, self.init_from))
 
     def see(self, images: Tensor) -> tuple[Memory, State]:
@@ -222,9 +217,15 @@ class Captioner(Writer[Row]):
         """Write the captions of a batch."""
         return self._beside(batch, self.caption(batch[0]))
 
-    def judge(self, rows: Sequence[Row]) -> dict[str, float]:
-        """Return the share of exact captions, and BLEU."""
-        return caption_quality(rows)
+    @staticmethod
+    def judge(rows: Sequence[Row]) -> dict[str, float]:
+        """Return the share of exact captions and BLEU of (true captions, output), as many true ones each."""
+        outputs = [output for _, output in rows]
+        references = [list(each) for each in zip(*(true for true, _ in rows), strict=True)]
+        return {
+            "exact": sum(output in true for true, output in rows) / len(rows),
+            "bleu": sacrebleu.corpus_bleu(outputs, references).score,
+        }
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor | list[str]]:
         """Return the caption of each picture, whether it is exact, and its score, shapes (n,)."""
@@ -292,16 +293,6 @@ class Normalise(nn.Module):
         return (images - mean) / deviation
 
 
-def caption_quality(rows: Sequence[Row]) -> dict[str, float]:
-    """Return the share of exact captions and BLEU of (true captions, output), as many true ones each."""
-    outputs = [output for _, output in rows]
-    references = [list(each) for each in zip(*(true for true, _ in rows), strict=True)]
-    return {
-        "exact": sum(output in true for true, output in rows) / len(rows),
-        "bleu": sacrebleu.corpus_bleu(outputs, references).score,
-    }
-
-
 def draw_pictures(images: Tensor, titles: Sequence[str], columns: int = 4) -> Drawing:
     """Draw pictures (n, channels, height, width), each under its title."""
     rows = -(-len(images) // columns)
@@ -334,7 +325,7 @@ def draw_attention(images: Tensor, weights: Tensor, words: Sequence[Sequence[str
     return drawing
 
 
-def show_pixels(axes: "object", image: Tensor) -> None:
+def show_pixels(axes: Axes, image: Tensor) -> None:
     """Draw a picture of shape (channels, height, width) without axes."""
-    axes.imshow(image.float().expand(3, -1, -1).permute(1, 2, 0).clamp(0, 1).cpu().numpy())  # type: ignore[attr-defined]
-    axes.set_axis_off()  # type: ignore[attr-defined]
+    axes.imshow(image.float().expand(3, -1, -1).permute(1, 2, 0).clamp(0, 1).cpu().numpy())
+    axes.set_axis_off()

@@ -104,7 +104,6 @@ class Fusion(Phased):
         self.lr, self.weight_decay = lr, weight_decay
         self.first_epochs = 0 if combine == "early" else pretrain_epochs
         self.init_from = init_from
-        self._loaded = False
 
     def build(self, info: SoundedInfo) -> None:
         """Make both models and what joins them."""
@@ -125,14 +124,9 @@ class Fusion(Phased):
         self.joint = nn.Sequential(*_dense(sum(self.widths), self.hidden))
         self.scores = nn.Linear(self.hidden, info.classes)
 
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Remember that the checkpoint's weights are the ones to go on with."""
-        super().on_load_checkpoint(checkpoint)
-        self._loaded = True
-
-    def on_fit_start(self) -> None:
-        """Take the weights to start from, unless a checkpoint brought its own."""
-        for source in () if self._loaded else self.init_from:
+    def initialise(self) -> None:
+        """Take the weights that ``init_from`` names, and say which."""
+        for source in self.init_from:
             weights = {}
             for name, value in read_weights(source).items():
                 for theirs, ours in RENAMED.items():

@@ -138,7 +138,7 @@ class GaussianRBM(Single):
         """Return the highest learning rate."""
         return self.lr / len(self.pixels.mean)
 
-    def measure(self) -> None:
+    def initialise(self) -> None:
         """Measure the pixels' means and variances."""
         self.pixels.set(*self.share(moments([images for images, _ in self.train_batches()])))
 

@@ -159,10 +159,8 @@ class JointEmbedding(Annealed):
         super().on_save_checkpoint(checkpoint)
         checkpoint["gallery"] = list(self.gallery)
 
-    def on_fit_start(self) -> None:
+    def initialise(self) -> None:
         """Keep training pictures to answer from, as they are in the data: in bytes, not changed at random."""
-        if self.gallery:
-            return
         kept: list[Batch] = []
         for batch in self.trainer.datamodule.train_dataloader():  # type: ignore[attr-defined]
             kept.append(batch)

@@ -220,8 +220,8 @@ class MultimodalDBM(Boltzmann):
 
     # How it learns.
 
-    def measure(self) -> None:
-        """Measure words and pixels; take the weights that the cnn starts from."""
+    def initialise(self) -> None:
+        """Measure words and pixels; keep pictures to be found again; take the weights that the cnn starts from."""
         images, counts = (list(column) for column in zip(*self.train_batches(), strict=True))
         said = torch.cat(counts)
         frequency, length = self.share([said.mean(0), said.sum() / (said.sum(1) > 0).sum().clamp_min(1)])
@@ -232,6 +232,8 @@ class MultimodalDBM(Boltzmann):
             weights = {name.removeprefix("net.").removeprefix("cnn."): value for name, value in found}
             say(take(self.cnn, weights, self.init_from))
         self._measure_pictures(images)
+        kept = cast(Any, self.trainer).datamodule.splits["train"][0][:GALLERY]
+        self._gallery = kept if kept.dtype == torch.uint8 else (kept * 255).round().byte()
 
     @torch.no_grad()
     def _measure_pictures(self, images: list[Tensor]) -> None:
@@ -449,12 +451,6 @@ class MultimodalDBM(Boltzmann):
         if not len(self._gallery):
             raise ValueError("this checkpoint holds no pictures to search")
         return self._gallery.to(self.device) / 255
-
-    def on_train_start(self) -> None:
-        """Keep training pictures to be found again; they are saved with the checkpoint."""
-        if not len(self._gallery):
-            images = cast(Any, self.trainer).datamodule.splits["train"][0][:GALLERY]
-            self._gallery = images if images.dtype == torch.uint8 else (images * 255).round().byte()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the chains, those of the first process, and the pictures."""

@@ -2,29 +2,24 @@
 
 from abc import ABC, abstractmethod
 
-import torch
 from torch import Tensor
 
+from dlplug.annealed import Annealed
 from dlplug.data import Batch
-from dlplug.model import Model
-from dlplug_vision.classifier import learning_rate
 
 
-class Phased(Model, ABC):
-    """A model whose first epochs minimise one loss and whose others another, by AdamW.
+class Phased(Annealed, ABC):
+    """A model whose first epochs minimise one loss and whose others another.
 
     The learning rate rises and falls in each phase. It optimises by hand, since each phase leaves weights of the other
     without gradients.
 
     Attributes:
-        lr: The highest learning rate.
-        weight_decay: Weight decay of AdamW.
         first_epochs: Length of the first phase.
     """
 
     automatic_optimization = False
-    lr: float
-    weight_decay: float
+    lr_warm_up = 0.15
     first_epochs: int
 
     @abstractmethod
@@ -44,19 +39,13 @@ class Phased(Model, ABC):
         """Take one step down the loss of the phase."""
         optimizer = self.optimizers()
         assert not isinstance(optimizer, list)
-        for group in optimizer.param_groups:
-            group["lr"] = self.lr * self._share_of_rate()
         loss = self.first_loss(batch) if self.in_first_phase else self.second_loss(batch)
         self.minimise(loss, optimizer)
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Return AdamW, which leaves weights without gradients as they are."""
-        return torch.optim.AdamW(self.parameters(), self.lr, weight_decay=self.weight_decay)
-
-    def _share_of_rate(self) -> float:
-        total = float(self.trainer.estimated_stepping_batches)
+    def share_of_rate(self) -> float:
+        """Return the share of the highest learning rate, which rises and falls in each phase."""
         first = float(self.first_epochs * self.trainer.num_training_batches)
         done = self.trainer.global_step
         if self.in_first_phase:
-            return learning_rate(done, min(first, total))
-        return learning_rate(int(done - first), total - first)
+            return self.annealed(done, min(first, self.total_steps))
+        return self.annealed(done - first, self.total_steps - first)

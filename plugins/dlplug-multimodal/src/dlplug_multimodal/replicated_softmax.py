@@ -71,7 +71,7 @@ class ReplicatedSoftmax(Single):
         self.words = info.words
         self.machine = Machine(len(info.words), self.hidden)
 
-    def measure(self) -> None:
+    def initialise(self) -> None:
         """Set the visible biases to how often words are said, where learning starts."""
         [said] = self.share([torch.cat([counts for _, counts in self.train_batches()]).mean(0)])
         self.machine.visible_bias.data.copy_((said + 1 / len(said)).log())

@@ -121,10 +121,8 @@ class SkipGram(Annealed):
         self.mean_loss = MeanMetric()
         self.pairs_trained = 0
 
-    def on_fit_start(self) -> None:
-        """Count the training text's words, once."""
-        if self.counts.any():
-            return
+    def initialise(self) -> None:
+        """Count the training text's words."""
         for tokens, _ in self.trainer.datamodule.train_dataloader():  # type: ignore[attr-defined]
             found = self.word_of[tokens.to(self.device)]
             self.counts += found[found >= 0].bincount(minlength=len(self.words))

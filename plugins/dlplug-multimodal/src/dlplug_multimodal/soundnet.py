@@ -132,7 +132,6 @@ class SoundNet(Phased):
         self.first_epochs = 0 if init_from else teacher_epochs
         self._plan: dict[str, Any] | None = None  # the teacher's options and what its pictures are like
         self._heard: list[tuple[Tensor, Tensor, Tensor]] = []  # classes, choices and voices
-        self._loaded = False
 
     def build(self, info: SoundedInfo) -> None:
         """Make teacher and student."""
@@ -161,11 +160,10 @@ class SoundNet(Phased):
         """Build the same teacher, whose run may be gone."""
         self._plan = checkpoint["teacher"]
         super().on_load_checkpoint(checkpoint)
-        self._loaded = True
 
-    def on_fit_start(self) -> None:
-        """Take the teacher's weights, unless a checkpoint brought them."""
-        if self.init_from and not self._loaded:
+    def initialise(self) -> None:
+        """Take the teacher's weights, and say which."""
+        if self.init_from:
             say(start_from(self.teacher, self.init_from))
 
     def forward(self, waves: Tensor) -> Tensor:

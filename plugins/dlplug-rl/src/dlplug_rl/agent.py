@@ -89,6 +89,7 @@ class Agent(Model):
         Adam asks at each step whether there is one. Lightning has that asked of NVIDIA's library, so that processes can
         still fork after; where it is not installed it is looked for each time, a sixth of the whole step.
         """
+        super().on_fit_start()
         if not torch.cuda.is_available():
             os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
 

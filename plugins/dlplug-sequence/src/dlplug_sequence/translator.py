@@ -114,9 +114,15 @@ class Translator(Writer[Row]):
         """Translate the texts of a batch."""
         return self._beside(batch, self.translate(batch[0]))
 
-    def judge(self, rows: Sequence[Row]) -> dict[str, float]:
-        """Return the share of exact translations, BLEU and chrF."""
-        return quality(rows)
+    @staticmethod
+    def judge(rows: Sequence[Row]) -> dict[str, float]:
+        """Return the share of exact translations, BLEU and chrF of (text, reference, output)."""
+        references, outputs = [row[1] for row in rows], [row[2] for row in rows]
+        return {
+            "exact": sum(a == b for a, b in zip(references, outputs, strict=True)) / len(rows),
+            "bleu": sacrebleu.corpus_bleu(outputs, [references]).score,
+            "chrf": sacrebleu.corpus_chrf(outputs, [references]).score,
+        }
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor | list[str]]:
         """Return the translation of each text, whether it is exact, and its score, shapes (n,)."""
@@ -176,16 +182,6 @@ class Translator(Writer[Row]):
         texts = self.source.decode_batch(batch[0].tolist())
         references = self.target.decode_batch(batch[1].tolist())
         return list(zip(texts, references, self.target.decode_batch(found.rows(END_CODE)), strict=True))
-
-
-def quality(rows: Sequence[Row]) -> dict[str, float]:
-    """Return the share of exact translations, BLEU and chrF of (text, reference, output)."""
-    references, outputs = [row[1] for row in rows], [row[2] for row in rows]
-    return {
-        "exact": sum(a == b for a, b in zip(references, outputs, strict=True)) / len(rows),
-        "bleu": sacrebleu.corpus_bleu(outputs, [references]).score,
-        "chrf": sacrebleu.corpus_chrf(outputs, [references]).score,
-    }
 
 
 def chrf(output: str, reference: str) -> float:

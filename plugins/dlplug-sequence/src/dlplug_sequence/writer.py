@@ -36,8 +36,9 @@ class Writer(Annealed, ABC, Generic[Row]):
     def rows(self, batch: Batch) -> list[Row]:
         """Write the texts of a batch, greedily; return each beside what was to be written."""
 
+    @staticmethod
     @abstractmethod
-    def judge(self, rows: Sequence[Row]) -> dict[str, float]:
+    def judge(rows: Sequence[Row]) -> dict[str, float]:
         """Return measures of what was written by name."""
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:

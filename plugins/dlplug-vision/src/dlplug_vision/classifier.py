@@ -1,11 +1,9 @@
 """What the networks that tell images apart share: how they learn, what is measured and what is shown."""
 
-import math
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 import torch
-from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torchmetrics import MetricCollection
@@ -16,32 +14,31 @@ from torchmetrics.classification import (
     MulticlassF1Score,
 )
 
+from dlplug.annealed import Annealed
 from dlplug.data import Batch, ImageInfo
 from dlplug.drawing import draw_confusion
 from dlplug.media import Figure, Image, Media
 from dlplug.messages import say
-from dlplug.model import Model
 from dlplug.panels import Panel
 from dlplug_vision.transfer import start_from
 
 WORST = 16  # mistakes shown
 FILTERS = 64  # filters shown
 SALIENT = 8  # images whose saliency is shown
-WARM_UP = 0.15  # share of the steps in which the learning rate rises
 
 
-class Classifier(Model, ABC):
-    """A network that tells images apart, trained on the cross-entropy with AdamW.
+class Classifier(Annealed, ABC):
+    """A network that tells images apart, trained on the cross-entropy.
 
-    The learning rate rises from nearly 0 to ``lr`` and falls along a cosine to 0 at the last step. A subclass makes its
-    layers in ``network``. Logs ``loss`` in nats and ``accuracy``, and for images not trained on ``f1``, the mean over
-    classes, and ``calibration``, the expected calibration error (Guo et al., 2017) in 15 bins.
+    A subclass makes its layers in ``network``. Logs ``loss`` in nats and ``accuracy``, and for images not trained on
+    ``f1``, the mean over classes, and ``calibration``, the expected calibration error (Guo et al., 2017) in 15 bins.
 
     Attributes:
         net: The network: images from 0 to 1, shape (n, channels, height, width), to scores (n, classes).
     """
 
     monitor = ("val/loss", "min")
+    lr_warm_up = 0.15
     panels: ClassVar[tuple[Panel, ...]] = (
         Panel(
             "Learning",
@@ -101,7 +98,6 @@ class Classifier(Model, ABC):
         if lr <= 0 or weight_decay < 0:
             raise ValueError(f"lr must be above 0 and weight_decay at least 0, not {lr} and {weight_decay}")
         self.lr, self.weight_decay, self.init_from = lr, weight_decay, init_from
-        self._loaded = False
         self._worst: tuple[Tensor, ...] | None = None  # losses, images, labels, guesses, confidences
         self._confusion: Tensor | None = None
 
@@ -130,16 +126,6 @@ class Classifier(Model, ABC):
                 "confusion": MulticlassConfusionMatrix(**options),
             }
         )
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Build from the checkpoint's info, and remember that its weights are the ones to go on with."""
-        super().on_load_checkpoint(checkpoint)
-        self._loaded = True
-
-    def on_fit_start(self) -> None:
-        """Take the weights to start from, unless a checkpoint brought its own."""
-        if not self._loaded:
-            self.initialise()
 
     def initialise(self) -> None:
         """Take the weights that ``init_from`` names, and say which."""
@@ -201,15 +187,6 @@ class Classifier(Model, ABC):
         confidences, classes = self(batch[0]).float().softmax(1).max(1)
         return {"class": [self.labels[index] for index in classes.tolist()], "confidence": confidences}
 
-    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """Return AdamW and its schedule, a step a batch."""
-        trained = [weight for weight in self.parameters() if weight.requires_grad]
-        optimizer = torch.optim.AdamW(trained, self.lr, weight_decay=self.weight_decay)
-        steps = self.trainer.estimated_stepping_batches
-        # A LambdaLR keeps no length, so that a run that goes on for longer than was planned follows the longer curve.
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate(step, steps))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
     def showcase(self, batch: Batch) -> dict[str, Media]:
         """Show what it mixes up, its worst mistakes, its first filters and what it looks at."""
         shown: dict[str, Media] = {"filters": self._filters(), "saliency": self._saliency(batch[0][:SALIENT])}
@@ -238,13 +215,3 @@ class Classifier(Model, ABC):
         strength = slopes.abs().amax(1, keepdim=True)  # (n, 1, height, width)
         strength = strength / strength.amax((1, 2, 3), keepdim=True).clamp_min(1e-12)
         return Image(torch.cat([images, strength.expand_as(images)]), columns=len(images))
-
-
-def learning_rate(step: int, steps: float) -> float:
-    """Return the share of the highest learning rate at a step out of so many; 1 where there is no end."""
-    if math.isinf(steps):
-        return 1.0
-    rise = max(1.0, WARM_UP * steps)
-    if step < rise:
-        return (step + 1) / (rise + 1)
-    return (1 + math.cos(math.pi * min(1.0, (step - rise) / max(1.0, steps - rise)))) / 2

@@ -12,7 +12,7 @@ from dlplug.claims import Evidence, Lab, Measure, Trained
 from dlplug.data import Batch, ImageInfo
 from dlplug.drawing import draw_curves
 from dlplug.media import Figure, Table
-from dlplug_multimodal.captioner import caption_quality
+from dlplug_multimodal.captioner import Captioner
 from dlplug_multimodal.emoji_scenes import KINDS, read_atlas
 from dlplug_sequence.sentences import END_CODE
 from dlplug_vision.cnn import CNN
@@ -100,7 +100,7 @@ def exact(run: Trained, pictures: Tensor, captions: Tensor, beam: int = 1) -> fl
         rows += [
             (run.model.words.decode_batch(codes), text) for codes, text in zip(true.tolist(), outputs, strict=True)
         ]
-    return caption_quality(rows)["exact"]
+    return Captioner.judge(rows)["exact"]
 
 
 def nearest(run: Trained, pictures: Tensor, captions: Tensor) -> float:

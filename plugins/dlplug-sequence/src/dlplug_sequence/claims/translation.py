@@ -10,7 +10,7 @@ from torch import Tensor
 from dlplug.claims import Evidence, Lab, Measure, Trained
 from dlplug.media import Figure, Table
 from dlplug_sequence.sentences import PAD_CODE
-from dlplug_sequence.translator import draw_alignment, quality
+from dlplug_sequence.translator import Translator, draw_alignment
 
 RATES = (2e-3, 4e-3, 8e-3)  # what a network that loses may choose from
 KINDS = ("date", "time")
@@ -58,7 +58,7 @@ def attention(lab: Lab) -> Evidence:
 def measured(run: Trained, pairs: Sequence[tuple[str, str]]) -> dict[str, float]:
     """Return how good the translations of texts are."""
     outputs = run.model.outputs([text for text, _ in pairs])
-    return quality([(*pair, output) for pair, output in zip(pairs, outputs, strict=True)])
+    return Translator.judge([(*pair, output) for pair, output in zip(pairs, outputs, strict=True)])
 
 
 @torch.no_grad()
