@@ -55,7 +55,7 @@ def test_pictures_and_words(fit, command, tmp_path):
     assert command("test", run).returncode == 0
     assert float(rows(run / "test.csv")[0]["test/text_to_image@10"]) > 0
     PIL.Image.new("RGB", (20, 30), "red").save(tmp_path / "red.png")
-    assert "," in command("generate", run, "--image", "red.png", "--count", "3").stdout
+    assert "," in command("generate", run, "--image", "red.png", "-n", "3").stdout
     for options in (("--text", "heart"), ("--image", "red.png", "--text", "blue heart")):
         made = command("generate", run, *options, "--out", "found.png")
         assert made.returncode == 0, made.stderr

@@ -59,10 +59,10 @@ def test_colours_find_their_names_and_names_their_colours():
         assert found["image_to_text@1"] == found["text_to_image@1"] == 1
         assert float(found["image_to_text_chance@1"]) == pytest.approx(1 / 3)
         model.gallery = ((images * 255).byte(), counts)
-        grid = model.generate(text="red", count=4)
+        grid = model.generate(text="red", n=4)
         assert isinstance(grid, Image)
         assert (grid.pixels[:, 0] > grid.pixels[:, 2]).all()
-        with pytest.raises(ValueError, match="no picture was said to show sea"):
+        with pytest.raises(ValueError, match="no training picture is called 'sea'"):
             model.generate(text="sea")
         with pytest.raises(ValueError, match="--image"):
             model.generate()
@@ -79,7 +79,7 @@ def test_a_picture_of_a_person_is_named_and_found(tmp_path):
         named = model.generate(image=str(tmp_path / "red.png"))
         assert isinstance(named, Text)
         assert {part.split()[0] for part in named.text.split(", ")} == set(INFO.words)
-        both = model.generate(image=str(tmp_path / "red.png"), text="blue", count=3)
+        both = model.generate(image=str(tmp_path / "red.png"), text="blue", n=3)
     assert isinstance(both, Image)
     assert both.pixels.shape == (3, 3, 8, 8)
     with pytest.raises(InputError, match="cannot read the picture"):

@@ -103,7 +103,7 @@ def test_words_in_the_same_places_become_neighbours():
         model.losses(*model.pairs(tokens)).mean().backward()
         optimizer.step()
     assert model.odd(("cat", "dog", "six")) == 2
-    assert model.generate(text="cat", count=1).text.startswith("cat: dog")
+    assert model.generate(text="cat", n=1).text.startswith("cat: dog")
     with pytest.raises(ValueError, match="no vector was learnt for unicorn"):
         model.generate(text="unicorn")
     with pytest.raises(ValueError, match="three words"):
@@ -118,7 +118,7 @@ def test_analogy_is_a_difference_carried_over():
     model.centre.weight.data[model.places["cat"]] = torch.tensor([0, -1.0, -1])
     for word, place in places.items():
         model.centre.weight.data[model.places[word]] = torch.tensor(place).float()
-    assert model.generate(analogy="man king woman", count=1).text.startswith("man king woman: queen")
+    assert model.generate(analogy="man king woman", n=1).text.startswith("man king woman: queen")
 
 
 def test_vectors_survive_their_file(tmp_path):

@@ -15,7 +15,7 @@ from dlplug.media import Figure, Image, Media, Text
 from dlplug.messages import say
 from dlplug.panels import Panel
 from dlplug_multimodal.retrieval import Retrieval
-from dlplug_multimodal.tagged import TaggedInfo
+from dlplug_multimodal.tagged import TaggedInfo, count_asked
 from dlplug_multimodal.word2vec_text import read_vectors
 from dlplug_vision.cnn import CNN
 from dlplug_vision.pictures import read_picture
@@ -265,38 +265,29 @@ class JointEmbedding(Annealed):
         scale = self.log_scale.exp()
         return torch.stack([weight * (scale * each @ gallery.T).log_softmax(1) for weight, each in asked]).sum(0)
 
-    def generate(self, image: str = "", text: str = "", count: int = 16) -> Media:
+    def generate(self, image: str = "", text: str = "", n: int = 16) -> Media:
         """Name what a picture shows, or find pictures among those it was trained on.
 
         Args:
             image: A file. Alone: the words nearest to it. With text: the pictures nearest to both.
             text: Words: the pictures nearest to them.
-            count: How many words or pictures.
+            n: How many words or pictures.
         """
-        if count < 1 or not (image or text):
-            raise ValueError("give a file with --image, words with --text, or both; count at least 1")
+        if n < 1 or not (image or text):
+            raise ValueError("give a file with --image, words with --text, or both; n at least 1")
         info = self.info
         assert isinstance(info, TaggedInfo)
         shape = info.channels, info.height, info.width
         images = _floats(read_picture(image, *shape)[None].to(self.device)) if image else None
         if images is not None and not text:
             words = self.place_texts(torch.eye(len(self.words), device=self.device))
-            best = (words @ self.place_images(images)[0]).topk(min(count, len(words)))
+            best = (words @ self.place_images(images)[0]).topk(min(n, len(words)))
             return Text(", ".join(f"{self.words[i]} {c:.2f}" for i, c in zip(best.indices, best.values, strict=True)))
         pictures = _floats(self.gallery[0]).to(self.device)
         placed = torch.cat([self.place_images(part) for part in torch.split(pictures, 256)])
-        scores = self.answer(placed, images, self._count(text)[None])[0]  # (pictures,)
-        nearest = scores.topk(min(count, len(pictures))).indices
+        scores = self.answer(placed, images, count_asked(text, self.words).to(self.device))[0]  # (pictures,)
+        nearest = scores.topk(min(n, len(pictures))).indices
         return Image(pictures[nearest], caption=f"nearest to {' and '.join(filter(None, (image, text)))}")
-
-    def _count(self, text: str) -> Tensor:
-        said = text.lower().split()
-        if unknown := [word for word in said if word not in self.words]:
-            raise ValueError(f"no picture was said to show {', '.join(unknown)}; see the words in the data's `info`")
-        counts = torch.zeros(len(self.words), device=self.device)
-        for word in said:
-            counts[self.words.index(word)] += 1
-        return counts
 
     def showcase(self, batch: Batch) -> dict[str, Media]:
         """Show the pictures nearest to words, and a map of both."""

@@ -17,8 +17,7 @@ from dlplug_multimodal.deep_boltzmann import DeepBoltzmann, State
 from dlplug_multimodal.gaussian_rbm import Standardised, moments
 from dlplug_multimodal.ranking import average_precision, r_precision
 from dlplug_multimodal.rbm import flip
-from dlplug_multimodal.replicated_softmax import known_words
-from dlplug_multimodal.tagged import TaggedInfo, count_words
+from dlplug_multimodal.tagged import TaggedInfo, count_asked
 from dlplug_vision.cnn import CNN
 from dlplug_vision.pictures import read_picture
 from dlplug_vision.transfer import read_weights, take
@@ -424,7 +423,7 @@ class MultimodalDBM(Boltzmann):
         if n < 1 or gibbs < 0:
             raise ValueError(f"n must be at least 1 and gibbs at least 0, not {n} and {gibbs}")
         pictures = read_picture(image, *self.shape)[None].to(self.device) / 255 if image else None
-        counts = count_words([known_words(text, self.words)], self.words).to(self.device) if text else None
+        counts = count_asked(text, self.words).to(self.device) if text else None
         if pictures is None and counts is None:
             raise ValueError("give --image FILE, --text WORDS, or both")
         if counts is None:

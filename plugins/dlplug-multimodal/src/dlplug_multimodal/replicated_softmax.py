@@ -5,12 +5,11 @@ from torch import Tensor
 
 from dlplug import Panel
 from dlplug.data import Batch
-from dlplug.errors import did_you_mean
 from dlplug.media import Media, Table, Text
 from dlplug_multimodal.ais import log_partition
 from dlplug_multimodal.boltzmann import GAP, LEARNING, Single
 from dlplug_multimodal.rbm import ReplicatedSoftmax as Machine
-from dlplug_multimodal.tagged import TaggedInfo, count_words
+from dlplug_multimodal.tagged import TaggedInfo, count_asked
 
 SHOWN = 8
 
@@ -126,21 +125,8 @@ class ReplicatedSoftmax(Single):
             text: Words, with spaces between them; none for the most frequent words.
             n: How many words to give.
         """
-        counts = count_words([known_words(text, self.words)], self.words).to(self.device)
+        counts = count_asked(text, self.words).to(self.device)
         likely = self.machine.log_words(self(counts))[0].masked_fill(counts[0] > 0, -torch.inf)
         best = likely.exp().topk(min(n, len(self.words)))
         found = zip(best.values.tolist(), best.indices.tolist(), strict=True)
         return Text("\n".join(f"{self.words[word]} {chance:.1%}" for chance, word in found))
-
-
-def known_words(text: str, words: tuple[str, ...]) -> list[str]:
-    """Return the words of a text.
-
-    Raises:
-        ValueError: The model does not know one.
-    """
-    said = text.lower().split()
-    for word in said:
-        if word not in words:
-            raise ValueError(f"no training picture is called {word!r}; {did_you_mean(word, words)}")
-    return said

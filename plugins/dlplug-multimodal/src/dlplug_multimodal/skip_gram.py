@@ -228,24 +228,24 @@ class SkipGram(Annealed):
         best = cosines.topk(min(count, len(self.words) - len(without)))
         return [(self.words[place], float(cosine)) for place, cosine in zip(best.indices, best.values, strict=True)]
 
-    def generate(self, text: str = "", analogy: str = "", export: str = "", count: int = 10) -> Text:
+    def generate(self, text: str = "", analogy: str = "", export: str = "", n: int = 10) -> Text:
         """Find near words, or write all vectors to a file.
 
         Args:
             text: A word, or words whose mean counts: gives its neighbours.
             analogy: Three words: "man king woman" asks what is to woman as king is to man.
             export: File to write all vectors to, in word2vec's text format.
-            count: How many words to give.
+            n: How many words to give.
         """
-        if count < 1 or not (text or analogy or export):
-            raise ValueError("give a word with --text, three with --analogy or a file with --export; count at least 1")
+        if n < 1 or not (text or analogy or export):
+            raise ValueError("give a word with --text, three with --analogy or a file with --export; n at least 1")
         said = []
         if text:
-            said.append((text, self._nearest_to(text, [1.0] * len(text.split()), count)))
+            said.append((text, self._nearest_to(text, [1.0] * len(text.split()), n)))
         if analogy:
             if len(analogy.split()) != 3:
                 raise ValueError(f'an analogy is three words, such as "man king woman", not {analogy!r}')
-            said.append((analogy, self._nearest_to(analogy, [-1.0, 1.0, 1.0], count)))
+            said.append((analogy, self._nearest_to(analogy, [-1.0, 1.0, 1.0], n)))
         lines = [f"{asked}: " + ", ".join(f"{word} {cosine:.2f}" for word, cosine in near) for asked, near in said]
         if export:
             write_vectors(Path(export), self.words, self.centre.weight.detach().float().cpu())

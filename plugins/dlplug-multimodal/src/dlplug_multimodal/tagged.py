@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from dlplug.data import Batch, Info
+from dlplug.errors import did_you_mean
 from dlplug_vision.images import ImageData
 
 
@@ -54,6 +55,19 @@ def count_words(texts: list[list[str]], words: tuple[str, ...]) -> Tensor:
             if word in place:
                 row[place[word]] += 1
     return counts
+
+
+def count_asked(text: str, words: tuple[str, ...]) -> Tensor:
+    """Return how often a person's text says each word, shape (1, words).
+
+    Raises:
+        ValueError: It says another one.
+    """
+    said = text.lower().split()
+    for word in said:
+        if word not in words:
+            raise ValueError(f"no training picture is called {word!r}; {did_you_mean(word, words)}")
+    return count_words([said], words)
 
 
 def split_groups(groups: list[str], seed: int = 0) -> Mapping[str, Tensor]:
