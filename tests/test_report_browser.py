@@ -145,6 +145,21 @@ def test_slider_changes_the_picture_and_the_step(visit, one):
     assert shown.evaluate("image => image.complete && image.naturalWidth") == 16
 
 
+def test_picture_grows_to_the_windows_size_and_back(visit, one):
+    page = visit(one)
+    picture = page.locator(".viewer[data-key=samples] img:visible")
+    large = page.get_by_role("dialog", name="The picture, enlarged")
+    picture.click()
+    assert large.locator("img").get_attribute("alt") == "all blue"
+    assert large.locator("img").evaluate("image => image.clientWidth") > 1200 > picture.evaluate("i => i.clientWidth")
+    large.click()
+    assert not large.is_visible()
+    picture.press("Enter")
+    assert large.is_visible()
+    page.keyboard.press("Escape")
+    assert not large.is_visible()
+
+
 def test_each_run_has_its_own_slider(visit, both):
     page = visit(both)
     viewers = page.locator(".viewer[data-key=samples]")

@@ -1,5 +1,5 @@
 "use strict";
-// What moves on the page: plots that are drawn when they come into sight, sliders, two toggles, copying.
+// What moves on the page: plots that are drawn when they come into sight, sliders, two toggles, copying, pictures that grow.
 
 const COLOURS = ["#3f72e0", "#e0792b", "#2a9d70", "#b5489a", "#d8474b", "#1a9fb5", "#94743f", "#7f8694"];
 const DASHES = { train: "solid", val: "dash", test: "dot" };
@@ -7,6 +7,7 @@ const DASHES = { train: "solid", val: "dash", test: "dot" };
 const CONFIG = { displaylogo: false, responsive: true, showSendToCloud: false, plotlyServerURL: "" };
 const BUTTONS = { modeBarButtons: [["toImage", "resetScale2d"]] };
 const root = document.documentElement;
+const large = document.getElementById("large");
 const logButton = document.getElementById("log");
 const darkButton = document.getElementById("dark");
 const epochs = JSON.parse(document.getElementById("epochs").textContent);
@@ -147,6 +148,22 @@ document.addEventListener("input", ({ target }) => {
   const step = `step ${frames[target.value].dataset.step}`;
   target.setAttribute("aria-valuetext", step);
   viewer.querySelector("output").textContent = step;
+});
+
+function enlarge(picture) {
+  const copy = picture.cloneNode();
+  copy.removeAttribute("tabindex");
+  large.replaceChildren(copy);
+  large.showModal();
+}
+
+for (const picture of document.querySelectorAll("figure img")) picture.tabIndex = 0;
+document.addEventListener("keydown", ({ key, target }) => {
+  if (key === "Enter" && target.matches("figure img")) enlarge(target);
+});
+document.addEventListener("click", ({ target }) => {
+  if (target.matches("figure img")) enlarge(target);
+  else if (large.contains(target)) large.close();
 });
 
 document.addEventListener("click", async ({ target }) => {
