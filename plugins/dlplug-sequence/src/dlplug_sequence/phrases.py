@@ -98,8 +98,12 @@ class Phrases(PairData):
         joined: dict[str, str] = {}
         if self.most == 1:
             return list(phrases[:count])
+        deck: list[Pair] = []
         for _ in range(count):
-            chosen = random.choices(phrases, k=random.randint(self.fewest, self.most))
+            wanted = random.randint(self.fewest, self.most)
+            while len(deck) < wanted:  # all come equally often, so that rare kinds are not left out by chance
+                deck = random.sample(phrases, len(phrases)) + deck
+            chosen = [deck.pop() for _ in range(wanted)]
             text, translation = (JOIN.join(pair[side] for pair in chosen) for side in (0, 1))
             joined[text] = translation
         return list(joined.items())
