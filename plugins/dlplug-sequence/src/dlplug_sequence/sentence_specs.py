@@ -36,7 +36,7 @@ SPECS: list[Spec] = [
         tags=("text", "translation", "recurrent", "attention", "encoder-decoder", "beam search"),
         takes="text pairs",
         data="phrases",
-        recipe={"trainer.max_epochs": 5, "trainer.gradient_clip_val": 1.0},
+        recipe={"trainer.max_epochs": 6, "trainer.gradient_clip_val": 1.0},
         learning="supervised",
         trial={"data.size": 600, "generate.text": "two days ago"},
     ),
