@@ -1,4 +1,5 @@
 import importlib.util
+from collections import Counter
 
 import pytest
 import torch
@@ -54,6 +55,13 @@ def test_phrases_share_nothing_between_the_parts(source, target):
     assert not parts["val"] & parts["test"]
     data.setup()
     assert Info.from_dict(data.info.to_dict()) == data.info
+
+
+def test_all_phrases_are_joined_equally_often():
+    pairs = Phrases(size=400, fewest=2, most=3).pairs()["train"]
+    counts = Counter(phrase for text, _ in pairs for phrase in text.split(JOIN))
+    assert len(counts) > 300
+    assert max(counts.values()) - min(counts.values()) == 1
 
 
 def test_phrases_are_written_and_read_back_as_they_are():
