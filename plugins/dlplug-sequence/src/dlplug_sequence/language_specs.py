@@ -32,7 +32,7 @@ SPECS: list[Spec] = [
         tags=("text", "language model", "recurrent", "lstm", "gru", "generation"),
         takes="text",
         data="bible",
-        recipe={"trainer.max_epochs": 3, "trainer.gradient_clip_val": 1.0},
+        recipe={"trainer.max_epochs": 4, "trainer.gradient_clip_val": 1.0},
         learning="unsupervised",
     ),
     ModelSpec(
