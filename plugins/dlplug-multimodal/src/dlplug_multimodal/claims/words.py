@@ -37,7 +37,7 @@ def words(lab: Lab) -> Evidence:
     mixed = shuffle_words(lab, lab.folder / "shuffled.txt")
     runs = [lab.fit("skip-gram", *READ, seed=seed) for seed in lab.seeds]
     shuffled = lab.fit("skip-gram", "--data=text-file", f"--data.path={mixed}", *READ, seed=lab.seeds[0])
-    near = [(word, runs[0].model.generate(text=word, count=SHOWN).text.split(": ")[1]) for word in ASKED]
+    near = [(word, runs[0].model.generate(text=word, n=SHOWN).text.split(": ")[1]) for word in ASKED]
     name = "share of items whose odd word is found"
     return Evidence(
         [Measure(name, [odd_share(trained) for trained in runs], ">=", 0.8, "0.2 is guessing")],
