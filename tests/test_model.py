@@ -89,6 +89,24 @@ def test_checkpoint_alone_is_enough(trainer, tmp_path, size):
         trainer(logger=False).test(Scale(), datamodule=Points(4), ckpt_path=tmp_path / "model.ckpt")
 
 
+def test_a_model_initialises_once_and_not_after_a_checkpoint(trainer, tmp_path):
+    class Starting(Scale):
+        begun = 0
+
+        def initialise(self):
+            self.begun += 1
+
+    model = Starting()
+    for _ in range(2):
+        last = trainer(logger=False)
+        last.fit(model, datamodule=Points())
+    assert model.begun == 1
+    last.save_checkpoint(tmp_path / "s.ckpt")
+    again = Starting.load_from_checkpoint(tmp_path / "s.ckpt")
+    trainer(logger=False).fit(again, datamodule=Points())
+    assert again.begun == 0
+
+
 def test_training_metrics_are_means_since_the_last_time(trainer):
     log = Log()
     trainer(logger=log).fit(Scale(), datamodule=Points(batch_size=4))  # 5 batches an epoch, logged after each 3rd

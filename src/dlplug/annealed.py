@@ -41,8 +41,9 @@ class Annealed(Model):
         """Set the learning rate."""
         optimizer = self.optimizers()
         assert not isinstance(optimizer, list)
+        rate = self.lr * self.share_of_rate()
         for group in optimizer.param_groups:
-            group["lr"] = self.lr * self.share_of_rate()
+            group["lr"] = rate
 
     def progress(self) -> float:
         """Return the share of all batches that is done; 0 where there is no end."""

@@ -39,7 +39,7 @@ class Model(LightningModule):
         super().__init__()
         self.info: Info | None = None
         self.gradient_clip: tuple[float, str] | None = None
-        self._restored = False
+        self._initialised = False
         self._sums: dict[str, tuple[Tensor, int]] = {}
 
     def build(self, info: Any) -> None:
@@ -70,12 +70,13 @@ class Model(LightningModule):
             self._build(info)
         elif self.info != info:
             raise InputError(f"the checkpoint was trained on {info}, but the data gives {self.info}")
-        self._restored = True
+        self._initialised = True
 
     def on_fit_start(self) -> None:
-        """Initialise, unless a checkpoint brought what to go on with."""
-        if not self._restored:
+        """Initialise once, unless a checkpoint brought what to go on with."""
+        if not self._initialised:
             self.initialise()
+        self._initialised = True
 
     def initialise(self) -> None:
         """Set what a checkpoint would bring, before the first batch of a fit without one; by default nothing.

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -163,6 +165,15 @@ def test_weights_that_cannot_be_downloaded_say_what_to_do(monkeypatch):
     monkeypatch.setattr("torchvision.models.ResNet18_Weights.get_state_dict", offline)
     with pytest.raises(InputError, match=r"no route to host\); fetch resnet18-\w+.pth elsewhere"):
         built(ResNet, weights="imagenet").initialise()
+
+
+def test_learning_rate_rises_and_falls():
+    rates = [CNN().annealed(step, 100) for step in range(100)]
+    assert rates[0] < 0.1
+    assert max(rates) == pytest.approx(1, abs=0.01)
+    assert rates == sorted(rates[:16]) + sorted(rates[16:], reverse=True)
+    assert 0 < rates[-1] < 0.01
+    assert CNN().annealed(7, math.inf) == 1
 
 
 def test_showcase_of_a_network_that_looks_at_one_pixel():

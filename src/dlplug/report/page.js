@@ -1,5 +1,6 @@
 "use strict";
-// What moves on the page: plots that are drawn when they come into sight, sliders, two toggles, copying, pictures that grow.
+// What moves on the page: plots that are drawn when they come into sight, sliders, two toggles, copying,
+// pictures that grow.
 
 const COLOURS = ["#3f72e0", "#e0792b", "#2a9d70", "#b5489a", "#d8474b", "#1a9fb5", "#94743f", "#7f8694"];
 const DASHES = { train: "solid", val: "dash", test: "dot" };
