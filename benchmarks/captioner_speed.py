@@ -18,8 +18,8 @@ import torch
 from torch import nn
 from translation_speed import compare, ours, train
 
-from dlplug_multimodal.emoji_scenes import EmojiScenes
-from dlplug_sequence.vocabulary import Vocabulary
+from dlplug_multimodal.data.emoji_scenes import EmojiScenes
+from dlplug_sequence.data.vocabulary import Vocabulary
 
 STEPS, BATCH = 200, 16
 

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from dlplug_generative.gan import GAN
 from dlplug_generative.judge import Judge, near_copies
-from dlplug_vision.digits import Digits
-from dlplug_vision.mnist5k import MNIST5k
+from dlplug_vision.data.digits import Digits
+from dlplug_vision.data.mnist5k import MNIST5k
 
 SAMPLES = 10_000
 

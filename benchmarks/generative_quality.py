@@ -12,13 +12,13 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
-from dlplug.cli import load_class
-from dlplug.metrics import read_metrics
-from dlplug.names import load_config
+from dlplug.loggers.csv import read_metrics
 from dlplug.registry import Registry
+from dlplug.registry.job import load_config
+from dlplug.registry.source import load_class
 from dlplug.runs import Run
 from dlplug_generative.judge import Judge, near_copies
-from dlplug_vision.mnist5k import MNIST5k
+from dlplug_vision.data.mnist5k import MNIST5k
 
 SAMPLES = 2000
 # Measured once elsewhere on such a split, nats an image.

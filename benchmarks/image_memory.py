@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from dlplug_vision.full_size import FashionMNIST
+from dlplug_vision.data.full_size import FashionMNIST
 
 
 def resident() -> float:

@@ -11,10 +11,10 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from dlplug.cli import prepare
-from dlplug.names import expand
 from dlplug.registry import Registry
-from dlplug_sequence.bible import Bible
+from dlplug.registry.job import expand
+from dlplug.training.cli import prepare
+from dlplug_sequence.data.bible import Bible
 
 BATCHES, ROUNDS, BARE = 200, 3, ("--trainer.logger=false", "--trainer.enable_checkpointing=false")
 

@@ -16,9 +16,9 @@ from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
-from dlplug import cli
 from dlplug.__main__ import main as dlplug
-from dlplug.callbacks import Showcase
+from dlplug.training import cli
+from dlplug.training.callbacks import Showcase
 
 TARGET = 1.05
 spent = {"pictures": 0.0, "report": 0.0}

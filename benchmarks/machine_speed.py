@@ -24,7 +24,7 @@ def plain(epochs: int, seed: int) -> float:
     """Return the batches a second of the loop."""
     import torch
 
-    from dlplug_vision.mnist5k import MNIST5k
+    from dlplug_vision.data.mnist5k import MNIST5k
 
     torch.manual_seed(seed)
     data = MNIST5k()
@@ -66,7 +66,7 @@ def ours(epochs: int, seed: int) -> float:
     import lightning as L
 
     from dlplug.__main__ import main as dlplug
-    from dlplug.cli import CLI
+    from dlplug.training.cli import CLI
 
     class Clock(L.Callback):
         started = spent = 0.0

@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 
-from dlplug.cli import prepare
-from dlplug.names import expand
 from dlplug.registry import Registry
+from dlplug.registry.job import expand
+from dlplug.training.cli import prepare
 
 ROUNDS = 3
 

@@ -41,7 +41,7 @@ SCRIPT = """
 import lightning as L
 from lightning.pytorch.loggers import CSVLogger
 from dlplug_generative.gan import GAN
-from dlplug_vision.mnist5k import MNIST5k
+from dlplug_vision.data.mnist5k import MNIST5k
 from overhead import Clock
 L.seed_everything(0)
 trainer = L.Trainer(max_epochs=1, callbacks=[Clock()], logger=CSVLogger("logs"), enable_progress_bar=False)

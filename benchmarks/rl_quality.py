@@ -20,7 +20,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 from dlplug.claims import Lab
 from dlplug.registry import Registry
-from dlplug_rl.grids import optimal_values
+from dlplug_rl.evaluation.grid_worlds import optimal_values
 
 ALL = ("q-learning", "q-learning:CliffWalking-v1", "dqn", "policy-gradient", "ppo", "ppo:Acrobot-v1")
 SEEDS = range(5)

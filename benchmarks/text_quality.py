@@ -16,13 +16,13 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, recall_score
 
-from dlplug_sequence.bag_of_words import BagOfWords
-from dlplug_sequence.phrases import Phrases
-from dlplug_sequence.rnn_classifier import RNNClassifier
-from dlplug_sequence.seq2seq import Seq2Seq
-from dlplug_sequence.transformer import Transformer
-from dlplug_sequence.translator import Translator
-from dlplug_sequence.tweets import Tweets
+from dlplug_sequence.data.phrases import Phrases
+from dlplug_sequence.data.tweets import Tweets
+from dlplug_sequence.models.bag_of_words import BagOfWords
+from dlplug_sequence.models.rnn_classifier import RNNClassifier
+from dlplug_sequence.models.seq2seq import Seq2Seq
+from dlplug_sequence.models.transformer import Transformer
+from dlplug_sequence.models.translator import Translator
 
 MODELS = {"bag-of-words": BagOfWords, "rnn-classifier": RNNClassifier, "seq2seq": Seq2Seq, "transformer": Transformer}
 

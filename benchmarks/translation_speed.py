@@ -23,10 +23,10 @@ from torch import nn
 from torch.nn.functional import cross_entropy, pad
 
 from dlplug.__main__ import main as dlplug
-from dlplug_sequence.phrases import Phrases
-from dlplug_sequence.rnn_classifier import RNNClassifier
-from dlplug_sequence.seq2seq import Seq2Seq
-from dlplug_sequence.tweets import Tweets
+from dlplug_sequence.data.phrases import Phrases
+from dlplug_sequence.data.tweets import Tweets
+from dlplug_sequence.models.rnn_classifier import RNNClassifier
+from dlplug_sequence.models.seq2seq import Seq2Seq
 
 ROUNDS, STEPS, BATCHES = 3, 60, 20
 

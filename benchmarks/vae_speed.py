@@ -30,7 +30,7 @@ def peer(seed: int) -> dict[str, float]:
     from pythae.models import VAE, VAEConfig
     from pythae.trainers import BaseTrainer, BaseTrainerConfig
 
-    from dlplug_vision.mnist5k import MNIST5k
+    from dlplug_vision.data.mnist5k import MNIST5k
 
     data = MNIST5k()
     data.setup()
@@ -62,7 +62,7 @@ def ours(seed: int, epochs: int, bound: float) -> dict[str, float]:
     import lightning as L
 
     from dlplug.__main__ import main as dlplug
-    from dlplug.cli import CLI
+    from dlplug.training.cli import CLI
 
     class Clock(L.Callback):
         began = seconds = last = float("inf")

@@ -19,8 +19,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC
 
-from dlplug_vision.digits import Digits
-from dlplug_vision.mnist5k import MNIST5k
+from dlplug_vision.data.digits import Digits
+from dlplug_vision.data.mnist5k import MNIST5k
 
 BASELINES = {
     "logistic regression": lambda: LogisticRegression(max_iter=1000),

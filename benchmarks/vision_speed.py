@@ -31,9 +31,9 @@ def plain(kind: str, epochs: int, seed: int) -> None:
     from torchvision.transforms import v2
 
     from dlplug.data import ImageInfo
-    from dlplug_vision.augment import jitter
-    from dlplug_vision.cnn import CNN
-    from dlplug_vision.images import stratified_split
+    from dlplug_vision.data.augment import jitter
+    from dlplug_vision.data.images import stratified_split
+    from dlplug_vision.models.cnn import CNN
 
     class Transformed(Dataset[tuple[torch.Tensor, torch.Tensor]]):
         change = v2.RandomAffine(15, (0.12, 0.12), (0.85, 1.15), interpolation=v2.InterpolationMode.BILINEAR)
@@ -79,7 +79,7 @@ def ours(epochs: int, seed: int) -> None:
     import lightning as L
 
     from dlplug.__main__ import main as dlplug
-    from dlplug.cli import CLI
+    from dlplug.training.cli import CLI
 
     class Clock(L.Callback):
         start = 0.0

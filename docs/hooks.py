@@ -6,8 +6,9 @@ import os
 import re
 from pathlib import Path
 
-from dlplug.__main__ import LOOKING, OTHERS, TRAINING, USAGE, main
-from dlplug.completion import commands, parser_of
+from dlplug import commands
+from dlplug.__main__ import main
+from dlplug.commands import COMMANDS
 from dlplug.registry import Registry
 from dlplug.specs import Spec
 
@@ -50,12 +51,13 @@ def guide(_: str) -> str:
 
 def usage(_: str) -> str:
     """Return what every command says of itself."""
-    parts = [f"```text\n{USAGE}\n```"]
+    parts = [f"```text\n{commands.usage()}\n```"]
     shown = "fit --model gan --help"
-    parts.append(f"## {', '.join(TRAINING)}\n\nWhat `dlplug {shown}` prints:\n\n```text\n{_said(shown)}\n```")
-    for command in commands():
-        if command in (*LOOKING, *OTHERS) and (parser := parser_of(command)):
-            parts.append(f"## {command}\n\n```text\n{parser.format_help().rstrip()}\n```")
+    parts.append(f"## fit, test, validate, predict\n\nWhat `dlplug {shown}` prints:\n\n```text\n{_said(shown)}\n```")
+    for command in COMMANDS:
+        if not command.own_parser:
+            help_text = commands.parser_of(command).format_help().rstrip()
+            parts.append(f"## {command.name}\n\n```text\n{help_text}\n```")
     return "\n\n".join(parts)
 
 

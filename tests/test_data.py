@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from dlplug import InputError
-from dlplug.data import Batches, ImageInfo, Info, TensorData
+from dlplug.data import BatchIndexSampler, ImageInfo, Info, TensorData
 
 
 class Numbers(TensorData):
@@ -50,7 +50,7 @@ def test_test_data_come_in_order():
 def test_ranks_share_the_data_evenly(size, batch_size):
     shares = []
     for rank in range(2):
-        sampler = Batches(size, batch_size, "shuffled")
+        sampler = BatchIndexSampler(size, batch_size, "shuffled")
         sampler.num_replicas, sampler.rank = 2, rank
         shares.append([index.tolist() for index in sampler])
         assert len(shares[-1]) == len(sampler)

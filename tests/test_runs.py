@@ -4,7 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from dlplug import InputError
-from dlplug.runs import Run, write_atomically
+from dlplug.files import write_atomically
+from dlplug.runs import Run
 
 
 def test_ten_launches_at_once_make_ten_folders(tmp_path):

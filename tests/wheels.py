@@ -17,12 +17,12 @@ SHORT = ("--trainer.max_epochs=1", "--trainer.limit_train_batches=2", "--trainer
 SHORT += ("--trainer.accelerator=cpu", "--trainer.limit_test_batches=1")
 MODELS = """
 import json
-from dlplug.names import option
+from dlplug.registry.job import option
 from dlplug.registry import Registry
 for plugin in Registry.discover().plugins:
     for spec in plugin.specs:
-        if spec.kind == "model" and "trains" not in spec.exempt:
-            trial = [option(k, v) for k, v in spec.trial.items() if not k.startswith("generate.")]
+        if spec.kind == "model" and "trains" not in spec.skip_checks:
+            trial = [option(k, v) for k, v in spec.check_options.items() if not k.startswith("generate.")]
             print(json.dumps([spec.name, trial]))
 """
 
@@ -58,10 +58,10 @@ def use(environment: Environment) -> list[str]:
     if plugins.returncode or "editable" in plugins.stdout:
         problems.append(f"plugins: {plugins.stdout}{plugins.stderr}")
     for line in environment.run("-c", MODELS).stdout.splitlines():
-        model, trial = json.loads(line)
+        model, check_options = json.loads(line)
         print(model, flush=True)
         before = set(environment.folder.glob("runs/*/*"))
-        commands = [("fit", f"--model={model}", *SHORT, *trial), ("test",), ("report",)]
+        commands = [("fit", f"--model={model}", *SHORT, *check_options), ("test",), ("report",)]
         for command, *options in commands:
             new = set(environment.folder.glob("runs/*/*")) - before
             result = environment.dlplug(command, *new, *options)

@@ -18,14 +18,16 @@ import torch
 from lightning.pytorch import LightningDataModule, seed_everything
 
 from dlplug import media
-from dlplug.cli import CLI, load_class, prepare
 from dlplug.data import Info
 from dlplug.errors import InputError
-from dlplug.metrics import read_metrics
+from dlplug.files import write_atomically
+from dlplug.loggers.csv import read_metrics
 from dlplug.model import Model
-from dlplug.names import Job, expand
 from dlplug.registry import Registry
-from dlplug.runs import Run, write_atomically
+from dlplug.registry.job import Job, expand
+from dlplug.registry.source import load_class
+from dlplug.runs import Run
+from dlplug.training.cli import CLI, prepare
 
 
 @dataclass(frozen=True)

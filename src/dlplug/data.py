@@ -81,7 +81,7 @@ class Data(LightningDataModule):
     names: Sequence[str] | None = None
 
 
-class Batches(DistributedSampler[list[int]]):
+class BatchIndexSampler(DistributedSampler[list[int]]):
     """Index tensors, a batch each, of a dataset that is indexed a batch at a time.
 
     The order depends on the run's seed and the epoch alone, so that a resumed run meets the batches that the unbroken
@@ -215,14 +215,14 @@ class TensorData(Data, ABC):
         """Return the test batches in order."""
         return self._loader("test")
 
-    def sampler(self, split: str, columns: Sequence[Any]) -> Batches:
+    def sampler(self, split: str, columns: Sequence[Any]) -> BatchIndexSampler:
         """Return what gives the places of each batch's items.
 
         Args:
             split: Its name.
             columns: Its tensors, or what stands for them.
         """
-        return Batches(len(columns[0]), self.batch_size, ORDERS.get(split, "in order"), seed=run_seed())
+        return BatchIndexSampler(len(columns[0]), self.batch_size, ORDERS.get(split, "in order"), seed=run_seed())
 
     def _loaded(self) -> Mapping[str, Sequence[Any]]:
         self.setup()

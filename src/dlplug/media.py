@@ -15,7 +15,7 @@ from PIL import Image as PillowImage
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
-from dlplug.runs import write_atomically
+from dlplug.files import write_atomically
 
 
 class Media(ABC):

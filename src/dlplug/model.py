@@ -94,6 +94,25 @@ class Model(LightningModule):
             raise InputError(f"{type(self).__name__}: {error}") from error
         self.info = info
 
+    @property
+    def stage(self) -> Literal["train", "val", "test"]:
+        """What runs now, as metrics' names begin."""
+        return "train" if self.trainer.training else "test" if self.trainer.testing else "val"
+
+    def test_step(self, batch: Any, batch_idx: int) -> Any:
+        """Measure on the test data what validation measures; ``stage`` tells the two apart."""
+        if type(self).validation_step is LightningModule.validation_step:
+            raise InputError(f"{type(self).__name__} measures nothing: it has neither test_step nor validation_step")
+        return self.validation_step(batch, batch_idx)
+
+    def on_test_epoch_start(self) -> None:
+        """Begin as a validation does."""
+        self.on_validation_epoch_start()
+
+    def on_test_epoch_end(self) -> None:
+        """End as a validation does."""
+        self.on_validation_epoch_end()
+
     def record(self, **values: Tensor) -> None:
         """Log scalars under the running stage: ``loss`` becomes ``train/loss``, ``val/loss`` or ``test/loss``.
 
@@ -107,8 +126,7 @@ class Model(LightningModule):
         """
         trainer = self.trainer
         if not trainer.training:
-            stage = "test" if trainer.testing else "val"
-            self.log_dict({f"{stage}/{k}": v for k, v in values.items()}, sync_dist=trainer.world_size > 1)
+            self.log_dict({f"{self.stage}/{k}": v for k, v in values.items()}, sync_dist=trainer.world_size > 1)
             return
         for name, value in values.items():
             value = value.detach()

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from dlplug.errors import InputError
+from dlplug.files import write_atomically
 
 
 @dataclass(frozen=True)
@@ -166,17 +167,3 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that at any moment either its old or its new content is there, whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -19,9 +19,9 @@ class Spec:
         summary: One line for ``dlplug list``.
         lecture: Section of the course, such as ``"4.6"``, for grouping.
         tags: Further words to search by.
-        trial: Options with which `dlplug check` tries it on a few batches, such as ``{"model.width": 4}`` or
+        check_options: Options with which `dlplug check` tries it on a few batches, such as ``{"model.width": 4}`` or
             ``{"generate.text": "a word"}``.
-        exempt: Checks that do not apply to it, by name, each with the reason.
+        skip_checks: Checks that do not apply to it, by name, each with the reason.
 
     Raises:
         ValueError: A field is malformed.
@@ -32,8 +32,8 @@ class Spec:
     summary: str
     lecture: str = ""
     tags: tuple[str, ...] = ()
-    trial: Mapping[str, Any] = field(default_factory=dict, kw_only=True, hash=False)
-    exempt: Mapping[str, str] = field(default_factory=dict, kw_only=True, hash=False)
+    check_options: Mapping[str, Any] = field(default_factory=dict, kw_only=True, hash=False)
+    skip_checks: Mapping[str, str] = field(default_factory=dict, kw_only=True, hash=False)
 
     kind: ClassVar[str]
 
@@ -59,11 +59,13 @@ class DataSpec(Spec):
 
     Attributes:
         gives: Kind of item it yields, such as ``"images"``; models that take this kind fit it.
-        variant: Its option that recipes tell apart, such as ``"env"``; none if empty.
+        recipe_key: Its option that recipes tell apart, such as ``"env"``; none if empty.
+        needs_files: Whether it reads files that have to be there first, and so cannot be loaded by a check.
     """
 
     gives: str = ""
-    variant: str = ""
+    recipe_key: str = ""
+    needs_files: bool = field(default=False, kw_only=True)
 
     kind = "data"
 

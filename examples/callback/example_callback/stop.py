@@ -3,7 +3,7 @@
 import torch
 from lightning.pytorch import Callback
 
-from dlplug.messages import say
+from dlplug.console import say
 
 
 class StopAtNaN(Callback):

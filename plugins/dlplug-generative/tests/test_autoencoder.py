@@ -4,7 +4,7 @@ import torch
 from dlplug.data import ImageInfo
 from dlplug_generative.autoencoder import Autoencoder
 from dlplug_generative.vae import VAE
-from dlplug_vision.digits import Digits
+from dlplug_vision.data.digits import Digits
 
 
 def built(*shape, **options):

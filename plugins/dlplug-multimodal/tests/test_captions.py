@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from dlplug.errors import InputError
-from dlplug_multimodal.captioner import Captioner
-from dlplug_multimodal.captions import CaptionFolder
 from dlplug_multimodal.claims.captions import OneEmoji
-from dlplug_multimodal.emoji_scenes import KINDS, RELATIONS, EmojiScenes, say, sizes, split_pairs
-from dlplug_sequence.vocabulary import Vocabulary
-from dlplug_vision.cnn import CNN
+from dlplug_multimodal.data.caption_folder import CaptionFolder
+from dlplug_multimodal.data.emoji_scenes import KINDS, RELATIONS, EmojiScenes, say, sizes, split_pairs
+from dlplug_multimodal.models.captioner import Captioner
+from dlplug_sequence.data.vocabulary import Vocabulary
+from dlplug_vision.models.cnn import CNN
 
 
 @pytest.fixture(scope="module")

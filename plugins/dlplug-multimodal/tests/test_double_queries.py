@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from dlplug_multimodal.digit_names import DigitNames
-from dlplug_multimodal.double_queries import double_queries
-from dlplug_multimodal.emoji import Emoji, name_words
-from dlplug_multimodal.twemoji import read_glyphs
+from dlplug_multimodal.data.digit_names import DigitNames
+from dlplug_multimodal.data.emoji import Emoji, name_words
+from dlplug_multimodal.data.twemoji import read_glyphs
+from dlplug_multimodal.evaluation.double_queries import double_queries
 
 
 @pytest.fixture(scope="module", params=["val", "test"])

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from dlplug.errors import InputError
-from dlplug_multimodal.emoji import Emoji
-from dlplug_multimodal.tagged import count_words, split_groups
+from dlplug_multimodal.data.emoji import Emoji
+from dlplug_multimodal.data.tagged_images import count_words, split_groups
 
 
 @pytest.fixture(scope="module")

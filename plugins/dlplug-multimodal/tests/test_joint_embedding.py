@@ -7,11 +7,11 @@ from torch.nn.functional import normalize
 
 from dlplug.errors import InputError
 from dlplug.media import Image, Text
-from dlplug_multimodal.joint_embedding import JointEmbedding
-from dlplug_multimodal.retrieval import Retrieval, recalls
-from dlplug_multimodal.tagged import TaggedInfo
-from dlplug_multimodal.word2vec_text import write_vectors
-from dlplug_vision.pictures import read_picture
+from dlplug_multimodal.data.tagged_images import TaggedInfo
+from dlplug_multimodal.data.word_vectors import write_vectors
+from dlplug_multimodal.evaluation.retrieval import Retrieval, recalls
+from dlplug_multimodal.models.joint_embedding import JointEmbedding
+from dlplug_vision.data.pictures import read_picture
 
 SMALL = {"channels": (4, 8), "hidden": 16, "dimension": 8, "dropout": 0.0, "word_dropout": 0.0}
 INFO = TaggedInfo(3, 8, 8, ("red", "green", "blue"))

@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from dlplug.data import ImageInfo
-from dlplug_multimodal.deep_boltzmann import DeepBoltzmann, State
-from dlplug_multimodal.gaussian_rbm import GaussianRBM, Standardised
-from dlplug_multimodal.multimodal_dbm import MultimodalDBM
-from dlplug_multimodal.ranking import average_precision, r_precision
-from dlplug_multimodal.replicated_softmax import ReplicatedSoftmax
-from dlplug_multimodal.tagged import TaggedInfo
+from dlplug_multimodal.data.tagged_images import TaggedInfo
+from dlplug_multimodal.evaluation.ranking import average_precision, r_precision
+from dlplug_multimodal.models.gaussian_rbm import GaussianRBM, Standardised
+from dlplug_multimodal.models.multimodal_dbm import MultimodalDBM
+from dlplug_multimodal.models.replicated_softmax import ReplicatedSoftmax
+from dlplug_multimodal.nn.deep_boltzmann import DeepBoltzmann, State
 
 WORDS = ("cat", "dog", "sea", "sun")
 

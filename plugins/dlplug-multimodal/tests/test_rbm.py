@@ -6,8 +6,8 @@ import math
 import pytest
 import torch
 
-from dlplug_multimodal.ais import exact_log_partition, log_partition
-from dlplug_multimodal.rbm import RBM, Binary, Gaussian, ReplicatedSoftmax
+from dlplug_multimodal.nn.ais import exact_log_partition, log_partition
+from dlplug_multimodal.nn.rbm import RBM, Binary, Gaussian, ReplicatedSoftmax
 
 KINDS = (Binary, Gaussian, ReplicatedSoftmax)
 

@@ -5,11 +5,11 @@ import math
 import pytest
 import torch
 
-from dlplug_multimodal.odd_one_out import odd_items
-from dlplug_multimodal.skip_gram import SkipGram
-from dlplug_multimodal.word2vec_text import read_vectors, write_vectors
-from dlplug_sequence.text import TextInfo
-from dlplug_sequence.vocabulary import Vocabulary
+from dlplug_multimodal.data.word_vectors import read_vectors, write_vectors
+from dlplug_multimodal.evaluation.odd_one_out import odd_items
+from dlplug_multimodal.models.skip_gram import SkipGram
+from dlplug_sequence.data.token_stream import TextInfo
+from dlplug_sequence.data.vocabulary import Vocabulary
 
 TEXT = "The cat sat. The dog sat! A king and a queen ruled 7 lands;\n"
 

@@ -9,15 +9,16 @@ import pytest
 import torch
 
 from dlplug.errors import InputError
-from dlplug_multimodal import clips, speech
-from dlplug_multimodal.clips import Clips
-from dlplug_multimodal.fusion import Fusion
-from dlplug_multimodal.probe import log_spectrogram, probe, spectrum_statistics
-from dlplug_multimodal.sounded import SoundedInfo, vary
-from dlplug_multimodal.soundnet import SoundNet
-from dlplug_multimodal.spoken_digits import DIGITS, SPEAKERS, WORDS, SpokenDigits
-from dlplug_multimodal.wave_cnn import WaveCNN
-from dlplug_multimodal.waves import cut, read_wav, to_rate
+from dlplug_multimodal.data import espeak as speech
+from dlplug_multimodal.data import video_clips as clips
+from dlplug_multimodal.data.audio_visual import SoundedInfo, vary
+from dlplug_multimodal.data.spoken_digits import DIGITS, SPEAKERS, WORDS, SpokenDigits
+from dlplug_multimodal.data.video_clips import Clips
+from dlplug_multimodal.data.wav import cut, read_wav, to_rate
+from dlplug_multimodal.evaluation.linear_probe import log_spectrogram, probe, spectrum_statistics
+from dlplug_multimodal.models.fusion import Fusion
+from dlplug_multimodal.models.soundnet import SoundNet
+from dlplug_multimodal.nn.waveform_cnn import WaveCNN
 
 espeak = pytest.mark.skipif(importlib.util.find_spec("espeakng_loader") is None, reason="the extra `speech`")
 INFO = SoundedInfo(1, 12, 12, 1000, 8000, 3, ("a", "b", "c"), ("x", "y"))

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from dlplug.errors import InputError
-from dlplug_multimodal.tags import Tags
+from dlplug_multimodal.data.tag_folder import Tags
 
 
 def paint(folder, n=12):

@@ -6,14 +6,14 @@ import pytest
 import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer
 
-from dlplug_rl.dqn import DQN, sum_rewards
-from dlplug_rl.envs import EnvInfo, Envs
-from dlplug_rl.grids import draw_policy, optimal_values
-from dlplug_rl.policies import Rollout, advantages
-from dlplug_rl.policy_gradient import PolicyGradient
-from dlplug_rl.ppo import PPO
-from dlplug_rl.q_learning import QLearning
-from dlplug_rl.replay import Replay, SumTree
+from dlplug_rl.data.environments import EnvInfo, Envs
+from dlplug_rl.data.replay_buffer import Replay, SumTree
+from dlplug_rl.evaluation.grid_worlds import optimal_values, plot_policy
+from dlplug_rl.models.dqn import DQN, sum_rewards
+from dlplug_rl.models.policy_gradient import PolicyGradient
+from dlplug_rl.models.ppo import PPO
+from dlplug_rl.models.q_learning import QLearning
+from dlplug_rl.nn.policies import Rollout, advantages
 
 CPU = torch.device("cpu")
 
@@ -141,8 +141,8 @@ def test_best_values_are_a_fixed_point_and_solve_the_cliff():
     model.table.copy_(q)
     returns, lengths = Envs(model.info, 1).play(model.act, [0])
     assert (returns.item(), lengths.item()) == (-13, 13)
-    assert draw_policy(cliff, model.table)
-    assert draw_policy(info("Taxi-v4").make().unwrapped, torch.zeros(500, 6)) is None
+    assert plot_policy(cliff, model.table)
+    assert plot_policy(info("Taxi-v4").make().unwrapped, torch.zeros(500, 6)) is None
 
 
 @pytest.mark.parametrize(("limit", "length"), [(0.5, 0.5), (100.0, 5.0)])

@@ -10,8 +10,8 @@ from gymnasium import spaces
 
 from dlplug import InputError
 from dlplug.data import Info
-from dlplug_rl.envs import EnvInfo, Envs
-from dlplug_rl.gym import Gym
+from dlplug_rl.data.environments import EnvInfo, Envs
+from dlplug_rl.data.gym import Gym
 
 
 class Count(gymnasium.Env):

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from dlplug_rl.claims import CORRIDOR, _corridor_return, _reachable
-from dlplug_rl.envs import EnvInfo, Envs
+from dlplug_rl.data.environments import EnvInfo, Envs
 
 
 def test_exact_return_of_the_corridor_is_what_playing_gives():

@@ -1,11 +1,11 @@
 import pytest
 import torch
 
-from dlplug_sequence.bag_of_words import BagOfWords
-from dlplug_sequence.labelled_text import LabelledTextInfo
-from dlplug_sequence.rnn_classifier import RNNClassifier
-from dlplug_sequence.sentences import SPECIALS
-from dlplug_sequence.vocabulary import Vocabulary
+from dlplug_sequence.data.labelled_text import LabelledTextInfo
+from dlplug_sequence.data.padded import SPECIALS
+from dlplug_sequence.data.vocabulary import Vocabulary
+from dlplug_sequence.models.bag_of_words import BagOfWords
+from dlplug_sequence.models.rnn_classifier import RNNClassifier
 
 VOCABULARY = Vocabulary.train(["not good bad at all"], "word", specials=SPECIALS, sentences=True, lowercase=True)
 INFO = LabelledTextInfo(VOCABULARY.to_json(), ("bad", "good"))

@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from dlplug.errors import InputError
-from dlplug_sequence.cells import Recurrent
-from dlplug_sequence.markov import Markov
-from dlplug_sequence.ngram import NGrams
-from dlplug_sequence.rnn_lm import RNNLM
-from dlplug_sequence.text import TextInfo
-from dlplug_sequence.transformer_lm import TransformerLM
-from dlplug_sequence.vocabulary import Vocabulary
+from dlplug_sequence.data.token_stream import TextInfo
+from dlplug_sequence.data.vocabulary import Vocabulary
+from dlplug_sequence.models.markov import Markov
+from dlplug_sequence.models.ngram import NGrams
+from dlplug_sequence.models.rnn_lm import RNNLM
+from dlplug_sequence.models.transformer_lm import TransformerLM
+from dlplug_sequence.nn.recurrent import Recurrent
 
 TEXT = "the cat sat on the mat and the dog sat on the log; 猫坐在垫子上。\n" * 20
 

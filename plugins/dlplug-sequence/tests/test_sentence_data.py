@@ -6,13 +6,13 @@ import torch
 
 from dlplug.data import Info
 from dlplug.errors import InputError
-from dlplug_sequence.parallel_text import ParallelText
-from dlplug_sequence.phrases import JOIN, Phrases
-from dlplug_sequence.sentences import Buckets, Ragged
-from dlplug_sequence.text_table import TextTable
-from dlplug_sequence.tweets import Tweets
-from dlplug_sequence.ui_strings import CATALOGUES, UIStrings
-from dlplug_sequence.vocabulary import Vocabulary
+from dlplug_sequence.data.padded import LengthBucketSampler, Ragged
+from dlplug_sequence.data.parallel_text import ParallelText
+from dlplug_sequence.data.phrases import JOIN, Phrases
+from dlplug_sequence.data.text_table import TextTable
+from dlplug_sequence.data.tweets import Tweets
+from dlplug_sequence.data.ui_strings import CATALOGUES, UIStrings
+from dlplug_sequence.data.vocabulary import Vocabulary
 
 
 def test_ragged_rows_are_padded_to_the_longest_asked_for():
@@ -23,7 +23,7 @@ def test_ragged_rows_are_padded_to_the_longest_asked_for():
 
 def test_buckets_hold_about_equal_lengths_each_item_once_and_differ_by_epoch():
     lengths = torch.randint(1, 80, (3000,), generator=torch.Generator().manual_seed(0))
-    sampler = Buckets(lengths, 32, seed=3)
+    sampler = LengthBucketSampler(lengths, 32, seed=3)
     batches = list(sampler)
     items = torch.cat(batches)
     assert len(batches) == len(sampler) == 93
@@ -39,7 +39,7 @@ def test_ranks_share_the_buckets():
     lengths = torch.arange(200)
     shares = []
     for rank in range(2):
-        sampler = Buckets(lengths, 8)
+        sampler = LengthBucketSampler(lengths, 8)
         sampler.rank, sampler.num_replicas = rank, 2
         shares.append(list(sampler))
     assert len(shares[0]) == len(shares[1]) == 12
@@ -162,6 +162,6 @@ def test_ui_strings_share_no_sentence_between_the_parts():
 
 
 def test_ui_strings_name_the_extra_that_is_missing(monkeypatch):
-    monkeypatch.setattr("dlplug_sequence.ui_strings.CATALOGUES", {"no_such_package": "*.mo"})
+    monkeypatch.setattr("dlplug_sequence.data.ui_strings.CATALOGUES", {"no_such_package": "*.mo"})
     with pytest.raises(InputError, match=r"no_such_package: pip install dlplug-sequence\[ui\]"):
         UIStrings().setup()

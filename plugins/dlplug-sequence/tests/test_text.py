@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from dlplug.errors import InputError
-from dlplug_sequence.bible import Bible
-from dlplug_sequence.text import Lanes
-from dlplug_sequence.text_file import TextFile
+from dlplug_sequence.data.bible import Bible
+from dlplug_sequence.data.text_file import TextFile
+from dlplug_sequence.data.token_stream import ContiguousSampler
 
 
 def text_file(tmp_path, content, **options):
@@ -31,7 +31,7 @@ def test_parts_are_contiguous_and_rows_go_on(tmp_path):
 
 
 def test_lanes_move_from_epoch_to_epoch_and_stay_inside():
-    lanes = Lanes(103, lanes=2, length=10, moves=True)
+    lanes = ContiguousSampler(103, lanes=2, length=10, moves=True)
     firsts = set()
     for epoch in range(20):
         lanes.set_epoch(epoch)

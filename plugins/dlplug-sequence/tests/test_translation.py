@@ -3,10 +3,10 @@ import itertools
 import pytest
 import torch
 
-from dlplug_sequence.phrases import Phrases
-from dlplug_sequence.search import beam_search
-from dlplug_sequence.seq2seq import Seq2Seq
-from dlplug_sequence.transformer import Transformer
+from dlplug_sequence.data.phrases import Phrases
+from dlplug_sequence.models.seq2seq import Seq2Seq
+from dlplug_sequence.models.transformer import Transformer
+from dlplug_sequence.nn.beam_search import beam_search
 
 MAKERS = [
     *(lambda a=a: Seq2Seq(attention=a, hidden=32, embedding=8) for a in ("none", "dot", "bahdanau", "luong-general")),

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from dlplug_sequence.vocabulary import Vocabulary
+from dlplug_sequence.data.vocabulary import Vocabulary
 
 TEXT = "In the beginning God created the heaven and the earth.\nAnd the earth was  without form;\n太初,神創造天地。\n"
 LEVELS = ["character", "word", "bpe"]

@@ -7,9 +7,10 @@ from torch.nn.functional import cross_entropy
 
 from dlplug.data import ImageInfo
 from dlplug.errors import InputError
-from dlplug_vision.cnn import CNN, output_size
-from dlplug_vision.resnet import STAGES, ResNet
-from dlplug_vision.transfer import read_weights, take
+from dlplug.optim import warmup_cosine
+from dlplug.trained import read_weights, take
+from dlplug_vision.models.cnn import CNN, output_size
+from dlplug_vision.models.resnet import STAGES, ResNet
 
 SMALL = ImageInfo(1, 8, 8, classes=3)
 
@@ -168,12 +169,12 @@ def test_weights_that_cannot_be_downloaded_say_what_to_do(monkeypatch):
 
 
 def test_learning_rate_rises_and_falls():
-    rates = [CNN().annealed(step, 100) for step in range(100)]
+    rates = [warmup_cosine(step, 100, CNN.warmup_fraction) for step in range(100)]
     assert rates[0] < 0.1
     assert max(rates) == pytest.approx(1, abs=0.01)
     assert rates == sorted(rates[:16]) + sorted(rates[16:], reverse=True)
     assert 0 < rates[-1] < 0.01
-    assert CNN().annealed(7, math.inf) == 1
+    assert warmup_cosine(7, math.inf, CNN.warmup_fraction) == 1
 
 
 def test_showcase_of_a_network_that_looks_at_one_pixel():

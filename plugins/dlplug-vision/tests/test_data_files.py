@@ -11,8 +11,8 @@ from PIL import Image
 
 from dlplug.data import ImageInfo
 from dlplug.errors import InputError
-from dlplug_vision.full_size import CIFAR10, MNIST, FashionMNIST, read_idx
-from dlplug_vision.image_folder import ImageFolder
+from dlplug_vision.data.full_size import CIFAR10, MNIST, FashionMNIST, read_idx
+from dlplug_vision.data.image_folder import ImageFolder
 
 
 def idx(array):

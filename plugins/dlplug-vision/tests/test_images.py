@@ -6,10 +6,10 @@ import torch
 
 from dlplug.data import ImageInfo
 from dlplug.errors import InputError
-from dlplug_vision.augment import flip, jitter
-from dlplug_vision.digits import Digits
-from dlplug_vision.images import read_table, stratified_split
-from dlplug_vision.mnist5k import MNIST5k
+from dlplug_vision.data.augment import flip, jitter
+from dlplug_vision.data.digits import Digits
+from dlplug_vision.data.images import read_table, stratified_split
+from dlplug_vision.data.mnist5k import MNIST5k
 
 
 @pytest.mark.parametrize(

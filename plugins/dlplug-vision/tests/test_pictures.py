@@ -4,7 +4,7 @@ import PIL.Image
 import pytest
 
 from dlplug.errors import InputError
-from dlplug_vision.pictures import read_picture
+from dlplug_vision.data.pictures import read_picture
 
 
 def test_transparent_is_white_and_the_middle_is_kept(tmp_path):

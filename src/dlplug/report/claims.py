@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from dlplug.files import write_atomically
 from dlplug.report.frames import read_frame
 from dlplug.report.template import fill
-from dlplug.runs import write_atomically
 
 
 def write_claims(found: Sequence[dict[str, Any]], path: Path) -> None:

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from dlplug.errors import InputError
+from dlplug.files import write_atomically
 from dlplug.panels import STAGES, Panel
 from dlplug.report import frames
 from dlplug.report.curves import Curve, Indices, thin
 from dlplug.report.frames import Reel
 from dlplug.report.template import fill
 from dlplug.report.views import SPEED, View
-from dlplug.runs import Run, write_atomically
+from dlplug.runs import Run
 
 POINTS = 1000  # of a curve
 POINTS_TOGETHER = 400_000  # of all curves on a page, at about 15 bytes each

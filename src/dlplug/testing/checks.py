@@ -21,8 +21,8 @@ from dlplug.testing.offers import SpecChecks
 class Check:
     """One check of one thing that a plugin offers. Calling it raises ``AssertionError`` with what to change.
 
-    It raises ``unittest.SkipTest``, which pytest knows, where the spec's ``exempt`` says that it does not apply, or
-    where there is nothing to check.
+    It raises ``unittest.SkipTest``, which pytest knows, where the spec's ``skip_checks`` says that it does not apply,
+    or where there is nothing to check.
 
     Attributes:
         name: What is checked, such as ``"pickles"``.
@@ -36,7 +36,7 @@ class Check:
 
     def __call__(self) -> None:
         """Run the check."""
-        if reason := self.spec.exempt.get(self.name):
+        if reason := self.spec.skip_checks.get(self.name):
             raise SkipTest(reason)
         self.run()
 

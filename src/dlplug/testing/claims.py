@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from unittest import SkipTest
 
-from dlplug.source import read_function_doc
+from dlplug.registry.source import read_function_doc
 from dlplug.specs import ClaimSpec
 from dlplug.testing.offers import SpecChecks
 

@@ -25,7 +25,7 @@ def run_command(*args: str | Path, folder: Path, **env: str) -> "subprocess.Comp
         sys.argv = ["dlplug", *line]
         return main(line)
 
-    import dlplug.cli  # noqa: F401 (once, before the forks)
+    import dlplug.training.cli  # noqa: F401 (once, before the forks)
 
     status, out, err = run_apart(work, folder, env)
     return subprocess.CompletedProcess(line, status, out, err)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any
+from unittest import SkipTest
 
 from dlplug.specs import DataSpec
 from dlplug.testing.offers import SpecChecks
@@ -24,6 +25,7 @@ class DataChecks(SpecChecks):
 
     def loads(self) -> None:
         """Check that there are batches to train on, all of finite numbers, and the same data each time."""
+        self._require_files()
         self.apart(self._load)
 
     def _load(self) -> None:
@@ -40,6 +42,15 @@ class DataChecks(SpecChecks):
         assert all(t.isfinite().all() for t in first if t.is_floating_point()), "a batch holds NaN or infinity"
         same = len(first) == len(second) and all(a.equal(b) for a, b in zip(first, second, strict=True))
         assert same, "its first validation batch is another one each time: seed the split with a generator of its own"
+
+    def leaves_no_trace(self) -> None:
+        """Check that importing, making and loading it changes nothing global, such as random states."""
+        self._require_files()
+        super().leaves_no_trace()
+
+    def _require_files(self) -> None:
+        if self.spec.needs_files:
+            raise SkipTest("it reads files that have to be there first")
 
     def exercise(self, made: Any) -> None:
         """Make one and set it up."""

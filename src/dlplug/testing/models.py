@@ -12,7 +12,7 @@ from pathlib import Path
 from unittest import SkipTest
 
 from dlplug import panels
-from dlplug.names import option
+from dlplug.registry.job import option
 from dlplug.runs import Run
 from dlplug.specs import DataSpec, ModelSpec
 from dlplug.testing.commands import run_command
@@ -35,7 +35,7 @@ SHORT = {
 
 
 class ModelChecks(SpecChecks):
-    """Checks of a ``LightningModule``; the ``trial`` of its spec makes the training shorter or longer still."""
+    """Checks of a ``LightningModule``; the ``check_options`` of its spec makes the training shorter or longer still."""
 
     base = "lightning.pytorch.LightningModule"
     spec: ModelSpec
@@ -85,9 +85,10 @@ class ModelChecks(SpecChecks):
         others = [name for name in self.registry.fitting(self.spec) if name != self.spec.data]
         for name in others:
             spec = self.registry.find("data", name)
-            if "loads" not in spec.exempt:
-                trial = {k: v for k, v in spec.trial.items() if k.startswith("data.")}
-                self._check_finite(self._fit("--data", name, *(option(k, v) for k, v in trial.items())))
+            assert isinstance(spec, DataSpec)
+            if not spec.needs_files and "loads" not in spec.skip_checks:
+                check_options = {k: v for k, v in spec.check_options.items() if k.startswith("data.")}
+                self._check_finite(self._fit("--data", name, *(option(k, v) for k, v in check_options.items())))
                 return
         raise SkipTest(f"no other data gives {self.spec.takes!r}")
 
@@ -160,7 +161,9 @@ class ModelChecks(SpecChecks):
         """Check that `dlplug generate` makes something."""
         self.apart(lambda: _require(self.load(), "generate"))
         options = [
-            option(k.removeprefix("generate."), v) for k, v in self.spec.trial.items() if k.startswith("generate.")
+            option(k.removeprefix("generate."), v)
+            for k, v in self.spec.check_options.items()
+            if k.startswith("generate.")
         ]
         self._command("generate", self.run.path, *options)
         assert any(self.run.path.glob("generated/*")), "its generate made no file"
@@ -178,7 +181,7 @@ class ModelChecks(SpecChecks):
         return self._fit()
 
     def _line(self) -> list[str]:
-        options = {**SHORT, **{k: v for k, v in self.spec.trial.items() if not k.startswith("generate.")}}
+        options = {**SHORT, **{k: v for k, v in self.spec.check_options.items() if not k.startswith("generate.")}}
         return ["--model", f"{self.plugin.name}:{self.spec.name}", *(option(k, v) for k, v in options.items())]
 
     def _fit(self, *options: str) -> Run:

@@ -15,7 +15,7 @@ from typing import Any
 from unittest import SkipTest
 
 from dlplug.registry import Plugin, Registry
-from dlplug.source import read_class
+from dlplug.registry.source import read_class
 from dlplug.specs import Spec
 from dlplug.testing.commands import run_apart
 
@@ -131,9 +131,9 @@ class SpecChecks:
             raise AssertionError(f"{self.spec.target} cannot be imported: {error}") from error
 
     def options(self) -> dict[str, Any]:
-        """Return the trial's arguments of the class itself."""
+        """Return the check options that are arguments of the class itself."""
         prefix = f"{self.spec.kind}."
-        return {k.removeprefix(prefix): v for k, v in self.spec.trial.items() if k.startswith(prefix)}
+        return {k.removeprefix(prefix): v for k, v in self.spec.check_options.items() if k.startswith(prefix)}
 
     def apart(self, work: Callable[[], None]) -> None:
         """Run a part of a check in a process of its own; what it raises, this raises."""

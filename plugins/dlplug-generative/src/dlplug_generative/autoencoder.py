@@ -8,13 +8,13 @@ from matplotlib.figure import Figure as Drawing
 from torch import Tensor, nn
 
 from dlplug import Panel
-from dlplug.annealed import Annealed
 from dlplug.data import Batch, ImageInfo
 from dlplug.media import Figure, Image, Media
-from dlplug_generative.codes import draw_map, mlp
+from dlplug.optim import WarmupCosine
+from dlplug_generative.codes import mlp, plot_latent
 
 
-class Autoencoder(Annealed):
+class Autoencoder(WarmupCosine):
     """An encoder presses images into a few numbers, a decoder reconstructs them from these.
 
     Section 4.4 of the notes: the bottleneck forces the network to learn what images have in common. ``noise`` makes it
@@ -169,7 +169,7 @@ class Autoencoder(Annealed):
         return Image(self(torch.lerp(first, last, along).flatten(0, 1)), columns=steps)
 
     def _map(self, codes: Tensor, labels: Tensor) -> Drawing:
-        return draw_map(codes.cpu(), labels.cpu(), "code dimension that varies most", "second most")
+        return plot_latent(codes.cpu(), labels.cpu(), "code dimension that varies most", "second most")
 
     def _dense(self) -> tuple[nn.Module, nn.Module]:
         pixels = math.prod(self.shape)

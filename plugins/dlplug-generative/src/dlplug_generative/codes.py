@@ -59,7 +59,7 @@ def wanted_labels(n: int, label: int, classes: int, device: torch.device) -> Ten
     return torch.arange(n, device=device) % classes if label == -1 else torch.full((n,), label, device=device)
 
 
-def draw_map(points: Tensor, labels: Tensor, across: str, up: str) -> Drawing:
+def plot_latent(points: Tensor, labels: Tensor, across: str, up: str) -> Drawing:
     """Draw codes (n, 2) coloured by label (n,), both on the CPU."""
     drawing = Drawing(figsize=(5, 4.5), layout="constrained")
     axes = drawing.add_subplot(xlabel=across, ylabel=up)

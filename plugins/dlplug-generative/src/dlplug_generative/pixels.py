@@ -9,12 +9,12 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, log_softmax, logsigmoid
 
 from dlplug import Panel
-from dlplug.annealed import Annealed
 from dlplug.data import Batch, ImageInfo
 from dlplug.media import Image, Media
+from dlplug.optim import WarmupCosine
 from dlplug_generative.codes import wanted_labels
 from dlplug_generative.likelihood import LEVELS, binarise, discretised_normal
-from dlplug_vision.pictures import read_picture
+from dlplug_vision.data.pictures import read_picture
 
 OUTPUTS = {"binary": 1, "levels": LEVELS, "gaussian": 2}  # numbers that stand for the distribution of one value
 SHOWN = 25  # images sampled for the showcase
@@ -46,7 +46,7 @@ class Trunk(nn.Module, ABC):
         """Return the features, shape (n, width), of a pixel of the row worked on; those left of it are filled in."""
 
 
-class PixelModel(Annealed, ABC):
+class PixelModel(WarmupCosine, ABC):
     """Images as sequences of pixels, each predicted from those before it; a subclass makes the network in ``trunk``.
 
     Within a pixel the channels follow each other: the distribution of a channel's value depends on the channels before

@@ -9,17 +9,17 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 
 from dlplug import Panel
-from dlplug.annealed import Annealed
 from dlplug.data import Batch, ImageInfo
 from dlplug.media import Figure, Image, Media
-from dlplug_generative.codes import draw_map, great_circles, mlp
+from dlplug.optim import WarmupCosine
+from dlplug_generative.codes import great_circles, mlp, plot_latent
 from dlplug_generative.likelihood import binarise, discretised_normal
 
 ACTIVE = 0.01  # nats of KL below which a latent dimension counts as collapsed
 IMPORTANCE = {"val": 10, "test": 200}  # samples of the bound that is measured
 
 
-class VAE(Annealed):
+class VAE(WarmupCosine):
     """Images as noisy functions of a few normal variables, learned by a lower bound on their probability.
 
     Kingma and Welling (2014), Rezende et al. (2014); section 4.5 of the notes. The encoder gives a normal q(z|x) with
@@ -197,11 +197,11 @@ class VAE(Annealed):
             "samples": Image(self(self.noise)),
             "reconstructions": Image(torch.cat([few, self(mean[:10])]), columns=len(few)),
             "traversals": self._traverse(mean[:1], order[:8]),
-            "kl": Figure(_draw_kl(kl[order].tolist())),
+            "kl": Figure(_plot_kl(kl[order].tolist())),
         }
         if self.latent_dim > 1 and len(batch) > 1:
             shown["map"] = Figure(
-                draw_map(
+                plot_latent(
                     mean[:, order[:2]].cpu(), batch[1].cpu(), "most active dimension", "second most active dimension"
                 )
             )
@@ -262,7 +262,7 @@ def _mean_exp(log_weights: Tensor) -> Tensor:
     return log_weights.logsumexp(0) - math.log(len(log_weights))
 
 
-def _draw_kl(nats: list[float]) -> Drawing:
+def _plot_kl(nats: list[float]) -> Drawing:
     drawing = Drawing(figsize=(5, 3), layout="constrained")
     drawing.add_subplot(xlabel="latent dimension, sorted", ylabel="KL in nats").bar(range(len(nats)), nats)
     return drawing

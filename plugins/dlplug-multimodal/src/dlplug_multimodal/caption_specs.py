@@ -2,12 +2,10 @@
 
 from dlplug import ClaimSpec, DataSpec, ModelSpec, Spec
 
-NEEDS_FILES = dict.fromkeys(("loads", "traces"), "it reads files that have to be there first")
-
 SPECS: list[Spec] = [
     ModelSpec(
         "captioner",
-        "dlplug_multimodal.captioner:Captioner",
+        "dlplug_multimodal.models.captioner:Captioner",
         "Says in words what a picture shows: a network that sees, a network that writes.",
         lecture="5.6",
         tags=("image", "caption", "text", "convolution", "recurrent", "attention", "encoder-decoder", "beam search"),
@@ -20,12 +18,12 @@ SPECS: list[Spec] = [
             "trainer.gradient_clip_val": 1.0,
         },
         learning="supervised",
-        trial={"data.size": 128, "data.kinds": 5},
-        exempt={"generates": "it describes a picture, which has to be there first"},
+        check_options={"data.size": 128, "data.kinds": 5},
+        skip_checks={"generates": "it describes a picture, which has to be there first"},
     ),
     DataSpec(
         "emoji-scenes",
-        "dlplug_multimodal.emoji_scenes:EmojiScenes",
+        "dlplug_multimodal.data.emoji_scenes:EmojiScenes",
         "Two emoji on a coloured canvas, and where: a camera below a jellyfish; new ones without end.",
         lecture="5.6",
         tags=("pictures", "words", "captions"),
@@ -33,12 +31,12 @@ SPECS: list[Spec] = [
     ),
     DataSpec(
         "captions",
-        "dlplug_multimodal.captions:CaptionFolder",
+        "dlplug_multimodal.data.caption_folder:CaptionFolder",
         "Your own pictures with a file of captions, in Flickr8k's or COCO's layout.",
         lecture="5.6",
         tags=("pictures", "words", "captions", "own", "folder", "flickr", "coco"),
         gives="captioned pictures",
-        exempt=NEEDS_FILES,
+        needs_files=True,
     ),
     ClaimSpec(
         "captions-need-pictures",

@@ -5,7 +5,7 @@ from dlplug import ClaimSpec, DataSpec, ModelSpec, Spec
 SPECS: list[Spec] = [
     ModelSpec(
         "gaussian-rbm",
-        "dlplug_multimodal.gaussian_rbm:GaussianRBM",
+        "dlplug_multimodal.models.gaussian_rbm:GaussianRBM",
         "Pictures explained by hidden units that are on or off: a Gaussian restricted Boltzmann machine.",
         lecture="5.5",
         tags=("image", "energy", "contrastive divergence", "gibbs", "unsupervised"),
@@ -16,7 +16,7 @@ SPECS: list[Spec] = [
     ),
     ModelSpec(
         "replicated-softmax",
-        "dlplug_multimodal.replicated_softmax:ReplicatedSoftmax",
+        "dlplug_multimodal.models.replicated_softmax:ReplicatedSoftmax",
         "Counts of words explained by hidden units that are on or off: a topic model.",
         lecture="5.5",
         tags=("text", "counts", "energy", "topics", "contrastive divergence", "unsupervised"),
@@ -27,7 +27,7 @@ SPECS: list[Spec] = [
     ),
     ModelSpec(
         "multimodal-dbm",
-        "dlplug_multimodal.multimodal_dbm:MultimodalDBM",
+        "dlplug_multimodal.models.multimodal_dbm:MultimodalDBM",
         "Pictures and words in one deep Boltzmann machine, either of which may be missing.",
         lecture="5.5",
         tags=("image", "text", "tags", "energy", "gibbs", "mean field", "retrieval"),
@@ -39,16 +39,16 @@ SPECS: list[Spec] = [
         },
         recipes={name: {"data.size": 16, "data.augment": 1.0, "data.flip": True} for name in ("emoji", "tags")},
         learning="unsupervised",
-        trial={"model.apart": 0, "model.above": 0, "generate.text": "animals"},
+        check_options={"model.apart": 0, "model.above": 0, "generate.text": "animals"},
     ),
     DataSpec(
         "tags",
-        "dlplug_multimodal.tags:Tags",
+        "dlplug_multimodal.data.tag_folder:Tags",
         "Pictures of your own with tags: a folder and a table.",
         lecture="5.5",
         tags=("pictures", "words", "tags", "files"),
         gives="tagged images",
-        exempt=dict.fromkeys(("loads", "traces"), "it reads files that have to be there first"),
+        skip_checks=dict.fromkeys(("loads", "traces"), "it reads files that have to be there first"),
     ),
     ClaimSpec(
         "one-model-three-modes",

@@ -2,14 +2,13 @@
 
 from dlplug import ClaimSpec, DataSpec, ModelSpec, Spec
 
-NEEDS_FILES = dict.fromkeys(("loads", "traces"), "it reads files that have to be there first")
 NEEDS_SOUND = {"generates": "it needs a picture or a sound of yours"}
 SHORT = {"data.pairs": 200, "trainer.max_epochs": 2}
 
 SPECS: list[Spec] = [
     ModelSpec(
         "soundnet",
-        "dlplug_multimodal.soundnet:SoundNet",
+        "dlplug_multimodal.models.soundnet:SoundNet",
         "A student that hears learns from a teacher that sees; no sound is labelled.",
         lecture="5.7",
         tags=("sound", "speech", "pictures", "distillation", "waveform"),
@@ -17,12 +16,12 @@ SPECS: list[Spec] = [
         data="spoken-digits",
         recipe={"trainer.max_epochs": 15},
         learning="unsupervised",
-        trial={**SHORT, "model.teacher_epochs": 1},
-        exempt=NEEDS_SOUND,
+        check_options={**SHORT, "model.teacher_epochs": 1},
+        skip_checks=NEEDS_SOUND,
     ),
     ModelSpec(
         "fusion",
-        "dlplug_multimodal.fusion:Fusion",
+        "dlplug_multimodal.models.fusion:Fusion",
         "A model that sees and one that hears, combined at a higher level; either input may be missing.",
         lecture="5.2",
         tags=("sound", "speech", "pictures", "modality dropout", "missing"),
@@ -30,26 +29,26 @@ SPECS: list[Spec] = [
         data="spoken-digits",
         recipe={"data.batch_size": 32, "trainer.max_epochs": 10},
         learning="supervised",
-        trial={**SHORT, "model.pretrain_epochs": 1},
-        exempt=NEEDS_SOUND,
+        check_options={**SHORT, "model.pretrain_epochs": 1},
+        skip_checks=NEEDS_SOUND,
     ),
     DataSpec(
         "spoken-digits",
-        "dlplug_multimodal.spoken_digits:SpokenDigits",
+        "dlplug_multimodal.data.spoken_digits:SpokenDigits",
         "5,000 handwritten digits, each with the same digit spoken: synthetic speech, 120 voices.",
         lecture="5.7",
         tags=("pictures", "sound", "speech", "synthetic", "mnist"),
         gives="pictures and sounds",
-        trial={"data.pairs": 200},
+        check_options={"data.pairs": 200},
     ),
     DataSpec(
         "clips",
-        "dlplug_multimodal.clips:Clips",
+        "dlplug_multimodal.data.video_clips:Clips",
         "Your own videos: a folder of frames and a WAV file each, or video files.",
         lecture="5.7",
         tags=("pictures", "sound", "video", "own", "folder"),
         gives="pictures and sounds",
-        exempt=NEEDS_FILES,
+        needs_files=True,
     ),
     ClaimSpec(
         "hearing-from-seeing",

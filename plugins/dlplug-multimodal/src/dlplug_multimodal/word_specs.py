@@ -5,7 +5,7 @@ from dlplug import ClaimSpec, DataSpec, ModelSpec, Spec
 SPECS: list[Spec] = [
     ModelSpec(
         "skip-gram",
-        "dlplug_multimodal.skip_gram:SkipGram",
+        "dlplug_multimodal.models.skip_gram:SkipGram",
         "A vector for each word, from the words around it: word2vec.",
         lecture="5.4",
         tags=("words", "text", "embedding", "word2vec", "negative sampling", "analogy"),
@@ -20,11 +20,11 @@ SPECS: list[Spec] = [
             "data.length": 64,
         },
         learning="unsupervised",
-        trial={"generate.text": "the"},
+        check_options={"generate.text": "the"},
     ),
     ModelSpec(
         "joint-embedding",
-        "dlplug_multimodal.joint_embedding:JointEmbedding",
+        "dlplug_multimodal.models.joint_embedding:JointEmbedding",
         "Pictures and words in one space: finds each by the other, and pictures by both.",
         lecture="5.4",
         tags=("pictures", "words", "embedding", "contrastive", "clip", "devise", "retrieval"),
@@ -40,11 +40,11 @@ SPECS: list[Spec] = [
             "digit-names": {"trainer.max_epochs": 3, "trainer.check_val_every_n_epoch": 1},
         },
         learning="supervised",
-        trial={"generate.text": "flag"},
+        check_options={"generate.text": "flag"},
     ),
     DataSpec(
         "emoji",
-        "dlplug_multimodal.emoji:Emoji",
+        "dlplug_multimodal.data.emoji:Emoji",
         "1,903 emoji: a picture and its tags, or its name.",
         lecture="5.5",
         tags=("pictures", "words", "tags"),
@@ -52,7 +52,7 @@ SPECS: list[Spec] = [
     ),
     DataSpec(
         "digit-names",
-        "dlplug_multimodal.digit_names:DigitNames",
+        "dlplug_multimodal.data.digit_names:DigitNames",
         "5,000 handwritten digits, each with its name.",
         lecture="5.4",
         tags=("pictures", "words", "mnist"),

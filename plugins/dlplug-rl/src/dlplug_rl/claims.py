@@ -13,10 +13,10 @@ from torch import Tensor
 
 from dlplug.claims import Evidence, Lab, Measure
 from dlplug.media import Figure, Media, Table
-from dlplug_rl.dqn import DQN
-from dlplug_rl.envs import EnvInfo, Envs
-from dlplug_rl.grids import draw_policy, optimal_values, transitions
-from dlplug_rl.policy_gradient import PolicyGradient
+from dlplug_rl.data.environments import EnvInfo, Envs
+from dlplug_rl.evaluation.grid_worlds import optimal_values, plot_policy, transitions
+from dlplug_rl.models.dqn import DQN
+from dlplug_rl.models.policy_gradient import PolicyGradient
 
 CORRIDOR, REVERSED = 6, 1  # places, and the one where left and right change roles
 QUIET = ("--trainer.enable_progress_bar=false",)
@@ -123,7 +123,7 @@ def convergence(lab: Lab) -> Evidence:
             env = model.info.make().unwrapped
             best = optimal_values(env, 0.99)
             found.append(float((model.table - best).abs()[model.visits > 0].max()))
-            if gamma and (drawing := draw_policy(env, model.table)):
+            if gamma and (drawing := plot_policy(env, model.table)):
                 figures["What was learned"] = Figure(drawing)
     what = "largest error of Q over all pairs of state and action that occurred, 960,000 steps"
     return Evidence(
@@ -146,7 +146,7 @@ def greedy_is_optimal(lab: Lab) -> Evidence:
             best = optimal_values(env, 1.0)
             chosen = best.gather(1, model.table.argmax(1, keepdim=True))[:, 0]
             found.append(float((chosen >= best.amax(1) - 1e-6)[_reachable(env)].float().mean()))
-            if gamma and (drawing := draw_policy(env, model.table)):
+            if gamma and (drawing := plot_policy(env, model.table)):
                 figures["What was learned"] = Figure(drawing)
     what = "share of the cliff's reachable states in which argmax Q is an optimal action"
     return Evidence(

@@ -10,16 +10,16 @@ def dlplug_specs() -> list[Spec]:
         *_claims(),
         DataSpec(
             "gym",
-            "dlplug_rl.gym:Gym",
+            "dlplug_rl.data.gym:Gym",
             "Environments of gymnasium, or of any package that registers some.",
             lecture="6",
             tags=("environment", "gymnasium", "cartpole", "atari"),
             gives="environment",
-            variant="env",
+            recipe_key="env",
         ),
         ModelSpec(
             "q-learning",
-            "dlplug_rl.q_learning:QLearning",
+            "dlplug_rl.models.q_learning:QLearning",
             "The value of each action in each state, in a table; for environments whose states can be counted.",
             lecture="6.2",
             tags=("value", "table", "frozenlake", "grid"),
@@ -46,14 +46,14 @@ def dlplug_specs() -> list[Spec]:
                 }
             },
             learning="reinforcement",
-            exempt={
+            skip_checks={
                 "processes": "a table learns on one process",
                 "bf16": "a table has no gradients to shorten",
             },
         ),
         ModelSpec(
             "dqn",
-            "dlplug_rl.dqn:DQN",
+            "dlplug_rl.models.dqn:DQN",
             "Deep Q-learning: a network learns what each action is worth, from replayed experience.",
             lecture="6.2",
             tags=("value", "replay", "double", "dueling", "prioritised", "atari"),
@@ -61,11 +61,11 @@ def dlplug_specs() -> list[Spec]:
             data="gym",
             recipe={"trainer.max_epochs": 19, "trainer.log_every_n_steps": 5, "trainer.gradient_clip_val": 10.0},
             learning="reinforcement",
-            trial={"model.warm_up": 0, "model.batch_size": 8, "trainer.limit_train_batches": 4},
+            check_options={"model.warm_up": 0, "model.batch_size": 8, "trainer.limit_train_batches": 4},
         ),
         ModelSpec(
             "policy-gradient",
-            "dlplug_rl.policy_gradient:PolicyGradient",
+            "dlplug_rl.models.policy_gradient:PolicyGradient",
             "REINFORCE: actions of episodes that went well become more probable.",
             lecture="6.2",
             tags=("policy", "reinforce", "baseline", "continuous"),
@@ -82,7 +82,7 @@ def dlplug_specs() -> list[Spec]:
         ),
         ModelSpec(
             "ppo",
-            "dlplug_rl.ppo:PPO",
+            "dlplug_rl.models.ppo:PPO",
             "Proximal policy optimisation: a policy improved in small steps, the usual choice today.",
             lecture="6.2",
             tags=("policy", "clipped", "gae", "continuous"),

@@ -9,12 +9,11 @@ def _claim(name: str, function: str, sentence: str, lecture: str, *models: str) 
 
 MIXES = "it mixes two runs that are there already"
 TRAINING = ("trains", "sizes", "tests", "reloads", "repeats", "pickles", "traces", "bf16", "processes")
-NEEDS_FILES = dict.fromkeys(("loads", "traces"), "it reads files that have to be there first")
 
 SPECS: list[Spec] = [
     ModelSpec(
         "markov",
-        "dlplug_sequence.markov:Markov",
+        "dlplug_sequence.models.markov:Markov",
         "Guesses the next token from the few before it, by counting: an n-gram model.",
         lecture="2.1",
         tags=("text", "language model", "n-gram", "kneser-ney", "witten-bell", "generation"),
@@ -22,11 +21,11 @@ SPECS: list[Spec] = [
         data="bible",
         recipe={"trainer.max_epochs": 1},
         learning="unsupervised",
-        exempt={"processes": "it counts on one process", "bf16": "it counts"},
+        skip_checks={"processes": "it counts on one process", "bf16": "it counts"},
     ),
     ModelSpec(
         "rnn-lm",
-        "dlplug_sequence.rnn_lm:RNNLM",
+        "dlplug_sequence.models.rnn_lm:RNNLM",
         "Reads and writes text with recurrent cells: rnn, gru, lstm, irnn.",
         lecture="2.2",
         tags=("text", "language model", "recurrent", "lstm", "gru", "generation"),
@@ -37,7 +36,7 @@ SPECS: list[Spec] = [
     ),
     ModelSpec(
         "transformer-lm",
-        "dlplug_sequence.transformer_lm:TransformerLM",
+        "dlplug_sequence.models.transformer_lm:TransformerLM",
         "Reads and writes text with attention to all tokens before: today's reference.",
         lecture="2.9",
         tags=("text", "language model", "attention", "transformer", "gpt", "generation"),
@@ -53,19 +52,19 @@ SPECS: list[Spec] = [
     ),
     ModelSpec(
         "mixture",
-        "dlplug_sequence.mixture:Mixture",
+        "dlplug_sequence.models.interpolated_lm:Mixture",
         "The weighted mean of two trained language models, such as rnn-lm and markov.",
         lecture="2.4",
         tags=("text", "language model", "interpolation", "ensemble"),
         takes="text",
         data="bible",
-        exempt=dict.fromkeys((*TRAINING, "shows", "generates", "panels"), MIXES),
+        skip_checks=dict.fromkeys((*TRAINING, "shows", "generates", "panels"), MIXES),
         recipe={"trainer.max_epochs": 1, "trainer.limit_train_batches": 1},
         learning="unsupervised",
     ),
     ModelSpec(
         "rnn-regressor",
-        "dlplug_sequence.rnn_regressor:RNNRegressor",
+        "dlplug_sequence.models.rnn_regressor:RNNRegressor",
         "Reads a sequence of numbers with recurrent cells and gives one number at its end.",
         lecture="2.7",
         tags=("recurrent", "memory", "lstm", "irnn"),
@@ -76,7 +75,7 @@ SPECS: list[Spec] = [
     ),
     DataSpec(
         "bible",
-        "dlplug_sequence.bible:Bible",
+        "dlplug_sequence.data.bible:Bible",
         "The King James Bible, 4.1 million characters.",
         lecture="2.4",
         tags=("text", "english"),
@@ -84,16 +83,16 @@ SPECS: list[Spec] = [
     ),
     DataSpec(
         "text-file",
-        "dlplug_sequence.text_file:TextFile",
+        "dlplug_sequence.data.text_file:TextFile",
         "Text of your own: a UTF-8 file or a folder of such.",
         lecture="2.4",
         tags=("text", "own"),
         gives="text",
-        exempt=NEEDS_FILES,
+        needs_files=True,
     ),
     DataSpec(
         "adding-problem",
-        "dlplug_sequence.adding_problem:AddingProblem",
+        "dlplug_sequence.data.adding_problem:AddingProblem",
         "Two marked numbers in a long sequence, to be added: a test of memory.",
         lecture="2.7",
         tags=("memory", "synthetic"),

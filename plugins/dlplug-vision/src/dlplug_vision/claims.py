@@ -13,12 +13,12 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from dlplug.claims import Evidence, Lab, Measure, Trained
 from dlplug.data import ImageInfo
-from dlplug.drawing import draw_curves
 from dlplug.media import Figure, Image, Table
-from dlplug_vision.classifier import Classifier
-from dlplug_vision.cnn import output_size
-from dlplug_vision.images import FOLDS
-from dlplug_vision.mnist5k import MNIST5k
+from dlplug.plots import plot_curves
+from dlplug_vision.data.images import FOLDS
+from dlplug_vision.data.mnist5k import MNIST5k
+from dlplug_vision.models.classifier import Classifier
+from dlplug_vision.models.cnn import output_size
 
 RATES = (1e-3, 3e-3, 1e-2)  # what a network that loses may choose from
 SHORT = ("--trainer.max_epochs=8", "--data.fold=0", "--data.augment=0")
@@ -231,7 +231,7 @@ def descent(lab: Lab) -> Evidence:
         [Measure("the same along a random direction", shares["random direction"], ">=", 0.5)],
         {
             "The loss along both": Figure(
-                draw_curves([0, *lengths], curves, "length of the step", "training loss in nats")
+                plot_curves([0, *lengths], curves, "length of the step", "training loss in nats")
             )
         },
     )
@@ -265,7 +265,7 @@ def structure(lab: Lab) -> Evidence:
             Measure(f"{points}, pixels scrambled", scrambled_gains, ">=", 2),
             Measure(f"{share}, pixels scrambled", scrambled_shares, "<=", 0.5),
         ],
-        {"Shifted images": Figure(draw_curves(range(6), curves, "shift in pixels", "test accuracy"))},
+        {"Shifted images": Figure(plot_curves(range(6), curves, "shift in pixels", "test accuracy"))},
         note=f"{sizes} weights, 8 epochs each without augmentation, 1,000 test images. The fully connected net has the "
         f"best of learning rates {RATES} on validation images: {' and '.join(map(str, rates.values()))}.",
     )

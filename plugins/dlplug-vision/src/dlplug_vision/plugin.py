@@ -2,7 +2,6 @@
 
 from dlplug import ClaimSpec, DataSpec, ModelSpec, Spec, hookimpl
 
-NEEDS_FILES = dict.fromkeys(("loads", "traces"), "it reads files that have to be there first")
 PHOTOGRAPHS = {"data.augment": 1.0, "data.flip": True}
 
 
@@ -16,7 +15,7 @@ def _models() -> list[Spec]:
     return [
         ModelSpec(
             "cnn",
-            "dlplug_vision.cnn:CNN",
+            "dlplug_vision.models.cnn:CNN",
             "Tells images apart with convolutions: CONV, RELU, POOL, FC.",
             lecture="3.1",
             tags=("image", "classification", "convolution"),
@@ -40,7 +39,7 @@ def _models() -> list[Spec]:
         ),
         ModelSpec(
             "resnet",
-            "dlplug_vision.resnet:ResNet",
+            "dlplug_vision.models.resnet:ResNet",
             "Deep residual networks, from scratch or from the weights of another network.",
             lecture="5.3",
             tags=("image", "classification", "residual", "transfer", "pretrained"),
@@ -64,7 +63,7 @@ def _data() -> list[Spec]:
     return [
         DataSpec(
             "digits",
-            "dlplug_vision.digits:Digits",
+            "dlplug_vision.data.digits:Digits",
             "1,797 handwritten digits, 8×8 grey: the quickest to train on.",
             lecture="3",
             tags=("image", "label", "handwriting"),
@@ -72,7 +71,7 @@ def _data() -> list[Spec]:
         ),
         DataSpec(
             "mnist5k",
-            "dlplug_vision.mnist5k:MNIST5k",
+            "dlplug_vision.data.mnist5k:MNIST5k",
             "5,000 of MNIST's handwritten digits, 28×28 grey, 500 a class.",
             lecture="3",
             tags=("image", "label", "handwriting", "mnist"),
@@ -80,39 +79,39 @@ def _data() -> list[Spec]:
         ),
         DataSpec(
             "mnist",
-            "dlplug_vision.full_size:MNIST",
+            "dlplug_vision.data.full_size:MNIST",
             "All 70,000 of MNIST's handwritten digits, 28×28 grey; fetched, or files that you have.",
             lecture="3",
             tags=("image", "label", "handwriting"),
             gives="images",
-            exempt=NEEDS_FILES,
+            needs_files=True,
         ),
         DataSpec(
             "fashion-mnist",
-            "dlplug_vision.full_size:FashionMNIST",
+            "dlplug_vision.data.full_size:FashionMNIST",
             "70,000 pictures of ten kinds of clothes, 28×28 grey; fetched, or files that you have.",
             lecture="3",
             tags=("image", "label", "clothes"),
             gives="images",
-            exempt=NEEDS_FILES,
+            needs_files=True,
         ),
         DataSpec(
             "cifar10",
-            "dlplug_vision.full_size:CIFAR10",
+            "dlplug_vision.data.full_size:CIFAR10",
             "60,000 small photographs of ten things, 32×32 colour; fetched, or files that you have.",
             lecture="3",
             tags=("image", "label", "photograph"),
             gives="images",
-            exempt=NEEDS_FILES,
+            needs_files=True,
         ),
         DataSpec(
             "image-folder",
-            "dlplug_vision.image_folder:ImageFolder",
+            "dlplug_vision.data.image_folder:ImageFolder",
             "Your own pictures, a folder a class.",
             lecture="3",
             tags=("image", "label", "photograph", "own", "folder"),
             gives="images",
-            exempt=NEEDS_FILES,
+            needs_files=True,
         ),
     ]
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from dlplug.claims import Trained
 from dlplug.data import Batch, ImageInfo
-from dlplug_vision.digits import Digits
+from dlplug_vision.data.digits import Digits
 
 
 class Mixed(Digits):

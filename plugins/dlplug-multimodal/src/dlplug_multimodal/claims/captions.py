@@ -10,14 +10,14 @@ from torch import Tensor, nn
 
 from dlplug.claims import Evidence, Lab, Measure, Trained
 from dlplug.data import Batch, ImageInfo
-from dlplug.drawing import draw_curves
 from dlplug.media import Figure, Table
-from dlplug_multimodal.captioner import Captioner
-from dlplug_multimodal.emoji_scenes import KINDS, read_atlas
-from dlplug_sequence.sentences import END_CODE
-from dlplug_vision.cnn import CNN
-from dlplug_vision.images import ImageData
-from dlplug_vision.transfer import start_from
+from dlplug.plots import plot_curves
+from dlplug.trained import start_from
+from dlplug_multimodal.data.emoji_scenes import KINDS, read_atlas
+from dlplug_multimodal.models.captioner import Captioner
+from dlplug_sequence.data.padded import END_CODE
+from dlplug_vision.data.images import ImageData
+from dlplug_vision.models.cnn import CNN
 
 SMALL = (
     *("--data.kinds=12", "--data.side=24", "--data.size=3200", "--model.hidden=64", "--model.embedding=32"),
@@ -239,7 +239,7 @@ def low_layers(lab: Lab) -> Evidence:
         ],
         {
             "What frozen layers cost": Figure(
-                draw_curves(LAYERS, costs, "layers taken and frozen", "points of test accuracy lost")
+                plot_curves(LAYERS, costs, "layers taken and frozen", "points of test accuracy lost")
             ),
             "By seed": Table(columns, rows),
         },

@@ -8,9 +8,9 @@ import torch
 from dlplug.claims import Evidence, Lab, Measure, Trained
 from dlplug.data import Batch
 from dlplug.media import Table
-from dlplug_multimodal.fusion import GIVEN
-from dlplug_multimodal.sounded import SoundedInfo
-from dlplug_multimodal.spoken_digits import SpokenDigits
+from dlplug_multimodal.data.audio_visual import SoundedInfo
+from dlplug_multimodal.data.spoken_digits import SpokenDigits
+from dlplug_multimodal.models.fusion import GIVEN
 
 RATES = ("5e-4", "2e-3", "8e-3")  # what the model that loses may choose from
 SMALL = (

@@ -11,13 +11,13 @@ from torch import Tensor
 from dlplug.claims import Evidence, Lab, Measure, Trained
 from dlplug.data import Batch
 from dlplug.media import Image
-from dlplug_multimodal.double_queries import DoubleQueries, double_queries
-from dlplug_multimodal.emoji import Emoji
-from dlplug_multimodal.gaussian_rbm import Standardised, moments
-from dlplug_multimodal.ranking import average_precision
-from dlplug_multimodal.rbm import RBM, Gaussian, ReplicatedSoftmax
-from dlplug_multimodal.tagged import TaggedInfo
-from dlplug_multimodal.twemoji import read_glyphs
+from dlplug_multimodal.data.emoji import Emoji
+from dlplug_multimodal.data.tagged_images import TaggedInfo
+from dlplug_multimodal.data.twemoji import read_glyphs
+from dlplug_multimodal.evaluation.double_queries import DoubleQueries, double_queries
+from dlplug_multimodal.evaluation.ranking import average_precision
+from dlplug_multimodal.models.gaussian_rbm import Standardised, moments
+from dlplug_multimodal.nn.rbm import RBM, Gaussian, ReplicatedSoftmax
 
 SHORT = (
     *("--trainer.max_epochs=36", "--trainer.check_val_every_n_epoch=36"),

@@ -7,9 +7,9 @@ import torch
 from dlplug.claims import Evidence, Lab, Measure
 from dlplug.data import Batch
 from dlplug.media import Table
-from dlplug_multimodal.probe import probe, spectrum_statistics
-from dlplug_multimodal.sounded import SoundedInfo
-from dlplug_multimodal.spoken_digits import SpokenDigits
+from dlplug_multimodal.data.audio_visual import SoundedInfo
+from dlplug_multimodal.data.spoken_digits import SpokenDigits
+from dlplug_multimodal.evaluation.linear_probe import probe, spectrum_statistics
 
 SHORT = (
     *("--data.pairs=960", "--data.batch_size=32", "--data.shift=0.05", "--data.speed=0.05"),

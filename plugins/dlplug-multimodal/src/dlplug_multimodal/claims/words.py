@@ -12,15 +12,15 @@ from torch.nn.functional import avg_pool2d, cross_entropy, pad
 from dlplug.claims import Evidence, Lab, Measure, Trained
 from dlplug.data import Batch, ImageInfo
 from dlplug.media import Image, Media, Table
-from dlplug_multimodal.digit_names import DigitNames
-from dlplug_multimodal.double_queries import double_queries
-from dlplug_multimodal.emoji import Emoji, kin
-from dlplug_multimodal.joint_embedding import JointEmbedding
-from dlplug_multimodal.odd_one_out import odd_items
-from dlplug_multimodal.tagged import TaggedInfo, count_words, split_groups
-from dlplug_multimodal.twemoji import read_glyphs
-from dlplug_sequence.vocabulary import Vocabulary
-from dlplug_vision.cnn import CNN
+from dlplug_multimodal.data.digit_names import DigitNames
+from dlplug_multimodal.data.emoji import Emoji, kin
+from dlplug_multimodal.data.tagged_images import TaggedInfo, count_words, split_groups
+from dlplug_multimodal.data.twemoji import read_glyphs
+from dlplug_multimodal.evaluation.double_queries import double_queries
+from dlplug_multimodal.evaluation.odd_one_out import odd_items
+from dlplug_multimodal.models.joint_embedding import JointEmbedding
+from dlplug_sequence.data.vocabulary import Vocabulary
+from dlplug_vision.models.cnn import CNN
 
 ASKED = ("king", "gold", "sheep", "egypt", "seven", "water", "hand", "sword")  # words whose neighbours are shown
 SHOWN = 8  # double queries shown, and neighbours

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from dlplug.claims import Evidence, Lab, Measure
-from dlplug.drawing import draw_curves
 from dlplug.media import Figure
-from dlplug_sequence.ngram import NGrams
+from dlplug.plots import plot_curves
+from dlplug_sequence.models.ngram import NGrams
 
 ORDERS = (1, 2, 3, 4, 5, 6, 8, 10)
 KEYS = "abcd"  # what a planted text repeats after a gap: 2 bits each
@@ -39,7 +39,7 @@ def orders(lab: Lab) -> Evidence:
             Measure("bits that the five before those save", [later], "<=", 0.3, "Kneser–Ney of orders 5 and 10"),
         ],
         [Measure(f"{name}, shuffled", [shuffled], ">=", 1.5)],
-        {"Bits by order": Figure(draw_curves(ORDERS, bits, "order of the n-gram", "bits a character"))},
+        {"Bits by order": Figure(plot_curves(ORDERS, bits, "order of the n-gram", "bits a character"))},
         note="Modified Kneser–Ney on the first million characters, tested on 200,000 of the last part.",
     )
 

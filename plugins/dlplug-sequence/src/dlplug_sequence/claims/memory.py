@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from dlplug.claims import Evidence, Lab, Measure, Trained
-from dlplug.drawing import draw_curves
 from dlplug.media import Figure
-from dlplug_sequence.cells import Recurrent
+from dlplug.plots import plot_curves
 from dlplug_sequence.claims.context import CHANCE, LSTM, PLANTED, plant, repeated_bits
+from dlplug_sequence.nn.recurrent import Recurrent
 
 RATES = (1e-3, 3e-3, 1e-2)  # what a network that loses may choose from
 LAG = 50
@@ -73,7 +73,7 @@ def two_repairs(lab: Lab) -> Evidence:
         [Measure(f"{name} relu saves without the identity", alone, ">=", 0.3)],
         {
             "Gradient by lag": Figure(
-                draw_curves(range(LAG + 1), curves, "lag", "‖d state_T / d state_t‖, lag 0 = 1", log=True)
+                plot_curves(range(LAG + 1), curves, "lag", "‖d state_T / d state_t‖, lag 0 = 1", log=True)
             )
         },
         note="So the initialisation is what repairs most, and relu helps only together with it.",
@@ -173,4 +173,4 @@ def jacobian_norms(net: Recurrent, seed: int) -> Tensor:
 
 def lags(curves: Mapping[str, Sequence[float]]) -> Figure:
     """Draw gradients' lengths by lag."""
-    return Figure(draw_curves(range(LAG + 1), curves, "lag", "‖d state_T / d state_t‖, lag 0 = 1", log=True))
+    return Figure(plot_curves(range(LAG + 1), curves, "lag", "‖d state_T / d state_t‖, lag 0 = 1", log=True))

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from dlplug.claims import Evidence, Lab, Measure, Trained
 from dlplug.media import Table
-from dlplug_sequence.labelled_text import LabelledTextData
-from dlplug_sequence.sentences import PAD_CODE
+from dlplug_sequence.data.labelled_text import LabelledTextData
+from dlplug_sequence.data.padded import PAD_CODE
 
 GOOD = ("good", "lovely", "fine", "great", "funny", "kind", "clever", "warm", "bright", "nice")
 BAD = ("bad", "awful", "poor", "dull", "rude", "cold", "cruel", "boring", "ugly", "sad")

@@ -7,9 +7,9 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 
 from dlplug.claims import Evidence, Lab, Measure
-from dlplug.drawing import draw_curves
 from dlplug.media import Figure
-from dlplug_sequence.cells import Recurrent
+from dlplug.plots import plot_curves
+from dlplug_sequence.nn.recurrent import Recurrent
 
 LENGTHS = (8, 32, 128)
 DISTANCES = (1, 2, 5, 10, 20)
@@ -58,7 +58,7 @@ def remembered(lab: Lab) -> Evidence:
     return Evidence(
         [Measure(name, values, ">=", 0.9, f"chance is {1 / SYMBOLS}")],
         [Measure(f"{name} of another sequence", control, ">=", 0.9)],
-        {"x_1 from s_n": Figure(draw_curves(DISTANCES, curves, "n", "accuracy of a linear probe"))},
+        {"x_1 from s_n": Figure(plot_curves(DISTANCES, curves, "n", "accuracy of a linear probe"))},
         note="256 units, as initialised: an orthogonal W keeps all that came in, PyTorch's usual one lets it fade.",
     )
 

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from dlplug.claims import Evidence, Lab, Measure, Trained
 from dlplug.media import Figure, Table
-from dlplug_sequence.sentences import PAD_CODE
-from dlplug_sequence.translator import Translator, draw_alignment
+from dlplug_sequence.data.padded import PAD_CODE
+from dlplug_sequence.models.translator import Translator, plot_alignment
 
 RATES = (2e-3, 4e-3, 8e-3)  # what a network that loses may choose from
 KINDS = ("date", "time")
@@ -89,4 +89,4 @@ def picture(run: Trained) -> Figure:
         weights = run.model.align(source[row : row + 1], target[row : row + 1])[0]
     texts = [run.model.source.token(code) for code in source[row].tolist() if code != PAD_CODE]
     words = [run.model.target.token(code) for code in target[row, 1:].tolist() if code != PAD_CODE]
-    return Figure(draw_alignment(weights[: len(words), : len(texts)], texts, words))
+    return Figure(plot_alignment(weights[: len(words), : len(texts)], texts, words))

@@ -1,0 +1,51 @@
+"""What tests of the core and of the plugins share: the command, run in a folder of its own."""
+
+import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from dlplug.testing import run_command
+
+# Small networks are fastest on one thread, and on one thread they are exact.
+os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
+
+Result = "subprocess.CompletedProcess[str]"
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Callable[..., Result]:
+    """Run ``dlplug`` in a folder of its own; returns what it said and its status."""
+    return partial(run_command, folder=tmp_path)
+
+
+@pytest.fixture
+def fit(command: Callable[..., Result], tmp_path: Path) -> Callable[..., Path]:
+    """Fit, check that it worked, and return the run folder; what was said is ``fit.said``."""
+
+    def fit(*args: str | Path, **env: str) -> Path:
+        before = set(tmp_path.glob("runs/*/*"))
+        result = command("fit", *args, **env)
+        assert result.returncode == 0, result.stderr
+        fit.said = result.stderr  # type: ignore[attr-defined]
+        [run] = set(tmp_path.glob("runs/*/*")) - before or {tmp_path / str(args[0])}
+        return run
+
+    return fit
+
+
+@pytest.fixture
+def refused(command: Callable[..., Result]) -> Callable[..., str]:
+    """Run ``dlplug``, check that it refuses in one line with status 2, and return the line."""
+
+    def refused(*args: str | Path, **env: str) -> str:
+        result = command(*args, **env)
+        assert result.returncode == 2, result
+        assert result.stdout == ""
+        assert result.stderr.startswith("dlplug: "), result.stderr
+        assert result.stderr.count("\n") == 1, result.stderr
+        return result.stderr
+
+    return refused

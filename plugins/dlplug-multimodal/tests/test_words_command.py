@@ -1,0 +1,88 @@
+"""Word vectors and the joint embedding through the real command, on little data."""
+
+import csv
+import os
+import subprocess
+import sys
+
+import PIL.Image
+import pytest
+import torch
+
+from dlplug.testing import check_panels
+from dlplug_multimodal.models.joint_embedding import JointEmbedding
+from dlplug_multimodal.models.skip_gram import SkipGram
+
+pytestmark = pytest.mark.slow
+
+TEXT = "The cat ate a fish. A dog ate the bone! Two men saw six birds; six men saw two birds.\n" * 60
+WORDS = ("--model", "skip-gram", "--data", "text-file", "--data.path", "text.txt", "--data.batch_size", "4")
+PICTURES = ("--model", "joint-embedding", "--data.size=16", "--model.channels=[4,8]", "--model.hidden=16")
+SHORT = ("--trainer.max_epochs=2", "--trainer.log_every_n_steps=2", "--trainer.check_val_every_n_epoch=1")
+
+
+def rows(path):
+    with open(path) as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(autouse=True)
+def text(tmp_path):
+    (tmp_path / "text.txt").write_text(TEXT)
+
+
+def test_word_vectors(fit, command, refused, tmp_path):
+    run = fit(*WORDS, "--model.dimension=8", "--model.lr=0.05", *SHORT)
+    losses = [float(row["train/loss"]) for row in rows(run / "metrics.csv") if row["train/loss"]]
+    assert losses[-1] < losses[0]
+    assert command("test", run).returncode == 0
+    assert "test/loss" in rows(run / "test.csv")[0]
+    told = command("generate", run, "--text", "Cat", "--analogy", "cat fish dog", "--export", "v.txt")
+    assert told.returncode == 0, told.stderr
+    assert told.stdout.startswith("Cat: ")
+    assert (tmp_path / "v.txt").read_text().startswith("12 8\n")
+    assert "no vector was learnt for sea" in refused("generate", run, "--text", "sea")
+    model = SkipGram.load_from_checkpoint(run / "checkpoints" / "last.ckpt")
+    assert model.generate(text="cat").text == model.generate(text="cat").text
+    refused("fit", "--model", "skip-gram", "--data.level=character")
+
+
+def test_pictures_and_words(fit, command, tmp_path):
+    run = fit(*PICTURES, *SHORT)
+    check_panels(run)
+    losses = [float(row["train/loss"]) for row in rows(run / "metrics.csv") if row["train/loss"]]
+    assert losses[-1] < losses[0]
+    assert command("test", run).returncode == 0
+    assert float(rows(run / "test.csv")[0]["test/text_to_image@10"]) > 0
+    PIL.Image.new("RGB", (20, 30), "red").save(tmp_path / "red.png")
+    assert "," in command("generate", run, "--image", "red.png", "-n", "3").stdout
+    for options in (("--text", "heart"), ("--image", "red.png", "--text", "blue heart")):
+        made = command("generate", run, *options, "--out", "found.png")
+        assert made.returncode == 0, made.stderr
+        with PIL.Image.open(tmp_path / "found.png") as picture:
+            assert picture.size[0] == picture.size[1]  # 16 pictures, four a row
+    model = JointEmbedding.load_from_checkpoint(run / "checkpoints" / "last.ckpt")
+    assert model.gallery[0].dtype == torch.uint8
+    assert len(model.gallery[0]) > 1000
+
+
+def test_words_where_a_file_puts_them(fit, command, tmp_path):
+    listed = [*["red", "green", "blue", "heart", "face", "cat", "animal", "flag"]]
+    lines = [f"{word} {' '.join(str(float(i == k)) for k in range(8))}" for i, word in enumerate(listed)]
+    (tmp_path / "v.txt").write_text("\n".join(["8 8", *lines]) + "\n")
+    run = fit(*PICTURES, "--model.loss=rank", "--model.vectors=v.txt", *SHORT)
+    assert "knows 8 of" in fit.said
+    (tmp_path / "v.txt").unlink()  # what was trained needs it no more
+    assert command("generate", run, "--text", "heart").returncode == 0
+
+
+def test_two_processes_and_mixed_precision(tmp_path):
+    for model in (WORDS, PICTURES):
+        line = [sys.executable, "-m", "dlplug", "fit", *model, "--trainer.max_epochs=1", "--trainer.devices=2"]
+        line += ["--trainer.accelerator=cpu", "--trainer.strategy=ddp", "--trainer.precision=bf16-mixed"]
+        line += ["--trainer.check_val_every_n_epoch=1"]
+        env = {**os.environ, "OMP_NUM_THREADS": "1"}
+        result = subprocess.run(line, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300, check=False)
+        assert result.returncode == 0, result.stderr
+        [run] = tmp_path.glob(f"runs/{model[1]}/*")
+        assert float(rows(run / "metrics.csv")[-1]["val/loss"]) > 0

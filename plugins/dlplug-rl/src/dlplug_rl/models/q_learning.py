@@ -1,0 +1,151 @@
+"""Q-learning in a table."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dlplug import InputError, Panel
+from dlplug.media import Figure, Media
+from dlplug_rl.data.environments import EnvInfo, Envs
+from dlplug_rl.evaluation.grid_worlds import plot_policy
+from dlplug_rl.models.agent import EPISODE, GAMES, Agent, falling
+
+
+class QLearning(Agent):
+    """The value of each action in each state, a number each in a table.
+
+    Watkins and Dayan (1992); section 6.2 of the notes: Q(s, a), the expected sum of rewards after choosing a in s and
+    acting as well as can be from then on, and a = argmax Q(s, a'). After each step Q moves towards the reward plus the
+    highest Q of the state it led to, whatever is done next (off-policy). Fits environments whose states and actions can
+    be counted. The learning rate of a pair falls with its visits, as convergence needs.
+
+    It has no gradients to average and so runs on one process; more environments there are as good.
+
+    Logs ``td_error``, the mean size of the corrections, ``visited``, the share of pairs of state and action that
+    occurred, and ``epsilon``; ``return`` and ``length`` of episodes.
+
+    Args:
+        gamma: Discount of a step.
+        lr: Learning rate of a pair at its first visit.
+        lr_decay: Power of the number of visits that the learning rate falls with; 0 for a constant one.
+        epsilon: Share of random actions in the end.
+        epsilon_steps: Environment steps over which that share falls from 1.
+        initial: Value that all pairs start with; one above what can be had makes it try everything (optimism).
+        steps: Steps in each environment a batch.
+    """
+
+    panels = (
+        *GAMES,
+        Panel(
+            "Values",
+            "Corrections",
+            "Mean size of the temporal-difference error. Healthy: falls, to 0 where nothing is random. Broken: grows.",
+            curves=("td_error",),
+        ),
+        Panel(
+            "Values",
+            "Exploration",
+            "Share of random actions, and of the pairs of state and action that occurred. Healthy: visited rises "
+            "early. Broken: it stops low, so that the rest is never learned.",
+            curves=("epsilon", "visited"),
+        ),
+        EPISODE,
+        Panel(
+            "Pictures",
+            "Policy",
+            "Where states are places on a map: the best value of each, and the best action as the way it moves on "
+            "average. Healthy: values grow towards the goal. Broken: arrows in circles.",
+            media="policy",
+        ),
+    )
+
+    def __init__(
+        self,
+        gamma: float = 0.99,
+        lr: float = 1.0,
+        lr_decay: float = 0.7,
+        epsilon: float = 0.1,
+        epsilon_steps: int = 1,
+        initial: float = 0.0,
+        steps: int = 250,
+    ) -> None:
+        super().__init__()
+        if not (0 <= gamma <= 1 and 0 < lr <= 1 and 0 <= epsilon <= 1 and lr_decay >= 0):
+            raise ValueError("gamma, lr and epsilon must be from 0 to 1, lr above 0 and lr_decay not negative")
+        if min(epsilon_steps, steps) < 1:
+            raise ValueError(f"epsilon_steps and steps must be at least 1, not {epsilon_steps} and {steps}")
+        self.save_hyperparameters()
+        self.gamma, self.lr, self.lr_decay, self.initial, self.steps = gamma, lr, lr_decay, initial, steps
+        self.epsilon, self.epsilon_steps = epsilon, epsilon_steps
+
+    def build(self, info: EnvInfo) -> None:
+        """Make the table."""
+        if not info.states or not info.actions:
+            raise ValueError(f"needs states and actions that can be counted, which {info.env} does not have")
+        self.register_buffer("table", torch.full((info.states, info.actions), self.initial))
+        self.register_buffer("visits", torch.zeros(info.states, info.actions))
+        self.table: Tensor
+        self.visits: Tensor
+
+    def setup(self, stage: str) -> None:
+        """Refuse to learn in several processes, whose tables would differ."""
+        super().setup(stage)
+        if stage == "fit" and self.trainer.world_size > 1:
+            raise InputError("q-learning has no gradients to average: it runs with --trainer.devices 1")
+
+    def forward(self, observations: Tensor) -> Tensor:
+        """Return Q, shape (n, actions), of states (n,)."""
+        return self.table[observations]
+
+    def act(self, observations: Tensor) -> Tensor:
+        """Return the actions of the highest value, the first of several."""
+        return self.table[observations].argmax(1)
+
+    def training_step(self, envs: Envs, batch_idx: int) -> None:
+        """Act and learn, step by step."""
+        epsilon = falling(self.epsilon, self.env_steps / self.epsilon_steps)
+        random = torch.rand(self.steps, envs.count, device=self.device) < epsilon
+        chosen = torch.randint(self.info.actions, random.shape, device=self.device)
+        # Of equal values any may be the best: a little noise decides, or the first would always win.
+        noise = 1e-6 * torch.rand(self.steps, self.info.actions, device=self.device)
+        total = torch.zeros((), device=self.device)
+        for step in range(self.steps):
+            states = envs.observations
+            best = (self.table[states] + noise[step]).argmax(1)
+            actions = torch.where(random[step], chosen[step], best)
+            rewards, terminated, _, led_to = envs.step(actions)
+            future = self.table[led_to].amax(1) * ~terminated
+            total += self.learn(states, actions, rewards + self.gamma * future)
+        self.record(
+            td_error=total / self.steps,
+            epsilon=torch.tensor(epsilon),
+            visited=(self.visits > 0).float().mean(),
+            **self.count(envs, self.steps * envs.count),
+        )
+
+    def learn(self, states: Tensor, actions: Tensor, targets: Tensor) -> Tensor:
+        """Move the values of pairs towards targets, shape (n,) each; return the mean size of the errors.
+
+        A pair that several environments visit at once moves as far as it would for their mean target one by one.
+        """
+        pairs, where = torch.unique(states * self.table.shape[1] + actions, return_inverse=True)
+        table, visits = self.table.view(-1), self.visits.view(-1)
+        errors = targets - table[pairs][where]
+        count = torch.zeros(len(pairs), device=self.device).index_add_(0, where, torch.ones_like(errors))
+        mean = torch.zeros_like(count).index_add_(0, where, errors) / count
+        visits[pairs] += count
+        rate = self.lr / visits[pairs] ** self.lr_decay
+        table[pairs] += (1 - (1 - rate) ** count) * mean
+        return errors.abs().mean()
+
+    def configure_optimizers(self) -> list[Any]:
+        """Return none: a table has no gradients."""
+        return []
+
+    def showcase(self, batch: Tensor) -> dict[str, Media]:
+        """Show an episode and, where states are places, the policy on their map."""
+        shown = super().showcase(batch)
+        if drawing := plot_policy(self.info.make().unwrapped, self.table):
+            shown["policy"] = Figure(drawing)
+        return shown

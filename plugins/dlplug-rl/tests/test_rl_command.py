@@ -1,0 +1,129 @@
+"""Agents through the real command, on the smallest environments."""
+
+import csv
+import filecmp
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from PIL import Image
+
+from dlplug.testing import check_panels
+from dlplug_rl.models.dqn import DQN
+from dlplug_rl.models.q_learning import QLearning
+
+pytestmark = pytest.mark.slow
+
+FEW = ("--data.batches=4", "--data.episodes=3", "--data.test_episodes=6", "--trainer.log_every_n_steps=2")
+DQN_SMALL = ("--model", "dqn", *FEW, "--model.hidden=[16]", "--model.n_step=1", "--model.steps=16", "--model.updates=4")
+DQN_TINY = (*DQN_SMALL, "--model.warm_up=64", "--model.replay=300", "--data.max_steps=30")
+PPO_TINY = ("--model", "ppo", *FEW, "--model.hidden=[16]", "--model.steps=16", "--model.rounds=2")
+
+
+def rows(path):
+    with open(path) as file:
+        return list(csv.DictReader(file))
+
+
+def test_q_learning_finds_the_way_and_draws_it(command, tmp_path):
+    line = ("--model=q-learning", "--data.env=CliffWalking-v1", "--trainer.log_every_n_steps=5")
+    result = command("fit", *line)
+    assert result.returncode == 0, result.stderr
+    assert "env_steps/s" in result.stderr
+    [run] = tmp_path.glob("runs/q-learning/*")
+    check_panels(run)
+    assert command("test", run).returncode == 0
+    assert float(rows(run / "test.csv")[0]["test/return"]) == -13
+    counted = [float(row["train/env_steps"]) for row in rows(run / "metrics.csv") if row["train/env_steps"]]
+    assert counted == sorted(counted)
+    assert counted[-1] == 2 * 10 * 250 * 4
+    assert QLearning.load_from_checkpoint(run / "checkpoints" / "last.ckpt").table[36].argmax() == 0
+
+
+def test_dqn_shows_tests_and_generates(command, tmp_path):
+    result = command("fit", *DQN_TINY, "--model.priority=0.6", "--model.n_step=3", "--trainer.max_epochs=2")
+    assert result.returncode == 0, result.stderr
+    [run] = tmp_path.glob("runs/dqn/*")
+    check_panels(run)
+    assert command("test", run).returncode == 0
+    result = command("generate", run, "--episodes", "2", "--frames", "9")
+    assert "returns: " in result.stderr
+    with Image.open(tmp_path / result.stdout.strip()) as picture:
+        assert picture.n_frames > 1
+    model = DQN.load_from_checkpoint(run / "checkpoints" / "last.ckpt")
+    assert model.env_steps == 2 * 4 * 16 * 4
+    assert model(torch.zeros(3, 4)).shape == (3, 2)
+
+
+KILL = """
+import os, signal
+from lightning.pytorch import Callback
+class Kill(Callback):
+    def on_train_batch_end(self, trainer, *args):
+        if trainer.fit_loop.total_batch_idx == int(os.environ.get("KILL_AT", -1)):
+            os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("options", [("dqn",), ("dqn", "--model.priority=0.6"), ("ppo",)])
+def test_a_killed_run_that_goes_on_is_the_run_that_never_stopped(command, tmp_path, options):
+    (tmp_path / "killer.py").write_text(KILL)
+    name, *more = options
+    line = ("fit", *(DQN_TINY if name == "dqn" else PPO_TINY), *more, "--trainer.max_epochs=3")
+    line += ("--trainer.callbacks+=killer.Kill", "--trainer.default_root_dir")
+    assert command(*line, "whole").returncode == 0
+    assert command(*line, "killed", KILL_AT="9").returncode == -9
+    [whole], [killed] = (list(tmp_path.glob(f"{folder}/{name}/*")) for folder in ("whole", "killed"))
+    assert command("fit", killed).returncode == 0
+    assert filecmp.cmp(whole / "metrics.csv", killed / "metrics.csv", shallow=False)
+    states = [torch.load(run / "checkpoints" / "last.ckpt")["state_dict"] for run in (whole, killed)]
+    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+
+
+def test_replay_may_be_left_out(command, tmp_path):
+    assert command("fit", *DQN_TINY, "--model.keep_replay=false", "--trainer.max_epochs=1").returncode == 0
+    [run] = tmp_path.glob("runs/dqn/*")
+    assert "replay" not in torch.load(run / "checkpoints" / "last.ckpt")["agent"]
+    assert command("fit", run, "--trainer.max_epochs=2").returncode == 0
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ("ppo", "--data.env=Pendulum-v1", "--model.steps=16", "--model.rounds=2", "--data.max_steps=20"),
+        ("policy-gradient", "--model.baseline=value"),
+        ("policy-gradient", "--data.env=Pendulum-v1", "--model.baseline=mean", "--data.max_steps=20"),
+    ],
+)
+def test_policies(command, tmp_path, line):
+    result = command("fit", "--model", *line, *FEW, "--model.hidden=[16]", "--trainer.max_epochs=2")
+    assert result.returncode == 0, result.stderr
+    [run] = tmp_path.glob("runs/*/*")
+    if "--model.baseline=mean" not in line:
+        check_panels(run)
+    assert command("test", run).returncode == 0
+    assert float(rows(run / "metrics.csv")[-1]["train/entropy"]) > 0
+
+
+def test_what_does_not_fit_is_one_line(refused):
+    assert "needs states and actions that can be counted" in refused(
+        "fit", "--model", "q-learning", "--data.env", "CartPole-v1"
+    )
+    assert "cannot make Pong-v9" in refused("fit", "--model", "dqn", "--data.env", "Pong-v9")
+    assert "compute in 32-true or bf16-mixed, not 16-true" in refused(
+        "fit", "--model", "ppo", "--trainer.precision", "16-true"
+    )
+    assert "takes environment, but digits gives images" in refused("fit", "--model", "ppo", "--data", "digits")
+
+
+def test_two_processes(tmp_path):
+    line = [sys.executable, "-m", "dlplug", "fit", *DQN_TINY, "--trainer.max_epochs=2", "--trainer.devices=2"]
+    line += ["--trainer.accelerator=cpu", "--trainer.strategy=ddp", "--trainer.precision=bf16-mixed"]
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    result = subprocess.run(line, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300, check=False)
+    assert result.returncode == 0, result.stderr
+    [run] = tmp_path.glob("runs/dqn/*")
+    assert float(rows(run / "metrics.csv")[-1]["train/env_steps"]) == 2 * 4 * 16 * 4 * 2  # those of both
+    assert len(torch.load(run / "checkpoints" / "last.ckpt")["agent"]["replay"]) == 2

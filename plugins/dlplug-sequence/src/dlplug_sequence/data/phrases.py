@@ -1,0 +1,196 @@
+"""Phrases that need more than a dictionary: dates, times, numbers, units, money and lists, in two languages."""
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime, time, timedelta
+from typing import Literal
+
+from babel import Locale, UnknownLocaleError, dates, lists, numbers, units
+
+from dlplug_sequence.data.text_pairs import Pair, PairData
+from dlplug_sequence.data.vocabulary import Level
+
+Say = Callable[[Locale], str]
+SPLITS = {"train": 0.9, "val": 0.03, "test": 0.07}
+JOIN = "; "
+UNITS = (
+    *("length-kilometer", "length-meter", "length-centimeter", "length-mile", "length-foot", "length-light-year"),
+    *("mass-kilogram", "mass-gram", "mass-tonne", "mass-pound", "volume-liter", "volume-milliliter", "volume-cup"),
+    *("duration-year", "duration-month", "duration-week", "duration-day", "duration-hour", "duration-minute"),
+    *("duration-second", "area-hectare", "area-square-meter", "area-square-kilometer", "digital-megabyte"),
+    *("speed-kilometer-per-hour", "speed-meter-per-second", "speed-knot", "temperature-celsius", "power-kilowatt"),
+    *("energy-kilocalorie", "energy-kilowatt-hour", "frequency-hertz", "pressure-hectopascal", "angle-degree"),
+)
+CURRENCIES = ("EUR", "USD", "GBP", "JPY", "CHF", "CAD", "AUD", "CNY", "INR", "BRL", "MXN", "SEK", "PLN", "TRY", "ZAR")
+COUNTRIES = (
+    *("FR", "DE", "IT", "ES", "PT", "GB", "IE", "NL", "BE", "CH", "AT", "PL", "CZ", "SE", "NO", "DK", "FI", "GR"),
+    *("TR", "RU", "UA", "US", "CA", "MX", "BR", "AR", "CL", "PE", "CO", "CN", "JP", "KR", "IN", "TH", "VN", "ID"),
+    *("AU", "NZ", "EG", "MA", "DZ", "TN", "SN", "NG", "KE", "ZA", "CM", "MG", "IL", "SA", "IR", "IQ"),
+)
+LANGUAGES = ("fr", "de", "it", "es", "pt", "en", "nl", "pl", "sv", "da", "el", "tr", "ru", "ar", "zh", "ja", "ko", "hi")
+
+
+class Phrases(PairData):
+    """Phrases as a person writes them in two languages, made without end from the Unicode CLDR.
+
+    Dates ("Friday, March 2, 2018" is "vendredi 2 mars 2018"), times, relative times, numbers, measures, sums of money,
+    lists. Words change their order, and digits have to be copied. By the package ``babel`` (BSD; CLDR: Unicode
+    licence). No phrase is in two of the parts; joined phrases are of one part.
+
+    Args:
+        source: Language of the texts, such as ``en`` or ``pt_BR``.
+        target: Language of the translations.
+        size: Pairs to train on.
+        fewest: Fewest phrases in a text, joined by ``"; "``.
+        most: Most phrases in a text.
+        kinds: Kinds of phrases, of ``date``, ``time``, ``moment``, ``relative``, ``number``, ``unit``, ``money`` and
+            ``list``; all where empty.
+        level: What a token is; a digit is a word.
+        batch_size: Pairs a batch on each device.
+    """
+
+    def __init__(
+        self,
+        source: str = "en",
+        target: str = "fr",
+        size: int = 40_000,
+        fewest: int = 1,
+        most: int = 2,
+        kinds: Sequence[str] = (),
+        level: Level = "word",
+        batch_size: int = 64,
+    ) -> None:
+        super().__init__(level, batch_size=batch_size)
+        self.source, self.target, self.size = source, target, size
+        self.fewest, self.most, self.kinds = fewest, most, kinds
+
+    def pairs(self) -> Mapping[str, Sequence[Pair]]:
+        """Return the pairs by split."""
+        if self.size < 20 or not 1 <= self.fewest <= self.most:
+            raise ValueError(
+                "size must be at least 20, fewest at least 1 and most not below it, not "
+                f"{self.size}, {self.fewest} and {self.most}"
+            )
+        if unknown := set(self.kinds) - KINDS.keys():
+            raise ValueError(f"there are no phrases of kind {', '.join(sorted(unknown))}; there are {', '.join(KINDS)}")
+        phrases = self._phrases(Random(0))
+        pairs = {}
+        start = 0
+        for split, share in SPLITS.items():
+            part = phrases[start : start + max(2, int(share * len(phrases)))]
+            start += len(part)
+            count = self.size if split == "train" else max(10, int(share * self.size))
+            pairs[split] = self._joined(part, count, Random(1))
+        return pairs
+
+    def _phrases(self, random: "Random") -> list[Pair]:
+        source, target = (_locale(name) for name in (self.source, self.target))
+        makers = [KINDS[kind] for kind in self.kinds or KINDS]
+        found: dict[str, str] = {}
+        for _ in range(self.size):
+            say = random.choice(makers)(random)
+            found.setdefault(say(source), say(target))
+        phrases = list(found.items())
+        random.shuffle(phrases)  # or the parts would differ: rare kinds repeat themselves
+        return phrases
+
+    def _joined(self, phrases: Sequence[Pair], count: int, random: "Random") -> list[Pair]:
+        joined: dict[str, str] = {}
+        if self.most == 1:
+            return list(phrases[:count])
+        deck: list[Pair] = []
+        for _ in range(count):
+            wanted = random.randint(self.fewest, self.most)
+            while len(deck) < wanted:  # all come equally often, so that rare kinds are not left out by chance
+                deck = random.sample(phrases, len(phrases)) + deck
+            chosen = [deck.pop() for _ in range(wanted)]
+            text, translation = (JOIN.join(pair[side] for pair in chosen) for side in (0, 1))
+            joined[text] = translation
+        return list(joined.items())
+
+
+class Random(random.Random):
+    """Random numbers of the kinds that phrases need."""
+
+    def day(self) -> date:
+        """Return a day within a hundred years, so that two digits of the year are enough."""
+        return date(1950, 1, 1) + timedelta(self.randrange(36_500))
+
+    def clock(self) -> time:
+        """Return a time of the day."""
+        return time(self.randrange(24), self.randrange(60), self.randrange(60))
+
+    def amount(self) -> float:
+        """Return a number of one to six digits, half of them with decimals."""
+        whole = self.randrange(10 ** self.randint(1, 6))
+        return whole if self.random() < 0.5 else whole + self.randrange(100) / 100
+
+
+def _date(random: Random) -> Say:
+    day, style = random.day(), random.choice(("short", "medium", "long", "full"))
+    return lambda locale: dates.format_date(day, style, locale=locale)
+
+
+def _time(random: Random) -> Say:
+    clock, style = random.clock(), random.choice(("short", "medium"))
+    return lambda locale: dates.format_time(clock, style, locale=locale)
+
+
+def _moment(random: Random) -> Say:
+    moment, style = datetime.combine(random.day(), random.clock()), random.choice(("short", "medium"))
+    return lambda locale: dates.format_datetime(moment, style, locale=locale)
+
+
+def _relative(random: Random) -> Say:
+    unit, most = random.choice((("seconds", 59), ("minutes", 59), ("hours", 23), ("days", 6), ("weeks", 3)))
+    delta = timedelta(**{unit: random.choice((-1, 1)) * random.randint(1, most)})
+    return lambda locale: dates.format_timedelta(delta, threshold=1, add_direction=True, locale=locale)
+
+
+def _number(random: Random) -> Say:
+    amount = random.amount()
+    if random.random() < 0.3:
+        return lambda locale: numbers.format_percent(amount / 1000, locale=locale)
+    return lambda locale: numbers.format_decimal(amount, locale=locale)
+
+
+def _unit(random: Random) -> Say:
+    lengths: tuple[Literal["long", "short"], ...] = ("long", "short")
+    unit, amount, length = random.choice(UNITS), random.amount(), random.choice(lengths)
+    return lambda locale: units.format_unit(amount, unit, length, locale=locale)
+
+
+def _money(random: Random) -> Say:
+    currency, amount = random.choice(CURRENCIES), random.amount()
+    styles: tuple[Literal["standard", "name"], ...] = ("standard", "name")
+    style = random.choice(styles)
+    return lambda locale: numbers.format_currency(amount, currency, format_type=style, locale=locale)
+
+
+def _list(random: Random) -> Say:
+    styles: tuple[Literal["standard", "or"], ...] = ("standard", "or")
+    style = random.choice(styles)
+    if random.random() < 0.7:
+        countries = random.sample(COUNTRIES, random.randint(2, 4))
+        return lambda locale: lists.format_list([locale.territories[code] for code in countries], style, locale)
+    languages = random.sample(LANGUAGES, random.randint(2, 4))
+    return lambda locale: lists.format_list([locale.languages[code] for code in languages], style, locale)
+
+
+KINDS: dict[str, Callable[[Random], Say]] = {
+    "date": _date,
+    "time": _time,
+    "moment": _moment,
+    "relative": _relative,
+    "number": _number,
+    "unit": _unit,
+    "money": _money,
+    "list": _list,
+}
+
+
+def _locale(name: str) -> Locale:
+    try:
+        return Locale.parse(name.replace("-", "_"))
+    except (UnknownLocaleError, ValueError) as error:
+        raise ValueError(f"there is no locale {name!r}: name one like en, fr, pt_BR or zh") from error

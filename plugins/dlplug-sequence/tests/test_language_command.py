@@ -1,0 +1,106 @@
+"""Language models through the real command, on a little text."""
+
+import csv
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from dlplug.testing import check_panels
+from dlplug_sequence.models.rnn_lm import RNNLM
+
+pytestmark = pytest.mark.slow
+
+CHINESE = "太初,神創造天地。地是空虛混沌,淵面黑暗;神的靈運行在水面上。\n神說:「要有光」,就有了光。\n" * 100
+TINY = ("--data", "text-file", "--data.path", "text.txt", "--data.batch_size", "4", "--data.length", "16")
+RNN = ("--model", "rnn-lm", *TINY, "--model.hidden", "24", "--model.embedding", "12")
+
+
+def rows(path):
+    with open(path) as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(autouse=True)
+def text(tmp_path):
+    (tmp_path / "text.txt").write_text(CHINESE)
+
+
+def test_rnn_lm_learns_chinese_writes_and_loads_alone(command, tmp_path):
+    result = command("fit", *RNN, "--trainer.max_epochs", "4", "--trainer.log_every_n_steps", "5")
+    assert result.returncode == 0, result.stderr
+    [run] = tmp_path.glob("runs/rnn-lm/*")
+    check_panels(run)
+    bits = [float(row["val/bits"]) for row in rows(run / "metrics.csv") if row["val/bits"]]
+    assert bits[-1] < 0.7 * bits[0]
+    assert command("test", run).returncode == 0
+    assert float(rows(run / "test.csv")[0]["test/perplexity"]) < 10
+    (tmp_path / "text.txt").unlink()
+    line = ("generate", run, "--prompt", "太初", "--length", "20", "--temperature", "0.5", "--top_k", "5")
+    written = command(*line)
+    assert written.returncode == 0, written.stderr
+    assert written.stdout.startswith("太初")
+    assert len(written.stdout.strip()) >= 20
+    assert command(*line).stdout == written.stdout
+    assert isinstance(RNNLM.load_from_checkpoint(run / "checkpoints" / "last.ckpt"), RNNLM)
+
+
+def test_a_run_s_config_gives_the_same_run(command, tmp_path):
+    assert command("fit", *RNN, "--trainer.max_epochs=2").returncode == 0
+    [whole] = tmp_path.glob("runs/rnn-lm/*")
+    again = ("fit", "-c", whole / "config.yaml", "--trainer.default_root_dir=again")
+    assert command(*again).returncode == 0
+    [same] = tmp_path.glob("again/rnn-lm/*")
+    weights = [torch.load(r / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"] for r in (whole, same)]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    assert (whole / "metrics.csv").read_text() == (same / "metrics.csv").read_text()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--model", "transformer-lm", *TINY, "--model.width=16", "--model.layers=1", "--model.context=16"),
+        (*RNN, "--model.cell=gru", "--model.tied=true", "--data.level=bpe", "--data.vocabulary_size=300"),
+        (*RNN, "--model.cell=irnn", "--data.level=word"),
+    ],
+)
+def test_other_networks_and_levels_learn(command, tmp_path, options):
+    result = command("fit", *options, "--trainer.max_epochs=3", "--trainer.log_every_n_steps=5")
+    assert result.returncode == 0, result.stderr
+    [run] = tmp_path.glob("runs/*/*")
+    check_panels(run)
+    bits = [float(row["val/bits"]) for row in rows(run / "metrics.csv") if row["val/bits"]]
+    assert bits[-1] < bits[0]
+
+
+def test_markov_counts_in_one_pass(command, tmp_path):
+    line = ("fit", "--model", "markov", *TINY, "--model.order=4")
+    result = command(*line)
+    assert result.returncode == 0, result.stderr
+    [run] = tmp_path.glob("runs/markov/*")
+    assert command("test", run).returncode == 0
+    assert float(rows(run / "test.csv")[0]["test/bits"]) < 1
+    written = command("generate", run, "--prompt=神說", "--length=9")
+    assert written.returncode == 0, written.stderr
+    assert written.stderr.count("\n") == 1
+
+
+def test_two_processes_and_mixed_precision(tmp_path):
+    line = [sys.executable, "-m", "dlplug", "fit", *RNN, "--trainer.max_epochs=1", "--trainer.devices=2"]
+    line += ["--trainer.accelerator=cpu", "--trainer.strategy=ddp", "--trainer.precision=bf16-mixed"]
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    result = subprocess.run(line, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300, check=False)
+    assert result.returncode == 0, result.stderr
+    [run] = tmp_path.glob("runs/rnn-lm/*")
+    assert 0 < float(rows(run / "metrics.csv")[-1]["val/bits"]) < 7
+
+
+def test_the_adding_problem_is_solved_where_it_is_short(command, tmp_path):
+    line = ("--model=rnn-regressor", "--model.cell=irnn", "--model.lr=3e-3", "--data.length=6", "--data.sequences=6400")
+    result = command("fit", *line, "--trainer.max_epochs=4", "--trainer.log_every_n_steps=20")
+    assert result.returncode == 0, result.stderr
+    [run] = tmp_path.glob("runs/rnn-regressor/*")
+    check_panels(run)
+    assert float(rows(run / "metrics.csv")[-1]["val/loss"]) < 0.03

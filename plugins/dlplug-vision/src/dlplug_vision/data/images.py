@@ -1,0 +1,148 @@
+"""What image data sets share."""
+
+import gzip
+import hashlib
+import importlib.util
+from abc import abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dlplug.data import Batch, ImageInfo, TensorData
+from dlplug.errors import InputError
+from dlplug_vision.data.augment import flip, jitter
+
+FOLDS = 5
+
+
+class ImageData(TensorData):
+    """Labelled images in memory; batches are (images from 0 to 1, of shape (n, channels, height, width); labels).
+
+    Bytes stay bytes until a batch is prepared, which takes a quarter of the memory.
+
+    Args:
+        batch_size: Images a batch on each device.
+        augment: How strongly training images are turned, scaled and moved at random; 0 for not at all, 1 for up to
+            10 degrees, 10 % and 8 % of the side.
+        flip: Whether a random half of the training images is mirrored left to right.
+    """
+
+    def __init__(self, batch_size: int = 64, augment: float = 0.0, flip: bool = False) -> None:
+        super().__init__(batch_size)
+        if not 0 <= augment <= 5:
+            raise InputError(f"augment must be from 0 to 5, not {augment}")
+        self.augment, self.flip = augment, flip
+
+    def prepare_batch(self, batch: Batch) -> Batch:
+        """Return bytes as floats from 0 to 1, changed at random where they are trained on."""
+        images, labels = batch
+        if images.dtype == torch.uint8:
+            images = images.float() / 255
+        if self.trainer is not None and self.trainer.training:
+            images = jitter(images, self.augment) if self.augment else images
+            images = flip(images) if self.flip else images
+        return images, labels
+
+
+class SplitImages(ImageData):
+    """Images that come in one piece, given by a subclass in ``read``, and are split here class by class.
+
+    80 % for training, 10 % for validation and 10 % for test, always the same; or by folds.
+
+    Args:
+        batch_size: Images a batch on each device.
+        augment: How strongly training images are turned, scaled and moved at random; 0 for not at all, 1 for up to
+            10 degrees, 10 % and 8 % of the side.
+        fold: Five-fold cross-validation over all images: which fifth is the test part, from 0 to 4; a tenth validates.
+            None for the fixed split.
+    """
+
+    def __init__(self, batch_size: int = 64, augment: float = 0.0, fold: int | None = None) -> None:
+        super().__init__(batch_size, augment)
+        if fold is not None and not 0 <= fold < FOLDS:
+            raise InputError(f"fold must be from 0 to {FOLDS - 1}, not {fold}")
+        self.fold = fold
+
+    @abstractmethod
+    def read(self) -> tuple[Tensor, Tensor]:
+        """Return the images, bytes or floats from 0 to 1, of shape (n, channels, height, width), and labels (n,)."""
+
+    def load(self) -> tuple[ImageInfo, Mapping[str, Batch]]:
+        """Read and split."""
+        images, labels = self.read()
+        parts = stratified_split(labels, fold=self.fold)
+        channels, height, width = images.shape[1:]
+        info = ImageInfo(channels, height, width, classes=len(torch.unique(labels)))
+        return info, {split: (images[index], labels[index]) for split, index in parts.items()}
+
+
+def stratified_split(labels: Tensor, fold: int | None = None, seed: int = 0) -> dict[str, Tensor]:
+    """Split items so that each class has a tenth of its items in ``val``, a tenth in ``test``, the rest in ``train``.
+
+    A class of 3 to 9 items has one each in ``val`` and ``test``.
+
+    Args:
+        labels: Shape (n,).
+        fold: Which fifth of each class is in ``test`` instead of a tenth, from 0 to 4: each item is in one of the five.
+        seed: Another seed is another split.
+
+    Returns:
+        The items' indices by split, in ascending order; the same on every machine.
+    """
+    parts: dict[str, list[Tensor]] = {"train": [], "val": [], "test": []}
+    for label in torch.unique(labels).tolist():
+        items = (labels == label).nonzero().flatten()
+        count = len(items)
+        items = items[torch.randperm(count, generator=torch.Generator().manual_seed(label + 1_000_003 * seed))]
+        val = test = count // 10 or int(count > 2)
+        if fold is not None:
+            tested = torch.arange(count) % FOLDS == fold
+            items, test = torch.cat([items[~tested], items[tested]]), int(tested.sum())
+        for split, part in zip(parts, items.split([count - val - test, val, test]), strict=True):
+            parts[split].append(part)
+    return {split: torch.cat(part).sort().values for split, part in parts.items()}
+
+
+def hold_out(images: Tensor, labels: Tensor, seed: int = 0) -> dict[str, tuple[Tensor, Tensor]]:
+    """Take a tenth of each class out of training data.
+
+    Args:
+        images: Shape (n, channels, height, width).
+        labels: Shape (n,).
+        seed: Another seed is another tenth.
+
+    Returns:
+        Images and labels of ``train`` and of ``val``.
+    """
+    parts = stratified_split(labels, seed=seed)
+    train, val = torch.cat([parts["train"], parts["test"]]).sort().values, parts["val"]
+    return {"train": (images[train], labels[train]), "val": (images[val], labels[val])}
+
+
+def read_table(package: str, path: str, sha256: str) -> Tensor:
+    """Read a gzipped CSV of numbers from an installed package without importing the package.
+
+    Args:
+        package: Its import name.
+        path: The file's path in it.
+        sha256: What the file's digest must be.
+
+    Returns:
+        The numbers, a row a line.
+
+    Raises:
+        ValueError: The file is missing or is not the one it should be.
+    """
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise ValueError(f"the package {package}, which holds the data, is not installed")
+    file = Path(spec.submodule_search_locations[0]) / path
+    if not file.is_file():
+        raise ValueError(f"{file} is missing: reinstall the package {package}")
+    content = file.read_bytes()
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise ValueError(f"{file} is not the file it should be: reinstall the package {package}")
+    return torch.from_numpy(np.loadtxt(gzip.decompress(content).decode().splitlines(), delimiter=",", dtype=np.float32))

@@ -1,0 +1,1 @@
+"""One model a file, and what several share."""

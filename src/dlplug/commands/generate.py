@@ -1,0 +1,89 @@
+"""``dlplug generate RUN``: whatever a trained model's ``generate`` method makes, its arguments as options."""
+
+import os
+import re
+import sys
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+from dlplug.errors import InputError
+from dlplug.files import write_atomically
+from dlplug.registry import Registry
+from dlplug.registry.job import model_of
+from dlplug.runs import Run
+
+
+def main(command: str, args: list[str]) -> int:
+    """Generate with the best checkpoint of a run.
+
+    Raises:
+        InputError: The model generates nothing, or an option or the checkpoint cannot be used.
+    """
+    if not args or args[0] in ("-h", "--help"):
+        print(f"usage: dlplug {command} RUN [options]\n")
+        print(f"`dlplug {command} RUN --help` shows what that run's model takes.")
+        return 0
+    run = Run.open(args[0])
+    sys.path.append(os.getcwd())  # a class of the user's own may be in a file here
+    model_of(run, Registry.discover())  # what is misspelt is said before the seconds that importing torch takes
+    import torch
+    from lightning.pytorch import seed_everything
+
+    from dlplug.media import Text
+    from dlplug.trained import class_of, load_trained
+
+    model_class = class_of(run)
+    if not callable(getattr(model_class, "generate", None)):
+        raise InputError(f"{model_class.__name__} has no method `generate`: this model generates nothing")
+    options = _parse(model_class, args[1:])
+    model: Any = load_trained(run).to("cuda" if torch.cuda.is_available() else "cpu")
+    seed_everything(options.pop("seed"), verbose=False)
+    out = options.pop("out")
+    try:
+        with torch.no_grad():
+            medium = model.generate(**options)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    path = Path(out) if out else _next(run, medium.suffix)
+    if path.suffix != f".{medium.suffix}":
+        raise InputError(f"--out {path}: what this model generates is a .{medium.suffix} file")
+    try:
+        write_atomically(path, medium.encode())
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+    if isinstance(medium, Text):
+        print(medium.text)
+    print(path, file=sys.stderr if isinstance(medium, Text) else sys.stdout)
+    return 0
+
+
+def _parse(model_class: Any, args: list[str]) -> dict[str, Any]:
+    from jsonargparse import ArgumentError, ArgumentParser, Namespace
+
+    from dlplug.training.parse_errors import explain
+
+    parser = ArgumentParser(prog="dlplug generate RUN", exit_on_error=False, allow_abbrev=False)
+    parser.add_method_arguments(model_class, "generate", fail_untyped=False)
+    parser.add_argument("--seed", type=int, default=0, help="Seed of everything random.")
+    parser.add_argument(
+        "--out", type=str | None, default=None, help="File to write; a new one in the run folder if none."
+    )
+    flags = {f"--{name}" for name, p in signature(model_class.generate).parameters.items() if p.annotation is bool}
+    line = [re.sub(r"^-(?=[a-z]\b)", "--", arg) for arg in args]  # -n as well as --n
+    for i, arg in enumerate(line):
+        if arg in flags and (i + 1 == len(line) or line[i + 1].startswith("-")):
+            line[i] = f"{arg}=true"
+    try:
+        asked: Namespace = parser.parse_args(line)
+    except ArgumentError as error:
+        raise InputError(explain(error)) from error
+    asked.pop("config", None)
+    return asked.as_dict()
+
+
+def _next(run: Run, suffix: str) -> Path:
+    number = 1
+    while (path := run.path / "generated" / f"{number:04d}.{suffix}").exists():
+        number += 1
+    return path

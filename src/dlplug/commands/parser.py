@@ -1,0 +1,35 @@
+"""How commands take their arguments, and how they print text in a terminal's width."""
+
+import argparse
+import shutil
+import textwrap
+from collections.abc import Iterable
+from typing import NoReturn
+
+from dlplug.errors import InputError
+from dlplug.registry.source import Argument
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line and exit status 2, as everywhere."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of exiting."""
+        raise InputError(message)
+
+
+def print_arguments(arguments: Iterable[Argument], prefix: str, values: dict[str, str]) -> None:
+    """Print a line or more an argument; ``values`` are defaults that a recipe changes, by option."""
+    for argument in arguments:
+        default = values.get((prefix + argument.name)[2:], argument.default)
+        given = "required" if default is None else f"default {default}"
+        print_wrapped(f"  {prefix}{argument.name}  ", f"{argument.help} ({argument.type or 'any'}, {given})", indent=6)
+
+
+def print_wrapped(start: str, text: str, indent: int | None = None) -> None:
+    """Print text that starts with ``start`` and is indented by as much, or by ``indent``, on its further lines."""
+    width = min(shutil.get_terminal_size((100, 24)).columns, 120)
+    hang = " " * (len(start) if indent is None else indent)
+    # Names and paths stay in one piece, to be copied.
+    wrapper = textwrap.TextWrapper(width, subsequent_indent=hang, break_on_hyphens=False, break_long_words=False)
+    print(wrapper.fill(start + text))

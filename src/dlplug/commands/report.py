@@ -1,0 +1,31 @@
+"""``dlplug report``: run folders as one HTML page that needs no network."""
+
+import webbrowser
+from argparse import Namespace
+from pathlib import Path
+
+from dlplug.commands.parser import Parser
+from dlplug.runs import Run
+
+
+def configure(parser: Parser) -> None:
+    """Add the arguments of ``dlplug report``."""
+    parser.description = "Write a run as one HTML page, or several runs side by side."
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="a run folder")
+    parser.add_argument("--out", metavar="FILE", help="default RUN/report.html, or ./report.html for several runs")
+    parser.add_argument("--open", action="store_true", help="open it in the browser")
+    parser.set_defaults(run=run)
+
+
+def run(options: Namespace) -> int:
+    """Write the report of one run, or of several side by side, and print where it is."""
+    runs = [Run.open(folder) for folder in options.runs]
+
+    from dlplug.report.page import write  # numpy and Pillow, which a misspelt folder does without
+
+    default = runs[0].path / "report.html" if len(runs) == 1 else Path("report.html")
+    path = write(runs, Path(options.out) if options.out else default)
+    print(path)
+    if options.open:
+        webbrowser.open(path.resolve().as_uri())
+    return 0

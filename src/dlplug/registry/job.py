@@ -1,0 +1,297 @@
+"""Turns short names into class paths, so that what Lightning gets is an ordinary LightningCLI command line.
+
+Everything here is torch-free: a misspelt name or option is found before the seconds that importing torch takes.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, TypeVar
+
+from dlplug.errors import InputError, did_you_mean
+from dlplug.registry import Registry
+from dlplug.registry.provenance import recorded_versions, version_drift
+from dlplug.registry.source import is_there, read_class
+from dlplug.runs import Run
+from dlplug.specs import DataSpec, ModelSpec
+
+T = TypeVar("T")
+KINDS = ("model", "data")
+SHORT = re.compile(r"(\w[\w-]*:)?\w[\w-]*")  # anything else is a class path, a file or an inline config
+ALWAYS_ON = "dlplug.loggers.csv.MetricsFile"  # `--logger csv` asks for what is there anyway
+TRAINER = "lightning.pytorch.trainer.trainer.Trainer"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A training command, ready for Lightning.
+
+    Attributes:
+        command: ``fit``, ``validate``, ``test`` or ``predict``.
+        args: Arguments in which every name is a class path: the recipe's first, then config files, then the user's.
+        model: Name of the model, which its runs are kept under.
+        chosen: Class paths of the model and, where one is named, the data.
+        run: The run folder that was named instead of a model.
+        changed: Whether the user's own arguments change the options of the model of ``run``.
+        typed: The command line as the user typed it.
+        files: The config files among the arguments.
+    """
+
+    command: str
+    args: list[str]
+    model: str
+    chosen: Mapping[str, str]
+    run: Run | None = None
+    changed: bool = False
+    typed: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+
+
+def expand(command: str, args: list[str], registry: Registry) -> Job:
+    """Expand names, add the model's own data and recipe, and refuse what cannot work.
+
+    Args:
+        command: ``fit``, ``validate``, ``test`` or ``predict``.
+        args: What the user typed after it: a run folder or options.
+        registry: Where names are looked up.
+
+    Returns:
+        The job; ``--model gan`` becomes ``--model=….GAN --data=….MNIST5k --trainer.max_epochs=… --model=….GAN``.
+
+    Raises:
+        InputError: A name, option or file cannot be used.
+    """
+    run = Run.open(args[0]) if args and not args[0].startswith("-") else None
+    options = _expand_options(args[1:] if run else args, registry)
+    files, own = _split_configs(options)
+    paths = ([str(run.config)] if run else []) + files
+    configs = [load_config(path, registry) for path in paths]
+    chosen = {kind: _chosen(kind, own, configs) for kind in KINDS}
+    if not chosen["model"]:
+        raise InputError(f"{command} needs a run folder or --model NAME; `dlplug list` shows the models")
+
+    first: list[str] = []
+    model = registry.spec_of("model", chosen["model"])
+    if isinstance(model, ModelSpec):
+        if not chosen["data"] and model.data:
+            chosen["data"] = registry.find("data", model.data).class_path
+        data = registry.spec_of("data", chosen["data"])
+        if isinstance(data, DataSpec):
+            _check_fit(model, data, registry)
+        if not run:
+            variant = _given("data", data.recipe_key, own, configs) if isinstance(data, DataSpec) else ""
+            recipe = model.recipe_for(data.name if data else "", variant)
+            first = [f"--{kind}={path}" for kind, path in chosen.items() if path]
+            first += [option(key, value) for key, value in recipe.items()]
+    _check_there(chosen, paths)
+    with_version_drift(lambda: _check_options(chosen, own, configs), paths)
+
+    if run:
+        first = [f"--config={run.config}"]
+        checkpoint = run.last if command == "fit" else run.trained
+        files = [*files, *([f"--ckpt_path={checkpoint}"] if checkpoint else [])]
+    return Job(
+        command=command,
+        args=[*first, *(f if f.startswith("--") else f"--config={f}" for f in files), *own],
+        model=model.name if model else chosen["model"].rpartition(".")[2].lower(),
+        chosen=chosen,
+        run=run,
+        changed=any(option.startswith("--model") for option in own) or any("model" in c for c in configs[1:]),
+        typed=("dlplug", command, *args),
+        files=tuple(paths),
+    )
+
+
+def model_of(run: Run, registry: Registry) -> str:
+    """Return the class path of a run's model, which needs none of its data.
+
+    Raises:
+        InputError: The run's config cannot be used with what is installed.
+    """
+    path = str(run.config)
+    config = load_config(path, registry)
+    chosen = {"model": _chosen("model", [], [config])}
+    _check_there(chosen, [path])
+    with_version_drift(lambda: _check_options(chosen, [], [config]), [path])
+    return chosen["model"]
+
+
+def with_version_drift(work: Callable[[], T], files: Iterable[str]) -> T:
+    """Do what may be refused for the sake of old config files; a refusal says which plugins made them.
+
+    Args:
+        work: Raises the ``InputError``.
+        files: The config files.
+    """
+    try:
+        return work()
+    except InputError as error:
+        notes = _version_drift(files)
+        raise InputError(f"{error} ({notes})" if notes else str(error)) from error
+
+
+def _version_drift(files: Iterable[str]) -> str:
+    return "; ".join(filter(None, (version_drift(path, recorded_versions(Path(path))) for path in files)))
+
+
+def _check_there(chosen: Mapping[str, str], files: Iterable[str]) -> None:
+    """Refuse, before the seconds that importing torch takes, a class whose plugin is gone since a config was made."""
+    for kind, class_path in chosen.items():
+        if class_path and not is_there(class_path) and (notes := _version_drift(files)):
+            raise InputError(f"there is no {kind} {class_path}: {notes}")
+
+
+def option(key: str, value: Any) -> str:
+    """Return an option as the command line takes it, such as ``--data.flip=true``."""
+    return f"--{key}={value if isinstance(value, str) else json.dumps(value)}"
+
+
+def expand_config(config: Any, registry: Registry) -> Any:
+    """Replace names in a loaded config file: ``model: gan`` as well as ``model: {class_path: gan, ...}``."""
+    if not isinstance(config, dict):
+        return config
+    config = dict(config)
+    for kind in KINDS:
+        match config.get(kind):
+            case str(name):
+                config[kind] = _class_path(kind, name, registry)
+            case {"class_path": str(name), **rest}:
+                config[kind] = {"class_path": _class_path(kind, name, registry), **rest}
+    return config
+
+
+def load_config(path: str, registry: Registry) -> dict[str, Any]:
+    """Return a config file's content with its names expanded.
+
+    Raises:
+        InputError: It cannot be read, is no YAML or is no mapping of options.
+    """
+    import yaml  # 10 ms, which most commands do without
+
+    try:
+        config = yaml.safe_load(Path(path).read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read the config {path}: {getattr(error, 'strerror', None) or error}") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        raise InputError(f"the config {path} is no YAML{where}: {getattr(error, 'problem', error)}") from error
+    if config is None:
+        return {}
+    if not isinstance(config, dict):
+        raise InputError(f"the config {path} holds no options, such as `model: gan`")
+    expanded: dict[str, Any] = expand_config(config, registry)
+    return expanded
+
+
+def _class_path(kind: str, name: str, registry: Registry) -> str:
+    """Return the class path behind a name; a class path, file or inline config passes through."""
+    return registry.find(kind, name).class_path if SHORT.fullmatch(name) else name
+
+
+def _expand_options(args: list[str], registry: Registry) -> list[str]:
+    """Return each option as ``--key=value`` where it can be, with names expanded."""
+    options: list[str] = []
+    logger = ""
+    rest = iter(args)
+    for arg in rest:
+        key, equals, value = arg.partition("=")
+        if key == "--logger" or key.startswith("--logger."):
+            value = value if equals else next(rest, "")
+            if key == "--logger":
+                logger = _class_path("logger", value, registry)
+                options += [f"--trainer.logger+={logger}"] if logger != ALWAYS_ON else []
+            else:
+                _check_logger_option(logger, key.removeprefix("--logger."))
+                options.append(f"--trainer.{key[2:]}={value}")
+        elif key in ("-c", "--config", "--model", "--data", "--model.help", "--data.help"):
+            if not equals:
+                value = next(rest, "")
+            if not value:
+                raise InputError(f"{key} needs a value")
+            key = {"-c": "--config"}.get(key, key)
+            kind = key.removeprefix("--").removesuffix(".help")
+            options.append(f"{key}={_class_path(kind, value, registry) if kind in KINDS else value}")
+        else:
+            options.append(arg)
+    return options
+
+
+def _split_configs(options: list[str]) -> tuple[list[str], list[str]]:
+    """Take the config files out: they come first, so that the command line wins wherever it stands."""
+    files = [option.removeprefix("--config=") for option in options if option.startswith("--config=")]
+    return files, [option for option in options if not option.startswith("--config=")]
+
+
+def _chosen(kind: str, options: list[str], configs: Iterable[Mapping[str, Any]]) -> str:
+    """Return the class path that options and configs settle on; empty where they name none."""
+    chosen = ""
+    for config in configs:
+        match config.get(kind):
+            case str(path) | {"class_path": str(path)}:
+                chosen = path
+    for option in options:
+        key, _, value = option.partition("=")
+        if key == f"--{kind}":
+            chosen = value
+    return chosen
+
+
+def _given(kind: str, name: str, options: list[str], configs: Iterable[Mapping[str, Any]]) -> str:
+    """Return what options and configs say of one option of a class; empty where they say nothing."""
+    given = ""
+    for config in configs:
+        match config.get(kind):
+            case {"init_args": {**init_args}} if name in init_args:
+                given = str(init_args[name])
+    names = (f"--{kind}.{name}", f"--{kind}.init_args.{name}")
+    for option, following in pairwise([*options, ""]):
+        key, equals, value = option.partition("=")
+        if key in names:
+            given = value if equals else following
+    return given
+
+
+def _check_fit(model: ModelSpec, data: DataSpec, registry: Registry) -> None:
+    if model.takes and data.gives and model.takes != data.gives:
+        fitting = ", ".join(registry.fitting(model)) or "none installed"
+        raise InputError(
+            f"{model.name} takes {model.takes}, but {data.name} gives {data.gives}; data that fits: {fitting}"
+        )
+
+
+def _check_options(chosen: Mapping[str, str], own: list[str], configs: Iterable[Mapping[str, Any]]) -> None:
+    """Refuse a misspelt option of the chosen classes or of the trainer."""
+    for kind, class_path in {**chosen, "trainer": TRAINER}.items():
+        given = [option[2:].partition("=")[0] for option in own if option.startswith(f"--{kind}.")]
+        names = [key.split(".")[1].removesuffix("+") for key in given]  # `--trainer.callbacks+=` appends
+        for config in configs:
+            section = config.get(kind)
+            if isinstance(section, dict):
+                init_args = section.get("init_args", {}) if kind in KINDS else section
+                if (not section.get("class_path") or section["class_path"] == class_path) and isinstance(
+                    init_args, dict
+                ):
+                    names += [str(name) for name in init_args]
+        if not names or not class_path:
+            continue
+        source = read_class(class_path)
+        if source is None or not source.complete:
+            continue
+        what = kind if kind == "trainer" else f"{kind} {class_path.rpartition('.')[2]}"
+        known = {argument.name for argument in source.arguments}
+        for name in names:
+            if name not in known | {"class_path", "init_args", "dict_kwargs", "help"}:
+                raise InputError(f"{what} has no option {name!r}; " + did_you_mean(name, known))
+
+
+def _check_logger_option(logger: str, name: str) -> None:
+    if not logger:
+        raise InputError(f"--logger.{name} needs a --logger NAME before it")
+    source = read_class(logger)
+    known = {argument.name for argument in source.arguments} if source and source.complete else {name}
+    if name not in known:
+        raise InputError(f"logger {logger.rpartition('.')[2]} has no option {name!r}; " + did_you_mean(name, known))

@@ -1,0 +1,81 @@
+"""Where a distribution was installed from, and what a config file or checkpoint says of those that made it.
+
+A maker is a line such as ``"dlplug-vision 0.1.0 (pip install dlplug-vision==0.1.0)"``: what it was, how to get it.
+"""
+
+import json
+import re
+import shlex
+from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from dlplug.registry import Plugin, Registry
+
+HEAD = "# made with "  # begins the first lines of a run's config.yaml
+RECORDED = re.compile(r"(?P<name>\S+) (?P<version>\S+) \((?P<how>.+)\)")
+
+
+def source_of(plugin: Plugin) -> tuple[str, str]:
+    """Return where a plugin's distribution was installed from, in words, and the command that installs it again."""
+    name, _, version = plugin.origin.partition(" ")
+    direct = _direct_url(plugin)
+    url = direct.get("url", "")
+    if not url:
+        return "a package index", f"pip install {name}=={version}"
+    if vcs := direct.get("vcs_info"):
+        url = f"{vcs.get('vcs')}+{url}@{vcs.get('commit_id')}"
+    elif url.startswith("file:"):
+        from urllib.parse import unquote, urlsplit  # 5 ms, which `fit` of a misspelt name does without
+
+        path = unquote(urlsplit(url).path)
+        editable = direct.get("dir_info", {}).get("editable")
+        return f"{path} (editable)" if editable else path, f"pip install {'-e ' * bool(editable)}{shlex.quote(path)}"
+    return url, f"pip install {shlex.quote(f'{name} @ {url}')}"
+
+
+def _direct_url(plugin: Plugin) -> dict[str, Any]:
+    """Return what the installer noted of where it came from (PEP 610); empty where it came by name."""
+    try:
+        direct = json.loads((plugin.dist and plugin.dist.read_text("direct_url.json")) or "{}")
+    except ValueError:
+        return {}
+    return direct if isinstance(direct, dict) else {}
+
+
+def versions_to_record(config: str, registry: Registry) -> list[str]:
+    """Return the makers of a run: the core, whose classes its config names, and who hooks into every run."""
+    return [
+        f"{plugin.origin} ({source_of(plugin)[1]})"
+        for plugin in registry.plugins
+        if plugin.name == "core"
+        or set(plugin.hooks) - {"dlplug_specs"}
+        or any(spec.class_path in config for spec in plugin.specs)
+    ]
+
+
+def recorded_versions(config: Path) -> list[str]:
+    """Return the makers that the head of a config file names."""
+    with open(config) as file:
+        return [line.removeprefix(HEAD).strip() for line in file if line.startswith(HEAD)]
+
+
+def version_drift(what: str | Path, makers: Iterable[str]) -> str:
+    """Return what has become of the makers: a clause for the end of a message, empty where all are as they were.
+
+    Args:
+        what: The file that they made.
+        makers: As ``read_makers`` returns them.
+    """
+    clauses = []
+    for maker in filter(None, map(RECORDED.fullmatch, makers)):
+        origin, how = f"{maker['name']} {maker['version']}", maker["how"]
+        try:
+            found = version(maker["name"])
+        except PackageNotFoundError:
+            clauses.append(f"{origin}, which is not installed: {how}")
+            continue
+        if found != maker["version"]:
+            clauses.append(f"{origin}, but {found} is installed; back with: {how}")
+    return f"{what} was made with {' and '.join(clauses)}" if clauses else ""

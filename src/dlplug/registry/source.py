@@ -1,0 +1,193 @@
+"""Reads a class's arguments from its source without importing it: for ``info``, ``--help`` and spelling checks."""
+
+import ast
+import inspect
+import sys
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from importlib.machinery import PathFinder
+from importlib.util import find_spec
+from pathlib import Path
+
+from dlplug.errors import InputError
+
+
+@dataclass(frozen=True)
+class Argument:
+    """An argument of a class's ``__init__`` or of another method.
+
+    Attributes:
+        name: As in the signature.
+        type: Its annotation as written; empty where there is none.
+        default: Its default as written, or None where the argument is required.
+        help: Its entry in the class docstring's ``Args:``.
+    """
+
+    name: str
+    type: str
+    default: str | None
+    help: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """What the source says of a class.
+
+    Attributes:
+        doc: The class docstring.
+        arguments: Arguments of the method, inherited ones included where it passes ``**kwargs`` on.
+        complete: Whether these are all; False where a base class could not be read.
+    """
+
+    doc: str
+    arguments: tuple[Argument, ...]
+    complete: bool
+
+
+def read_class(class_path: str, method: str = "__init__") -> Source | None:
+    """Return what the source of a class says, or None where there is no source to read.
+
+    Args:
+        class_path: Such as ``"dlplug_generative.gan.GAN"``.
+        method: Whose arguments to read.
+    """
+    module, _, name = class_path.rpartition(".")
+    tree = _parse(module)
+    node = _find_class(tree, name) if tree else None
+    if tree is None or node is None:
+        return _reexport(tree, module, name, method) if tree else None
+    doc = inspect.cleandoc(ast.get_docstring(node) or "")
+    init = next((n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == method), None)
+    own = _arguments(init, doc) if init else ()
+    if init and not init.args.kwarg:
+        return Source(doc, own, complete=True)
+    inherited, complete = _inherited(tree, module, node, method)
+    names = {argument.name for argument in own}
+    return Source(doc, own + tuple(a for a in inherited if a.name not in names), complete)
+
+
+def load_class(class_path: str, base: type) -> type:
+    """Import a class.
+
+    Args:
+        class_path: Such as ``"my_file.MyModel"``.
+        base: What it must be a subclass of.
+
+    Raises:
+        InputError: There is no such class, or it is none of ``base``.
+    """
+    module, _, name = class_path.rpartition(".")
+    try:
+        found = getattr(import_module(module), name)
+    except Exception as error:  # importing runs the user's own file
+        raise InputError(f"cannot import {class_path}: {type(error).__name__}: {error}") from error
+    if isinstance(found, type) and issubclass(found, base):
+        return found
+    stale = next((b for b in getattr(found, "__mro__", ()) if b.__module__.startswith("pytorch_lightning.")), None)
+    if stale:
+        raise InputError(
+            f"{class_path} is a pytorch_lightning {stale.__name__}, which is another class than lightning's: "
+            f"write `from lightning.pytorch import {stale.__name__}` where it is defined"
+        )
+    raise InputError(f"{class_path} is no {base.__name__}")
+
+
+def is_there(class_path: str) -> bool:
+    """Return whether the package or module that a class path begins with can be found, without importing it."""
+    try:
+        # Unlike PathFinder this knows the finders of editable installs; a package's own name is found without running.
+        return find_spec(class_path.partition(".")[0]) is not None
+    except ValueError:  # such as __main__
+        return True
+
+
+def read_function_doc(path: str) -> str:
+    """Return the docstring of a module's function, empty where there is no source to read."""
+    module, _, name = path.rpartition(".")
+    tree = _parse(module)
+    found = (n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == name) if tree else iter(())
+    return next((ast.get_docstring(node) or "" for node in found), "")
+
+
+def _arguments(init: ast.FunctionDef, doc: str) -> tuple[Argument, ...]:
+    helps = {name: text for docs in (doc, ast.get_docstring(init) or "") for name, text in _helps(docs).items()}
+    spec = init.args
+    positional = [*spec.posonlyargs, *spec.args]
+    defaults: list[ast.expr | None] = [*[None] * (len(positional) - len(spec.defaults)), *spec.defaults]
+    pairs = [*list(zip(positional, defaults, strict=True))[1:], *zip(spec.kwonlyargs, spec.kw_defaults, strict=True)]
+    return tuple(
+        Argument(
+            name=arg.arg,
+            type=ast.unparse(arg.annotation) if arg.annotation else "",
+            default=ast.unparse(default) if default else None,
+            help=helps.get(arg.arg, ""),
+        )
+        for arg, default in pairs
+    )
+
+
+def _helps(doc: str) -> dict[str, str]:
+    import docstring_parser  # 10 ms, which `list` does without
+
+    try:
+        params = docstring_parser.parse(doc, docstring_parser.DocstringStyle.GOOGLE).params
+    except docstring_parser.ParseError:
+        return {}
+    return {param.arg_name: " ".join((param.description or "").split()) for param in params}
+
+
+def _inherited(tree: ast.Module, module: str, node: ast.ClassDef, method: str) -> tuple[tuple[Argument, ...], bool]:
+    for base in node.bases:
+        path = _resolve(tree, module, ast.unparse(base))
+        source = read_class(path, method) if path else None
+        if source is None:
+            return (), False
+        if source.arguments:
+            return source.arguments, source.complete
+    return (), True
+
+
+def _reexport(tree: ast.Module, module: str, name: str, method: str) -> Source | None:
+    path = _resolve(tree, module, name)
+    return read_class(path, method) if path and path != f"{module}.{name}" else None
+
+
+def _find_class(tree: ast.Module, name: str) -> ast.ClassDef | None:
+    return next((n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == name), None)
+
+
+def _resolve(tree: ast.Module, module: str, name: str) -> str | None:
+    """Return the class path that a name in a module stands for, as far as its import statements tell."""
+    first, _, rest = name.partition(".")
+    if _find_class(tree, first) and not rest:
+        return f"{module}.{first}"
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            for alias in node.names:
+                if (alias.asname or alias.name) == first:
+                    return ".".join(filter(None, (node.module, alias.name, rest)))
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.asname == first or (not alias.asname and alias.name.partition(".")[0] == first):
+                    return ".".join(filter(None, (alias.name if alias.asname else first, rest)))
+    return None
+
+
+@cache
+def _parse(module: str) -> ast.Module | None:
+    """Parse a module found without importing its parents, as ``importlib.util.find_spec`` would."""
+    path: list[str] | None = None
+    origin = None
+    for part in module.split("."):
+        spec = PathFinder.find_spec(part, path or sys.path)
+        if spec is None:
+            return None
+        path = [*spec.submodule_search_locations] if spec.submodule_search_locations else []
+        origin = spec.origin
+    if not origin or not origin.endswith(".py"):
+        return None
+    try:
+        return ast.parse(Path(origin).read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return None

@@ -1,0 +1,61 @@
+"""``dlplug check``: whether a plugin keeps what it promises, and what to change where it does not."""
+
+import sys
+import tomllib
+from argparse import Namespace
+from pathlib import Path
+from unittest import SkipTest
+
+from dlplug.commands.parser import Parser, print_wrapped
+from dlplug.errors import InputError
+from dlplug.registry import Registry
+from dlplug.testing import Check, checks_of
+
+
+def configure(parser: Parser) -> None:
+    """Add the arguments of ``dlplug check``."""
+    parser.description = "Check a model, data set, claim or whole plugin, and say what to change."
+    parser.add_argument("name", help="as in `dlplug list`, a plugin, a distribution, or the folder of one")
+    parser.set_defaults(run=run)
+
+
+def run(options: Namespace) -> int:
+    """Run the checks; the status is 1 if one fails."""
+    name = options.name
+    registry = Registry.discover()
+    project = Path(name) / "pyproject.toml"
+    checks = checks_of(_distribution(project) if project.exists() else name, registry)
+    failed, shown = 0, None
+    for check in checks:
+        if check.spec is not shown:
+            shown = check.spec
+            print(f"{shown.kind} {shown.name}, {shown.target}")
+        verdict, why = _verdict(check)
+        failed += verdict == "FAILED"
+        print_wrapped(f"  {verdict:7}  {check.name:10}  ", why or "-")
+        sys.stdout.flush()
+    print(
+        f"{len(checks) - failed} of {len(checks)} hold or do not apply"
+        if failed
+        else f"all {len(checks)} hold or do not apply"
+    )
+    return int(bool(failed))
+
+
+def _verdict(check: Check) -> tuple[str, str]:
+    try:
+        check()
+    except AssertionError as error:
+        return "FAILED", str(error)
+    except SkipTest as reason:
+        return "skipped", str(reason)
+    return "ok", (check.run.__doc__ or "").partition("\n")[0].removeprefix("Check that ").rstrip(".")
+
+
+def _distribution(project: Path) -> str:
+    """Return the name in a pyproject.toml."""
+    try:
+        name: str = tomllib.loads(project.read_text())["project"]["name"]
+    except (OSError, KeyError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"{project} does not say a project's name") from error
+    return name

@@ -1,0 +1,169 @@
+"""What an earlier run learned: its checkpoint, its weights, its network."""
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor, nn
+
+from dlplug.errors import InputError, did_you_mean
+from dlplug.registry import Registry
+from dlplug.registry.job import model_of, with_version_drift
+from dlplug.registry.provenance import version_drift
+from dlplug.registry.source import load_class, read_class
+from dlplug.runs import Run
+
+# What torch's unpickler says where it refuses more than plain data and tensors.
+HOLDS_CODE = re.compile("unsupported global|unrecognized function|allowlisted|TorchScript", re.IGNORECASE)
+
+
+def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return a checkpoint's content on the CPU.
+
+    Raises:
+        InputError: It cannot be read, is damaged, or holds more than plain data and tensors.
+    """
+    try:
+        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # what a damaged file makes the unpickler raise is anyone's guess
+        if HOLDS_CODE.search(str(error)):
+            raise InputError(f"the checkpoint {path} holds code, which is never run") from error
+        raise InputError(f"the checkpoint {path} is damaged or cannot be read") from error
+    if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
+        raise InputError(f"{path} is no Lightning checkpoint")
+    return checkpoint
+
+
+def class_of(run: Run) -> type[LightningModule]:
+    """Import the class of a run's model.
+
+    Raises:
+        InputError: It is not installed any more, or is not a model.
+    """
+    work = lambda: load_class(model_of(run, Registry.discover()), LightningModule)  # noqa: E731
+    return with_version_drift(work, [str(run.config)])
+
+
+def load_trained(run: Run | str | os.PathLike[str]) -> LightningModule:
+    """Return a run's model with the weights of its best checkpoint, on the CPU and in evaluation mode.
+
+    Args:
+        run: The run, or its folder.
+
+    Raises:
+        InputError: There is no such run, its model is not installed, or its checkpoint cannot be used.
+    """
+    run = run if isinstance(run, Run) else Run.open(str(run))
+    model_class = class_of(run)
+    read_checkpoint(run.trained)  # says in one line what is wrong with it
+    try:  # on the CPU, as a trainer loads: what a model keeps beside its weights is not always a device's
+        model = model_class.load_from_checkpoint(run.trained, map_location="cpu", weights_only=True)
+    except RuntimeError as error:
+        refuse_misfit(error, run.trained, f"{model_class.__module__}.{model_class.__qualname__}")
+        raise
+    return model.eval()
+
+
+def read_weights(source: str) -> dict[str, Tensor]:
+    """Return the weights that a run folder, a checkpoint or a file of weights holds.
+
+    Args:
+        source: A run folder, whose best checkpoint counts, or a file of ``torch.save``: Lightning's checkpoint or a
+            plain ``state_dict``. Code in it is never run.
+
+    Raises:
+        InputError: There are none.
+    """
+    path = Path(source).expanduser()
+    if path.is_dir():
+        best = Run.open(source).best
+        if best is None:
+            raise InputError(f"{source} holds no checkpoint yet: no epoch was completed")
+        path = best
+    if not path.is_file():
+        raise InputError(f"there is no run folder and no file {source} to take weights from")
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # what a damaged file makes the unpickler raise is anyone's guess
+        raise InputError(f"{path} is damaged or holds no weights") from error
+    found = found.get("state_dict", found) if isinstance(found, dict) else {}
+    weights = {name: value for name, value in found.items() if isinstance(value, Tensor)}
+    if not weights:
+        raise InputError(f"{path} holds no weights")
+    return weights
+
+
+def start_from(net: nn.Module, source: str) -> str:
+    """Copy into a network the weights that another run's network has for layers of the same name and shape.
+
+    Args:
+        net: The network.
+        source: As for ``read_weights``; a run's network is its model's ``net``.
+
+    Returns:
+        What was taken and what was not, in a sentence.
+
+    Raises:
+        InputError: There are no weights, or none match.
+    """
+    weights = {name.removeprefix("net."): value for name, value in read_weights(source).items()}
+    return take(net, weights, source)
+
+
+@torch.no_grad()
+def take(net: nn.Module, weights: dict[str, Tensor], source: str) -> str:
+    """Copy the weights whose name and shape match into a network; the others stay as initialised.
+
+    Args:
+        net: The network.
+        weights: What to take from, by name.
+        source: Where they are from, for messages.
+
+    Returns:
+        What was taken and what was not, in a sentence.
+
+    Raises:
+        InputError: None match.
+    """
+    own = net.state_dict()
+    taken = [name for name in own if name in weights and weights[name].shape == own[name].shape]
+    if not taken:
+        raise InputError(f"no weights of {source} fit: they are of another network")
+    for name in taken:
+        own[name].copy_(weights[name])
+    layers = {name.rpartition(".")[0]: None for name in own}  # a dict keeps the order
+    left = {name.rpartition(".")[0]: name for name in reversed(own) if name not in taken}
+    why = [
+        f"{layer} ({'×'.join(map(str, weights[name].shape))} there, {'×'.join(map(str, own[name].shape))} here)"
+        if name in weights
+        else f"{layer} (not there)"
+        for layer, name in reversed(left.items())
+    ]
+    whole = [layer for layer in layers if layer not in left]
+    return f"from {source}: took {', '.join(whole)}; left as initialised: {', '.join(why) or 'none'}"
+
+
+def refuse_misfit(error: Exception, path: str | os.PathLike[str], class_path: str) -> None:
+    """Say in one line why a checkpoint's weights do not fit, if that is what an error is about.
+
+    Raises:
+        InputError: It is.
+    """
+    if "Error(s) in loading state_dict" in str(error):
+        why = _what_changed(path, class_path) or " ".join(str(error).split()).partition(": ")[2][:300]
+        raise InputError(f"the checkpoint's weights do not fit this model and data: {why}") from error
+
+
+def _what_changed(path: str | os.PathLike[str], class_path: str) -> str:
+    """Return what changed since a checkpoint was made; empty where neither plugins nor options have."""
+    checkpoint = read_checkpoint(path)
+    found = [version_drift(f"{path}", checkpoint.get("made_with", []))]
+    source = read_class(class_path)
+    if source and source.complete:
+        known = {argument.name for argument in source.arguments}
+        gone = [name for name in checkpoint.get("hyper_parameters", {}) if name not in known and name[0] != "_"]
+        found += [f"{class_path} has no option {name!r} any more, {did_you_mean(name, known)}" for name in gone]
+    return "; ".join(filter(None, found))

@@ -1,0 +1,1 @@
+"""What a training command does besides Lightning's own."""

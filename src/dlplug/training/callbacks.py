@@ -1,0 +1,96 @@
+"""What every run gets besides Lightning: seeds that resume, checkpoints, pictures, vital signs."""
+
+import copy
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities.seed import isolate_rng
+
+from dlplug import media
+from dlplug.data import run_seed
+from dlplug.errors import InputError
+from dlplug.model import gradient_norm, is_logging_batch
+from dlplug.runs import Run
+
+
+class Showcase(Callback):
+    """Saves what a model shows at the end of every validation, on rank zero."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._batch: Any = None
+
+    def on_validation_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Keep the first batch."""
+        if batch_idx == 0 and dataloader_idx == 0:
+            self._batch = batch
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Ask the model, and save what it gives; a showcase that raises costs a warning, not the run."""
+        if trainer.sanity_checking or not trainer.is_global_zero:
+            return
+        showcase: Callable[[Any], dict[str, media.Media]] | None = getattr(pl_module, "showcase", None)
+        if showcase is None:
+            return
+        try:
+            with isolate_rng(), torch.no_grad():
+                torch.manual_seed(run_seed())
+                step = trainer.fit_loop.total_batch_idx + 1
+                for key, medium in showcase(self._batch).items():
+                    path = media.save(medium, self._run.path, key, step)
+                    media.send(medium, key, path, step, trainer.loggers)
+        except Exception as error:
+            warnings.warn(f"nothing is shown: showcase raised {type(error).__name__}: {error}", stacklevel=1)
+
+
+class OptimizerOverrides(Callback):
+    """Applies options of the optimiser that changed on resuming, which its restored state would silently undo.
+
+    A schedule's own restored state cannot be changed halfway: that is refused.
+    """
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note what the options ask for; Lightning restores optimisers and schedules right after this."""
+        self._groups = [[_options(group) for group in o.param_groups] for o in trainer.optimizers]
+        self._schedules = [copy.copy(config.scheduler.state_dict()) for config in trainer.lr_scheduler_configs]
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Compare with what was restored."""
+        for asked, config in zip(self._schedules, trainer.lr_scheduler_configs, strict=True):
+            restored = config.scheduler.state_dict()
+            for name in asked.keys() - {"last_epoch", "_step_count", "_last_lr", "_is_initial"}:
+                if asked[name] != restored.get(name):
+                    raise InputError(
+                        f"{type(config.scheduler).__name__} goes on with {name} {restored.get(name)}: it cannot change "
+                        f"to {asked[name]} in a resumed run; start a new one with -c RUN/config.yaml"
+                    )
+        if trainer.lr_scheduler_configs:
+            return
+        for optimizer, groups in zip(trainer.optimizers, self._groups, strict=True):
+            for group, asked in zip(optimizer.param_groups, groups, strict=True):
+                group.update(asked)
+
+
+def _options(group: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in group.items() if name != "params"}
+
+
+class GradNormAndLRMonitor(Callback):
+    """Logs the gradient's length and the learning rate at the logging interval.
+
+    Models that optimise by hand have several of each, and log what they find worth it.
+    """
+
+    def on_before_optimizer_step(
+        self, trainer: Trainer, pl_module: LightningModule, optimizer: torch.optim.Optimizer
+    ) -> None:
+        """Log both before the step, so that a gradient that is no number is seen."""
+        if not pl_module.automatic_optimization or not is_logging_batch(trainer):
+            return
+        pl_module.log("train/grad_norm", gradient_norm(optimizer), batch_size=1)
+        pl_module.log("train/lr", optimizer.param_groups[0]["lr"], batch_size=1)

@@ -1,0 +1,109 @@
+"""When checkpoints are saved, and how they get to the disk and back: whole or not at all."""
+
+import io
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins.io import TorchCheckpointIO
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
+from torch import Tensor
+
+from dlplug.files import write_atomically
+from dlplug.loggers.csv import MetricsFile
+from dlplug.registry.provenance import recorded_versions
+from dlplug.runs import Run
+from dlplug.trained import read_checkpoint
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes a checkpoint beside its place, syncs and renames it; Lightning's goes through another file system."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
+    ) -> None:
+        """Save a checkpoint so that a kill at any moment leaves the old or the new one, whole."""
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        write_atomically(Path(path), buffer.getvalue())
+
+    def load_checkpoint(self, path: str | os.PathLike[str], *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Load plain data and tensors, never code."""
+        return read_checkpoint(path)
+
+
+class Checkpoints(Checkpoint):
+    """Saves last.ckpt after each epoch, and best.ckpt where the model's monitor improves.
+
+    Lightning's ModelCheckpoint skips the last checkpoint of an epoch that is not among the best, and keeps absolute
+    paths, which a moved folder breaks.
+
+    Attributes:
+        monitor: The metric and whether its ``"min"`` or ``"max"`` is best; None for none.
+        best: Its best value so far.
+        best_epoch: The epoch that had it, counted from 0.
+    """
+
+    def __init__(self, run: Run, monitor: tuple[str, str] | None) -> None:
+        self._run = run
+        self.monitor = monitor
+        self.best: float | None = None
+        self.best_epoch = -1
+        self._versions: list[str] = []
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Learn the folder from rank zero, which made it."""
+        self._run = trainer.strategy.broadcast(self._run)
+        self._versions = recorded_versions(self._run.config)
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Note whose versions made it."""
+        checkpoint["made_with"] = self._versions
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Cut the metrics back to what this checkpoint vouches for."""
+        for file in _metrics_files(trainer):
+            file.resume(checkpoint["epoch"])
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the best value so far."""
+        return {"best": self.best, "best_epoch": self.best_epoch}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from the best value so far."""
+        self.best, self.best_epoch = state_dict["best"], state_dict["best_epoch"]
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the epoch's metrics down, then the checkpoint that vouches for them."""
+        _write_metrics(trainer)
+        if self._improves(trainer.callback_metrics):
+            self.best_epoch = trainer.current_epoch
+            trainer.save_checkpoint(self._run.checkpoints / "best.ckpt")
+        trainer.save_checkpoint(self._run.checkpoints / "last.ckpt")
+
+    def _improves(self, metrics: Mapping[str, Tensor]) -> bool:
+        if self.monitor is None or self.monitor[0] not in metrics:
+            return False
+        value = float(metrics[self.monitor[0]])
+        improves = self.best is None or (value < self.best if self.monitor[1] == "min" else value > self.best)
+        if improves:
+            self.best = value
+        return improves
+
+
+def _write_metrics(trainer: Trainer) -> None:
+    # Lightning logs these after all hooks of the epoch, and so after its checkpoint: a run killed in between would
+    # lose them. There is no public way to see them; lightning is bound below its next minor version for this.
+    metrics = {name: float(value) for name, value in trainer._logger_connector.metrics["log"].items()}
+    for file in _metrics_files(trainer):
+        if metrics:
+            step = trainer.fit_loop.epoch_loop._batches_that_stepped - 1
+            file.log_metrics({"epoch": trainer.current_epoch, **metrics}, step)
+        file.write()
+
+
+def _metrics_files(trainer: Trainer) -> list[MetricsFile]:
+    return [logger for logger in trainer.loggers if isinstance(logger, MetricsFile)]

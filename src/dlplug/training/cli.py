@@ -1,0 +1,313 @@
+"""Lightning's command line with dlplug's names, hooks and run folders."""
+
+import logging
+import shlex
+import sys
+import warnings
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonargparse import Namespace, get_loader, set_loader
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.callbacks import ProgressBar
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.strategies import DDPStrategy
+from lightning_utilities.core.rank_zero import rank_zero_only
+
+from dlplug.console import say
+from dlplug.errors import InputError
+from dlplug.loggers.csv import MetricsFile
+from dlplug.model import Model
+from dlplug.panels import COMMON
+from dlplug.registry import Registry
+from dlplug.registry.job import Job, expand_config, with_version_drift
+from dlplug.registry.provenance import HEAD, versions_to_record
+from dlplug.registry.source import load_class, read_class
+from dlplug.report.page import write_report
+from dlplug.runs import Run
+from dlplug.trained import refuse_misfit
+from dlplug.training.callbacks import GradNormAndLRMonitor, OptimizerOverrides, Showcase
+from dlplug.training.checkpoints import AtomicCheckpointIO, Checkpoints
+from dlplug.training.parse_errors import explain
+from dlplug.training.predictions import PredictionWriter
+from dlplug.training.progress import EpochSummary, TrainingBar
+from dlplug.training.seeding import EpochSeeding
+
+PARSER_MODE = "dlplug"
+BASES: dict[str, type] = {"model": LightningModule, "data": LightningDataModule}
+KNOWN_NOISE = (
+    "The '.*_dataloader' does not have many workers",
+    "The number of training batches .* is smaller than the logging interval",
+    "Found .* module.* in eval mode at the start of training",
+    "You defined a `validation_step` but have no `val_dataloader`",
+    "`isinstance\\(treespec",
+    "It is recommended to use `self.log",
+    "Be aware that when using `ckpt_path`, callbacks used to create the checkpoint",
+    "Couldn't infer the batch indices",
+)
+
+
+def run(job: Job, registry: Registry) -> int:
+    """Run a training command.
+
+    Args:
+        job: The command, its names expanded.
+        registry: The installed plugins, whose hooks are called.
+
+    Returns:
+        The exit status; 130 after Ctrl-C and 143 after SIGTERM, with a run folder that resumes.
+
+    Raises:
+        InputError: Something the user gave cannot be used.
+    """
+    return prepare(job, registry).execute()
+
+
+def prepare(job: Job, registry: Registry) -> "CLI":
+    """Make the model, the data and the trainer of a training command, ready to execute.
+
+    Raises:
+        InputError: Something the user gave cannot be used.
+    """
+    _quieten()
+    return with_version_drift(lambda: _prepare(job, registry), job.files)
+
+
+def _prepare(job: Job, registry: Registry) -> "CLI":
+    for kind, class_path in job.chosen.items():
+        if class_path:
+            load_class(class_path, BASES[kind])
+    try:
+        return CLI(job, registry)
+    except Exception as error:  # jsonargparse's, and whatever the options make a constructor raise
+        raise InputError(explain(error)) from error
+
+
+def print_help_all(job: Job, registry: Registry) -> int:
+    """Print every argument of a training command as Lightning does, then those of the chosen classes."""
+    _quieten()
+    chosen = [f"--{kind}.help={class_path}" for kind, class_path in job.chosen.items() if class_path]
+    for option in ("--help", *chosen):
+        with suppress(SystemExit):
+            CLI(replace(job, args=[option]), registry)
+    return 0
+
+
+class CLI(LightningCLI):
+    """A LightningCLI that knows the registry's names and gives each fit a run folder.
+
+    Attributes:
+        job: What to run.
+        registry: The installed plugins.
+        run: The run folder, once there is one.
+    """
+
+    def __init__(self, job: Job, registry: Registry) -> None:
+        self.job = job
+        self.registry = registry
+        self.run = job.run
+        load = get_loader("yaml")
+        set_loader(PARSER_MODE, lambda text: expand_config(load(text), registry), (yaml.YAMLError,))
+        super().__init__(
+            run=False,  # Lightning's subcommands would build a parser each, for one that is used
+            auto_configure_optimizers=False,  # models own their optimisers; a GAN has two
+            save_config_callback=None,  # a run folder is made with its config in it
+            trainer_defaults={"default_root_dir": "runs", "enable_model_summary": False},
+            seed_everything_default=0,
+            args=job.args,
+        )
+
+    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
+        """Read config files with names in them, and raise instead of exiting."""
+        return super().init_parser(**{"parser_mode": PARSER_MODE, "exit_on_error": False, **kwargs})
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add where to start from, and let plugins add theirs."""
+        parser.add_argument("--ckpt_path", type=str | None, default=None, help="Checkpoint to start from or to use.")
+        self._call_hooks("dlplug_add_arguments", lambda hook: hook(parser))
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse, without the warning that arguments should come from sys.argv."""
+        self.config = parser.parse_args(args)
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Make the trainer with the run folder's callbacks, metrics file and checkpoints."""
+        asked = self.config_init.trainer
+        if self.job.command == "fit" and not asked.fast_dev_run and not self.run:
+            self.run = self._create_run(Path(asked.default_root_dir))
+        elif self.job.command == "fit" and self.run and _is_rank_zero():
+            self.run.add_command(self.job.typed)
+        try:
+            return self._make_trainer(asked, kwargs)
+        except Exception:
+            self._discard_unused_run()
+            raise
+
+    def _make_trainer(self, asked: Namespace, kwargs: dict[str, Any]) -> Trainer:
+        kwargs.update(
+            callbacks=_as_list(asked.callbacks) + self._callbacks(),
+            logger=self._loggers(_as_list(asked.logger)) + self._metrics_files(),
+            plugins=[*_as_list(asked.plugins), AtomicCheckpointIO()],
+        )
+        if not self.run:
+            kwargs["enable_checkpointing"] = False
+        draws = sys.stderr.isatty() if asked.enable_progress_bar is None else asked.enable_progress_bar
+        kwargs["enable_progress_bar"] = draws
+        if draws and self.job.command == "fit" and not any(isinstance(c, ProgressBar) for c in kwargs["callbacks"]):
+            kwargs["callbacks"].append(TrainingBar())
+        if self.model.automatic_optimization:
+            return super().instantiate_trainer(**kwargs)
+        if asked.gradient_clip_val and isinstance(self.model, Model):
+            algorithm = asked.gradient_clip_algorithm or "norm"
+            if algorithm not in ("norm", "value"):
+                raise InputError(f"--trainer.gradient_clip_algorithm: {algorithm!r} is not 'norm' or 'value'")
+            self.model.gradient_clip = (asked.gradient_clip_val, algorithm)
+            kwargs.update(gradient_clip_val=None, gradient_clip_algorithm=None)
+        trainer = super().instantiate_trainer(**kwargs)
+        if isinstance(trainer.strategy, DDPStrategy) and asked.strategy in ("auto", "ddp"):
+            # Its alternating steps leave parameters without gradients, which plain ddp refuses.
+            say(f"{self.job.model} optimises by hand: strategy ddp becomes ddp_find_unused_parameters_true")
+            trainer = super().instantiate_trainer(**kwargs, strategy="ddp_find_unused_parameters_true")
+        return trainer
+
+    def _loggers(self, asked: list[Any]) -> list[Any]:
+        """Attach the loggers that keep to a run folder; a command that logs nothing to one does without them."""
+        own = [logger for logger in asked if logger is not True and not hasattr(logger, "attach")]
+        if not self.run or self.job.command not in ("fit", "test"):
+            return own
+        # A run goes on with the loggers of its config, and `--logger` may name one of them again: the last counts.
+        attached = {type(logger): logger for logger in asked if hasattr(logger, "attach")}.values()
+        if _is_rank_zero():
+            for logger in attached:
+                logger.attach(self.run)
+        return [*own, *attached]
+
+    def execute(self) -> int:
+        """Run the command and return the exit status."""
+        function: Callable[..., Any] = getattr(self.trainer, self.job.command)
+        try:
+            function(self.model, datamodule=self.datamodule, ckpt_path=self.config.ckpt_path)
+        except (KeyboardInterrupt, SystemExit) as stop:  # Lightning turns Ctrl-C into an exit, SIGTERM too
+            if not self.trainer.interrupted:
+                raise
+            self._report()
+            if self.run:
+                say(f"stopped; go on with: dlplug fit {self.run.path}")
+            return 130 if isinstance(stop, KeyboardInterrupt) or stop.code == 1 else 143
+        except Exception as error:
+            self._discard_unused_run()
+            if isinstance(error, MisconfigurationException):
+                raise InputError(" ".join(str(error).split())) from error
+            refuse_misfit(error, self.config.ckpt_path, self.job.chosen["model"])
+            raise
+        self._report()
+        if self.run:
+            say(self.run.summary(self.job.command))
+        return 0
+
+    def _report(self) -> None:
+        """Write the run's page anew; one that fails costs a warning, not the run."""
+        if not self.run or self.job.command == "predict" or not _is_rank_zero():
+            return
+        try:
+            write_report(self.run)
+        except Exception as error:
+            say(f"warning: there is no report: {type(error).__name__}: {error}")
+
+    def _discard_unused_run(self) -> None:
+        if self.run and not self.job.run and _is_rank_zero() and self.run.is_empty():
+            self.run.discard()
+
+    def _create_run(self, root: Path) -> Run:
+        if not _is_rank_zero():
+            return Run(root)  # writes nothing; what needs the folder has it broadcast
+        config = yaml.safe_load(self.parser.dump(self.config, skip_none=False, format="yaml"))
+        for name in ("config", "ckpt_path"):
+            config.pop(name, None)
+        text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+        text = "".join(f"{HEAD}{maker}\n" for maker in versions_to_record(text, self.registry)) + text
+        return Run.create(root / self.job.model, text, self._about())
+
+    def _about(self) -> dict[str, Any]:
+        """Return what a run folder says of itself, readable where neither its plugin nor torch is."""
+        about: dict[str, Any] = {"commands": [shlex.join(self.job.typed)]}
+        for kind, class_path in self.job.chosen.items():
+            source = read_class(class_path) if class_path else None
+            spec = self.registry.spec_of(kind, class_path)
+            about[kind] = {
+                "name": spec.name if spec else class_path,
+                "class_path": class_path,
+                "origin": next((p.origin for p in self.registry.plugins if spec in p.specs), ""),
+                "summary": spec.summary if spec else "",
+                "lecture": spec.lecture if spec else "",
+                "doc": source.doc.partition("\nArgs:")[0].strip() if source else "",
+            }
+        about["versions"] = {name: version(name) for name in ("dlplug", "lightning", "torch")}
+        about["monitor"] = getattr(self.model, "monitor", None)
+        about["axis"] = getattr(self.model, "axis", "")
+        about["panels"] = [panel.to_dict() for panel in (*getattr(self.model, "panels", ()), *COMMON)]
+        return about
+
+    def _callbacks(self) -> list[Callback]:
+        callbacks: list[Callback] = [EpochSeeding()]
+        if self.run and self.job.command == "fit":
+            if self.job.changed:
+                callbacks.append(OptimizerOverrides())
+            callbacks += [EpochSummary(self.run, self.job.model), Showcase(self.run), GradNormAndLRMonitor()]
+            if self.config_init.trainer.enable_checkpointing is not False:
+                callbacks.append(Checkpoints(self.run, getattr(self.model, "monitor", None)))
+        if self.run and self.job.command == "predict":
+            callbacks.append(PredictionWriter(self.run))
+        self._call_hooks("dlplug_callbacks", lambda hook: callbacks.extend(_checked(hook())))
+        return callbacks
+
+    def _metrics_files(self) -> list[MetricsFile]:
+        if not self.run or self.job.command == "predict":
+            return []
+        name = "metrics" if self.job.command == "fit" else self.job.command
+        file = MetricsFile(self.run.path / f"{name}.csv")
+        if not (self.job.command == "fit" and self.run.last):
+            file.resume(-1)  # nothing vouches for what an earlier attempt left
+        return [file]
+
+    def _call_hooks(self, name: str, call: Callable[[Callable[..., Any]], None]) -> None:
+        """Call each plugin's hook; one that raises is left out with a warning."""
+        for plugin, hook in self.registry.hooks(name):
+            try:
+                call(hook)
+            except Exception as error:
+                origin = next(p.origin for p in self.registry.plugins if p.name == plugin)
+                warnings.warn(f"{origin}: its {name} is left out: {type(error).__name__}: {error}", stacklevel=1)
+
+
+def _checked(callbacks: Iterable[Callback]) -> list[Callback]:
+    found = list(callbacks)
+    for callback in found:
+        if not isinstance(callback, Callback):
+            raise TypeError(f"{callback!r} is no Callback of lightning.pytorch")
+    return found
+
+
+def _is_rank_zero() -> bool:
+    return getattr(rank_zero_only, "rank", 0) == 0
+
+
+def _as_list(value: Any) -> list[Any]:
+    if isinstance(value, list):
+        return list(value)
+    return [value] if value else []
+
+
+def _quieten() -> None:
+    """Silence Lightning's tips and the warnings that a plain run cannot avoid; others are shown in one line."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in KNOWN_NOISE:
+        warnings.filterwarnings("ignore", message)
+    warnings.formatwarning = lambda message, category, *_, **__: f"warning: {' '.join(str(message).split())}\n"

@@ -1,0 +1,145 @@
+"""What a person sees while a model trains."""
+
+import time
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import ProgressBar
+from tqdm import tqdm
+
+from dlplug.console import say
+from dlplug.data import run_seed
+from dlplug.loggers.csv import MetricsFile
+from dlplug.runs import Run
+from dlplug.training.checkpoints import Checkpoints
+
+
+class EpochSummary(Callback):
+    """Says what is trained, a line an epoch where no bar is drawn, and what came out; keeps times in timing.csv.
+
+    Args:
+        run: Where it is trained.
+        model: The model's name.
+    """
+
+    def __init__(self, run: Run, model: str) -> None:
+        self._model = model
+        self._folder = run.path
+        self._timing = MetricsFile(run.path / "timing.csv")
+        self._started: float | None = None
+        self._counted = 0.0  # by the model's own axis when the epoch started
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Cut the times back to what this checkpoint vouches for."""
+        self._timing.resume(checkpoint["epoch"])
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Say what is trained."""
+        weights = sum(p.numel() for p in pl_module.parameters())
+        datamodule = getattr(trainer, "datamodule", None)
+        data = type(datamodule).__name__ if datamodule else "its own data"
+        device = trainer.strategy.root_device
+        say(f"{self._model}: {weights:,} weights, {data}, seed {run_seed()}, {device} -> {self._folder}")
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Say what the epoch before brought: only now are all its metrics known."""
+        self._end_epoch(trainer, pl_module, trainer.current_epoch)
+        self._started = time.monotonic()
+        self._counted = float(trainer.callback_metrics.get(getattr(pl_module, "axis", ""), 0))
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Say what the last epoch brought, and the best one."""
+        self._end_epoch(trainer, pl_module, trainer.current_epoch)
+        checkpoints = trainer.checkpoint_callback
+        if isinstance(checkpoints, Checkpoints) and checkpoints.monitor and checkpoints.best is not None:
+            say(f"best: {checkpoints.monitor[0]} {checkpoints.best:.4g} in epoch {checkpoints.best_epoch + 1}")
+
+    def _end_epoch(self, trainer: Trainer, pl_module: LightningModule, epochs: int) -> None:
+        if self._started is None:
+            return
+        seconds = time.monotonic() - self._started
+        rate = trainer.num_training_batches / seconds
+        step = trainer.fit_loop.epoch_loop._batches_that_stepped - 1
+        self._timing.log_metrics({"epoch": epochs - 1, "seconds": seconds, "batches_per_second": rate}, step)
+        self._timing.write()
+        if not trainer.progress_bar_callback:
+            metrics = key_metrics(trainer, pl_module, most=4)
+            axis = getattr(pl_module, "axis", "")
+            speed = f"{rate:.3g} batches/s"
+            if axis in trainer.callback_metrics:
+                done = float(trainer.callback_metrics[axis]) - self._counted
+                speed = f"{done / seconds:,.0f} {axis.partition('/')[2]}/s"
+            say(f"epoch {epochs}/{trainer.max_epochs}  {metrics}  ({seconds:.1f} s, {speed})")
+
+
+class TrainingBar(ProgressBar):
+    """One bar: the epoch, batches a second, and the metrics that matter most."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._bar = tqdm(disable=True)
+        self._enabled = True
+        self._drawn = 0.0
+        self._counted: tuple[float, float] | None = None  # the model's own axis, and when it stood there
+
+    def disable(self) -> None:
+        """Draw nothing: Lightning asks for it on ranks other than zero."""
+        self._enabled = False
+
+    def enable(self) -> None:
+        """Draw."""
+        self._enabled = True
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start again from the left."""
+        epochs = "" if trainer.max_epochs in (None, -1) else f"/{trainer.max_epochs}"
+        self._bar.close()
+        self._bar = tqdm(
+            desc=f"epoch {trainer.current_epoch + 1}{epochs}",
+            total=None if self.total_train_batches == float("inf") else int(self.total_train_batches),
+            disable=not self._enabled,
+            leave=False,
+            dynamic_ncols=True,
+            unit=" batches",
+            bar_format="{desc} {bar} {n_fmt}/{total_fmt} {rate_noinv_fmt}{postfix}",
+        )
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Draw at most ten times a second, since for a small network drawing takes longer than a step."""
+        if time.monotonic() - self._drawn > 0.1 or batch_idx + 1 == self.total_train_batches:
+            # Two metrics are what 80 columns hold.
+            shown = key_metrics(trainer, pl_module, most=2) + self._speed(trainer, getattr(pl_module, "axis", ""))
+            self._bar.set_postfix_str(shown, refresh=False)
+            self._bar.update(batch_idx + 1 - self._bar.n)
+            self._bar.refresh()
+            self._drawn = time.monotonic()
+
+    def _speed(self, trainer: Trainer, axis: str) -> str:
+        """Return how fast the model's own axis grows since the epoch's first logged value; empty without one."""
+        if axis not in trainer.callback_metrics:
+            return ""
+        count, now = float(trainer.callback_metrics[axis]), time.monotonic()
+        if self._counted is None:
+            self._counted = (count, now)
+        start, since = self._counted
+        return f"  {(count - start) / (now - since):,.0f} {axis.partition('/')[2]}/s" if count > start else ""
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Leave the line to what is said at the end."""
+        self._bar.close()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Leave the line to what is said of it."""
+        self._bar.close()
+
+
+def key_metrics(trainer: Trainer, pl_module: LightningModule, most: int) -> str:
+    """Return what matters most: the monitored metric, then those of the first panel, training before others."""
+    metrics = trainer.callback_metrics
+    monitor = getattr(pl_module, "monitor", None)
+    curves = [curve for panel in getattr(pl_module, "panels", ())[:1] for curve in panel.curves]
+    wanted = ([monitor[0]] if monitor else []) + [f"{stage}/{curve}" for stage in ("train", "val") for curve in curves]
+    names = [name for name in dict.fromkeys([*wanted, *sorted(metrics)]) if name in metrics]
+    return "  ".join(f"{name.removeprefix('train/')} {float(metrics[name]):.3g}" for name in names[:most])

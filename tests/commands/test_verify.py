@@ -1,0 +1,121 @@
+"""A stranger's claims through the real command."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import own
+import pytest
+
+from dlplug.claims import Evidence, Measure
+
+SPECS = """
+from dlplug import ClaimSpec, hookimpl
+@hookimpl
+def dlplug_specs():
+    names = ["holding", "failing", "toothless", "raising", "dying"]
+    specs = [ClaimSpec(n, f"claimed:{n}", f"This one is {n}.", lecture="9.1", models=("own",)) for n in names]
+    return [*specs, ClaimSpec("long", "claimed:holding", "This one takes long.", lecture="9.10", full=True)]
+"""
+
+CLAIMS = """
+import os
+from dlplug.claims import Evidence, Measure
+from dlplug.media import Text
+
+def rate(lab, lr):
+    options = ("--data=own.OwnData", f"--model.lr={lr}", "--trainer.max_epochs=1", "--trainer.log_every_n_steps=4")
+    trained = [lab.fit("own.OwnModel", *options, seed=seed) for seed in lab.seeds]
+    assert all(lab.test(t)["test/loss"] > 0 for t in trained)
+    return Measure("learning rate", [t.history("train/lr")[0] for t in trained], ">=", 0.01, "none 0")
+
+def holding(lab):
+    return Evidence([rate(lab, 0.1)], [rate(lab, 1e-9)], {"a/figure": Text("seen")}, note="A note.")
+
+def failing(lab):
+    return Evidence([Measure("one", [1.0], ">=", 2)], [Measure("zero", [0.0], ">=", 2)])
+
+def toothless(lab):
+    return Evidence([Measure("one", [1.0], ">=", 0)], [Measure("two", [2.0], ">=", 0)])
+
+def raising(lab):
+    "To see what happens."
+    raise RuntimeError("no luck")
+
+def dying(lab):
+    os._exit(7)
+"""
+
+
+@pytest.fixture
+def verify(tmp_path):
+    (tmp_path / "claimed.py").write_text(CLAIMS)
+    (tmp_path / "stranger.py").write_text(SPECS)
+    shutil.copy(Path(own.__file__), tmp_path)
+    info = tmp_path / "stranger-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: stranger\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[dlplug]\nstranger = stranger\n")
+
+    def verify(*args):
+        path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+        line = [sys.executable, "-m", "dlplug", *args]
+        return subprocess.run(
+            line, cwd=tmp_path, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True
+        )
+
+    return verify
+
+
+@pytest.mark.slow
+def test_each_claim_is_measured_and_none_stops_the_others(verify, tmp_path):
+    result = verify("verify", "9", "--seeds", "2", "--json", "found.json", "--jobs", "2")
+    assert result.returncode == 1, result.stderr
+    lines = dict(line.split(":", 1) for line in result.stdout.splitlines() if ":" in line)
+    assert "This one is holding.  [learning rate 0.1" in lines["holds  9.1 holding"]
+    assert ">= 0.01, none 0); control: learning rate 1e-09" in lines["holds  9.1 holding"]
+    assert "one 1 (>= 2); control: zero 0" in lines["FAILS  9.1 failing"]
+    assert "FAILS  9.1 toothless" in lines  # its control passes: it could not have failed
+    assert "RuntimeError: no luck" in lines["FAILS  9.1 raising"]
+    assert "ended with status 7" in lines["FAILS  9.1 dying"]
+    assert "1 of 5 hold; not" in result.stdout
+    found = {claim["name"]: claim for claim in json.loads((tmp_path / "found.json").read_text())}
+    assert len(found["holding"]["measures"][0]["values"]) == 2
+    page = (tmp_path / "runs" / "verify" / "report.html").read_text()
+    assert "1 of 5 claims hold" in page
+    for seen in ("This one is failing.", "learning rate", "A note.", "no luck", "it should fail"):
+        assert seen in page
+    folder = tmp_path / "runs" / "verify" / "holding"
+    assert (folder / "a%2Ffigure.txt").read_text() == "seen"
+    assert len(list(folder.glob("ownmodel/*/config.yaml"))) == 4
+    assert "no luck" in (tmp_path / "runs" / "verify" / "raising" / "log.txt").read_text()
+
+
+def test_claims_are_listed_and_chosen_without_running(verify):
+    assert [line.split()[1] for line in verify("verify", "--list", "own").stdout.splitlines()] == [
+        *("dying", "failing", "holding", "raising", "toothless")
+    ]
+    assert "long" in verify("verify", "--list", "--full", "9.1", "9.10").stdout
+    assert "long" in verify("verify", "--list", "long").stdout
+    assert verify("verify", "--list", "9.2").returncode == 2
+    assert "did you mean 'holding'" in verify("verify", "holdin").stderr
+    assert "This one is raising." in verify("list", "claims").stdout
+    card = verify("info", "raising").stdout
+    assert "This one is raising." in card
+    assert "how: To see what happens." in card
+    assert "try: dlplug verify raising" in card
+
+
+def test_measure_compares_the_mean_of_the_seeds():
+    assert Measure("m", [1.0, 3.0], ">=", 2).holds
+    assert not Measure("m", [1.0, 3.0], "<=", 1.9).holds
+    assert not Measure("m", [1.0, float("nan")], ">=", 0).holds
+    assert Measure("m", [1.0, 3.0], ">=", 2).spread == pytest.approx(2**0.5)
+
+
+def test_evidence_without_a_control_is_refused():
+    with pytest.raises(ValueError, match="needs a measure and a control"):
+        Evidence([Measure("m", [1.0], ">=", 0)], [])
