@@ -158,7 +158,7 @@ def test_bad_input_is_refused(tmp_path):
         model.generate(0)
     (tmp_path / "words.png").write_text("words")
     for name in ("words.png", "none.png"):
-        with pytest.raises(InputError, match="cannot read the picture"):
+        with pytest.raises(InputError, match="cannot read the image"):
             model.generate(complete=str(tmp_path / name))
     with pytest.raises(ValueError, match="conditional needs labelled images"):
         PixelCNN(conditional=True).build(ImageInfo(1, 4, 4))

@@ -57,7 +57,7 @@ def test_fit_test_generate_and_load(command, tmp_path, name, model, options):
 def test_not_a_picture_in_one_line(command, refused, tmp_path):
     command("fit", "--model", "pixel-cnn", *SHORT, *FEW, "--model.layers=0", "--trainer.max_epochs=1")
     [run] = tmp_path.glob("runs/pixel-cnn/*")
-    assert "cannot read the picture none.png: No such file" in refused("generate", run, "--complete", "none.png")
+    assert "cannot read the image none.png: No such file" in refused("generate", run, "--complete", "none.png")
     assert "this model is not conditional" in refused("generate", run, "--label", "3")
 
 

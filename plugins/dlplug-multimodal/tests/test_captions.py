@@ -163,7 +163,7 @@ def test_it_learns_a_few_pictures_by_heart(make, scenes, tmp_path):
     pixels = (batch[0][0] * 255).round().byte().permute(1, 2, 0).numpy()
     PIL.Image.fromarray(pixels).save(picture)
     assert model.generate(str(picture)).text in rows[0][0]
-    with pytest.raises(InputError, match=r"cannot read the picture .*none\.png"):
+    with pytest.raises(InputError, match=r"cannot read the image .*none\.png"):
         model.generate(str(tmp_path / "none.png"))
 
 

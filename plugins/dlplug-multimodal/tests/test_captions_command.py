@@ -42,7 +42,7 @@ def test_fit_test_predict_and_caption(command, tmp_path):
         answer = command("generate", run, "--image", tmp_path / "red.png", "--beam", beam)
         assert answer.returncode == 0
         assert len(answer.stdout.splitlines()) == 1
-    assert "cannot read the picture" in command("generate", run, "--image", tmp_path / "none.png").stderr
+    assert "cannot read the image" in command("generate", run, "--image", tmp_path / "none.png").stderr
 
 
 def test_resuming_goes_on_with_the_scenes_that_an_unbroken_run_meets(command, tmp_path):

@@ -11,7 +11,7 @@ from dlplug_multimodal.data.tagged_images import TaggedInfo
 from dlplug_multimodal.data.word_vectors import write_vectors
 from dlplug_multimodal.evaluation.retrieval import Retrieval, recalls
 from dlplug_multimodal.models.joint_embedding import JointEmbedding
-from dlplug_vision.data.pictures import read_picture
+from dlplug_vision.data.image_files import read_image
 
 SMALL = {"channels": (4, 8), "hidden": 16, "dimension": 8, "dropout": 0.0, "word_dropout": 0.0}
 INFO = TaggedInfo(3, 8, 8, ("red", "green", "blue"))
@@ -71,7 +71,7 @@ def test_colours_find_their_names_and_names_their_colours():
 def test_a_picture_of_a_person_is_named_and_found(tmp_path):
     model = make().eval()
     PIL.Image.new("RGBA", (30, 20), (255, 0, 0, 128)).save(tmp_path / "red.png")
-    picture = read_picture(tmp_path / "red.png", 3, 8, 8) / 255
+    picture = read_image(tmp_path / "red.png", 3, 8, 8) / 255
     assert picture.shape == (3, 8, 8)
     assert torch.allclose(picture[:, 0, 0], torch.tensor([255, 127, 127]) / 255, atol=0.01)  # half red on white
     model.gallery = ((colours()[0] * 255).byte(), colours()[1])
@@ -82,7 +82,7 @@ def test_a_picture_of_a_person_is_named_and_found(tmp_path):
         both = model.generate(image=str(tmp_path / "red.png"), text="blue", n=3)
     assert isinstance(both, Image)
     assert both.pixels.shape == (3, 3, 8, 8)
-    with pytest.raises(InputError, match="cannot read the picture"):
+    with pytest.raises(InputError, match="cannot read the image"):
         model.generate(image=str(tmp_path / "none.png"))
 
 

@@ -132,7 +132,7 @@ def test_image_folder_is_split_and_names_what_it_leaves_out(tmp_path, capsys):
     data.setup()
     said = capsys.readouterr().err
     assert "left out, since they cannot be read, 2 of 22 pictures" in said
-    assert "cat/torn.jpg (it is no picture), dog/empty.png (it is no picture)" in said
+    assert "cat/torn.jpg (not an image), dog/empty.png (not an image)" in said
     assert data.info == ImageInfo(3, 16, 16, 2, ("cat", "dog"))
     assert {name: len(labels) for name, (_, labels) in data.splits.items()} == {"train": 16, "val": 2, "test": 2}
     images, labels = data.splits["test"]

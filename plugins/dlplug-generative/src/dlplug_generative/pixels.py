@@ -14,7 +14,7 @@ from dlplug.media import Image, Media
 from dlplug.optim import WarmupCosine
 from dlplug_generative.codes import wanted_labels
 from dlplug_generative.likelihood import LEVELS, binarise, discretised_normal
-from dlplug_vision.data.pictures import read_picture
+from dlplug_vision.data.image_files import read_image
 
 OUTPUTS = {"binary": 1, "levels": LEVELS, "gaussian": 2}  # numbers that stand for the distribution of one value
 SHOWN = 25  # images sampled for the showcase
@@ -200,7 +200,7 @@ class PixelModel(WarmupCosine, ABC):
         labels = wanted_labels(n, label, self.classes, self.device)
         if not complete:
             return Image(self.sample(n, labels))
-        picture = self.observed(read_picture(complete, *self.shape).to(self.device) / (LEVELS - 1))[None]
+        picture = self.observed(read_image(complete, *self.shape).to(self.device) / (LEVELS - 1))[None]
         rows = int(keep * self.shape[1])
         drawn = self.sample(n, labels, picture.expand(n, *self.shape), rows)
         return Image(torch.cat([picture, drawn]))

@@ -14,8 +14,8 @@ from dlplug.files import read_lines
 from dlplug_multimodal.data.captioned_images import CaptionInfo, Captions
 from dlplug_sequence.data.padded import SPECIALS, split_places
 from dlplug_sequence.data.vocabulary import Level, Vocabulary
+from dlplug_vision.data.image_files import read_images
 from dlplug_vision.data.images import ImageData
-from dlplug_vision.data.pictures import read_pictures
 
 KAGGLE = "image,caption"  # the first line of Flickr8k's captions as Kaggle has them
 Said = tuple[str, str, str]  # where it is said, the picture's name, the caption
@@ -80,7 +80,7 @@ class CaptionFolder(ImageData):
             if not name.strip() or not caption.strip():
                 raise ValueError(f"{where}: the {'caption' if name.strip() else 'name of the picture'} is empty")
             texts.setdefault(name.strip(), []).append(caption.strip())
-        pictures = read_pictures(self.root, texts, self.channels, self.size)
+        pictures = read_images(self.root, texts, self.channels, self.size)
         names, parts = list(pictures), split_places(len(pictures), self.split_seed)
         trained = [caption for place in parts["train"] for caption in texts[names[place]]]
         options = {"sentences": self.level != "character", "lowercase": True}

@@ -12,7 +12,7 @@ from dlplug.data import Batch
 from dlplug.errors import InputError
 from dlplug.files import read_lines
 from dlplug_multimodal.data.tagged_images import TaggedImages, TaggedInfo, count_words, cut, split_groups
-from dlplug_vision.data.pictures import read_picture
+from dlplug_vision.data.image_files import read_image
 
 COLUMNS = ("file", "tags")
 
@@ -65,7 +65,7 @@ class Tags(TaggedImages):
         images = []
         for file, (_, line) in tags.items():
             try:
-                images.append(read_picture(self.root / file, 3, self.size, self.size))
+                images.append(read_image(self.root / file, 3, self.size, self.size))
             except InputError as error:
                 raise ValueError(f"{self.table}, line {line}: {error}") from error
         parts = split_groups(list(tags), self.split_seed)

@@ -23,7 +23,7 @@ from dlplug_sequence.data.vocabulary import Vocabulary
 from dlplug_sequence.models.text_generator import Writer
 from dlplug_sequence.nn.beam_search import Found, State
 from dlplug_sequence.nn.decoder import Decoder, Memory, search_texts
-from dlplug_vision.data.pictures import read_picture
+from dlplug_vision.data.image_files import read_image
 from dlplug_vision.models.cnn import CNN
 from dlplug_vision.models.resnet import DEVIATION, MEAN, ResNet
 
@@ -254,7 +254,7 @@ class Captioner(Writer[Row]):
         """
         info = self.info
         assert isinstance(info, CaptionInfo)
-        pixels = read_picture(image, info.channels, info.height, info.width)
+        pixels = read_image(image, info.channels, info.height, info.width)
         found = self.caption(pixels[None].to(self.device) / 255, beam, length_penalty)
         return Text(self.words.decode(found.rows(END_CODE)[0]))
 

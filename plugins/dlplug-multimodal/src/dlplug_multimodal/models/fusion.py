@@ -17,7 +17,7 @@ from dlplug_multimodal.data.audio_visual import SoundedInfo
 from dlplug_multimodal.data.wav import cut, read_wav
 from dlplug_multimodal.models.two_phase import Phased
 from dlplug_multimodal.nn.waveform_cnn import WaveCNN
-from dlplug_vision.data.pictures import read_picture
+from dlplug_vision.data.image_files import read_image
 from dlplug_vision.models.cnn import CNN
 
 GIVEN = {"both": (True, True), "picture": (True, False), "sound": (False, True)}
@@ -217,7 +217,7 @@ class Fusion(Phased):
         """
         if not image and not sound:
             raise InputError("give a picture as --image, a WAV file as --sound, or both")
-        pictures = read_picture(image, *self.shape)[None].float() / 255 if image else torch.zeros(1, *self.shape)
+        pictures = read_image(image, *self.shape)[None].float() / 255 if image else torch.zeros(1, *self.shape)
         waves = cut(read_wav(sound, self.rate), self.samples)[:1] if sound else torch.zeros(1, self.samples)
         given = "both" if image and sound else "picture" if image else "sound"
         shares = self.tell(pictures.to(self.device), waves.to(self.device), given)[0].float().softmax(0)

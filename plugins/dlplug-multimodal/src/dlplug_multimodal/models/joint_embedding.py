@@ -17,7 +17,7 @@ from dlplug.panels import Panel
 from dlplug_multimodal.data.tagged_images import TaggedInfo, count_asked
 from dlplug_multimodal.data.word_vectors import read_vectors
 from dlplug_multimodal.evaluation.retrieval import Retrieval
-from dlplug_vision.data.pictures import read_picture
+from dlplug_vision.data.image_files import read_image
 from dlplug_vision.models.cnn import CNN
 
 GALLERY = 2000  # pictures that a checkpoint keeps to answer from
@@ -278,7 +278,7 @@ class JointEmbedding(WarmupCosine):
         info = self.info
         assert isinstance(info, TaggedInfo)
         shape = info.channels, info.height, info.width
-        images = _floats(read_picture(image, *shape)[None].to(self.device)) if image else None
+        images = _floats(read_image(image, *shape)[None].to(self.device)) if image else None
         if images is not None and not text:
             words = self.place_texts(torch.eye(len(self.words), device=self.device))
             best = (words @ self.place_images(images)[0]).topk(min(n, len(words)))

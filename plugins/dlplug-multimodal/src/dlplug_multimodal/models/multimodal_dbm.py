@@ -20,7 +20,7 @@ from dlplug_multimodal.models.boltzmann import Boltzmann
 from dlplug_multimodal.models.gaussian_rbm import Standardised, moments
 from dlplug_multimodal.nn.deep_boltzmann import DeepBoltzmann, State
 from dlplug_multimodal.nn.rbm import flip
-from dlplug_vision.data.pictures import read_picture
+from dlplug_vision.data.image_files import read_image
 from dlplug_vision.models.cnn import CNN
 
 Phase = Literal["look", "apart", "above", "together"]
@@ -421,7 +421,7 @@ class MultimodalDBM(Boltzmann):
         """
         if n < 1 or gibbs < 0:
             raise ValueError(f"n must be at least 1 and gibbs at least 0, not {n} and {gibbs}")
-        pictures = read_picture(image, *self.shape)[None].to(self.device) / 255 if image else None
+        pictures = read_image(image, *self.shape)[None].to(self.device) / 255 if image else None
         counts = count_asked(text, self.words).to(self.device) if text else None
         if pictures is None and counts is None:
             raise ValueError("give --image FILE, --text WORDS, or both")

@@ -10,8 +10,8 @@ from torchvision.datasets.folder import IMG_EXTENSIONS, make_dataset
 
 from dlplug.data import Batch, ImageInfo
 from dlplug.errors import InputError
+from dlplug_vision.data.image_files import read_images
 from dlplug_vision.data.images import ImageData, hold_out, stratified_split
-from dlplug_vision.data.pictures import read_pictures
 
 
 class ImageFolder(ImageData):
@@ -85,7 +85,7 @@ class ImageFolder(ImageData):
         """Return images, labels and file names of the pictures in a folder of class folders."""
         there = make_dataset(folder, indices, IMG_EXTENSIONS, allow_empty=True)
         known = {str(Path(path).relative_to(self.root)): label for path, label in there}
-        images = read_pictures(self.root, known, self.channels, self.size)
+        images = read_images(self.root, known, self.channels, self.size)
         labels = [known[name] for name in images]
         if empty := [name for name, index in indices.items() if index not in labels]:
             kinds = ", ".join(IMG_EXTENSIONS)

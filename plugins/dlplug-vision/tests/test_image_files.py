@@ -4,18 +4,18 @@ import PIL.Image
 import pytest
 
 from dlplug.errors import InputError
-from dlplug_vision.data.pictures import read_picture
+from dlplug_vision.data.image_files import read_image
 
 
 def test_transparent_is_white_and_the_middle_is_kept(tmp_path):
     picture = PIL.Image.new("RGBA", (30, 10), (0, 0, 0, 0))
     picture.paste((255, 0, 0, 255), (12, 0, 18, 10))
     picture.save(tmp_path / "x.png")
-    pixels = read_picture(tmp_path / "x.png", 3, 10, 10)
+    pixels = read_image(tmp_path / "x.png", 3, 10, 10)
     assert pixels.shape == (3, 10, 10)
     assert pixels[:, 5, 5].tolist() == [255, 0, 0]
     assert pixels[:, 5, 0].tolist() == [255, 255, 255]
-    assert read_picture(tmp_path / "x.png", 1, 7, 13).shape == (1, 7, 13)
+    assert read_image(tmp_path / "x.png", 1, 7, 13).shape == (1, 7, 13)
 
 
 def test_a_picture_is_held_upright(tmp_path):
@@ -24,13 +24,13 @@ def test_a_picture_is_held_upright(tmp_path):
     exif = PIL.Image.Exif()
     exif[0x0112] = 6  # the camera lay on its side: turn by 90 degrees, left goes up
     picture.save(tmp_path / "x.png", exif=exif)
-    pixels = read_picture(tmp_path / "x.png", 3, 20, 10)
+    pixels = read_image(tmp_path / "x.png", 3, 20, 10)
     assert pixels[1, 1].eq(255).all()
     assert not pixels[:, 18].any()
 
 
 def test_what_cannot_be_read_is_said(tmp_path):
     (tmp_path / "torn.png").write_bytes(b"torn")
-    for name, reason in (("none.png", "No such file"), ("torn.png", "it is no picture")):
-        with pytest.raises(InputError, match=rf"cannot read the picture .*{name}: {reason}"):
-            read_picture(tmp_path / name, 3, 8, 8)
+    for name, reason in (("none.png", "No such file"), ("torn.png", "not an image")):
+        with pytest.raises(InputError, match=rf"cannot read the image .*{name}: {reason}"):
+            read_image(tmp_path / name, 3, 8, 8)
