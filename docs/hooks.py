@@ -54,7 +54,7 @@ def usage(_: str) -> str:
     parts = [f"```text\n{commands.usage()}\n```"]
     shown = "fit --model gan --help"
     parts.append(f"## fit, test, validate, predict\n\nWhat `dlplug {shown}` prints:\n\n```text\n{_said(shown)}\n```")
-    for command in COMMANDS:
+    for command in COMMANDS.values():
         if not command.own_parser:
             help_text = commands.parser_of(command).format_help().rstrip()
             parts.append(f"## {command.name}\n\n```text\n{help_text}\n```")

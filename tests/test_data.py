@@ -70,7 +70,7 @@ def test_info_travels_as_plain_data():
     info = ImageInfo(3, 8, 9, classes=2, labels=("cat", "dog"))
     plain = info.to_dict()
     assert plain == {
-        "type": "ImageInfo",
+        "type": "dlplug.data:ImageInfo",
         "channels": 3,
         "height": 8,
         "width": 9,

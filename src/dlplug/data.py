@@ -34,17 +34,24 @@ class Info:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        Info._kinds[cls.__name__] = cls
+        Info._kinds[_type_of(cls)] = cls
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields and the class's name as plain data."""
-        return {"type": type(self).__name__, **asdict(self)}
+        return {"type": _type_of(type(self)), **asdict(self)}
 
     @staticmethod
     def from_dict(plain: Mapping[str, Any]) -> "Info":
         """Return what ``to_dict`` was called on; its class must have been imported, as it is by the model it is for."""
         fields = dict(plain)
-        return Info._kinds[fields.pop("type")](**fields)
+        kind = fields.pop("type")
+        if ":" not in kind:  # of dlplug 0.1, which told classes apart by their names alone
+            kind = next(known for known in Info._kinds if known.endswith(f":{kind}"))
+        return Info._kinds[kind](**fields)
+
+
+def _type_of(kind: type[Info]) -> str:
+    return f"{kind.__module__}:{kind.__name__}"
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """What an earlier run learned: its checkpoint, its weights, its network."""
 
+import io
 import os
 import re
 from pathlib import Path
@@ -10,7 +11,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
 from dlplug.errors import InputError, did_you_mean
-from dlplug.registry import Registry
+from dlplug.registry import Registry, renamed
 from dlplug.registry.job import model_of, with_version_drift
 from dlplug.registry.provenance import version_drift
 from dlplug.registry.source import load_class, read_class
@@ -26,15 +27,21 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises:
         InputError: It cannot be read, is damaged, or holds more than plain data and tensors.
     """
+    checkpoint = _read(path)
+    if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
+        raise InputError(f"{path} is not a Lightning checkpoint")
+    return checkpoint
+
+
+def _read(path: str | os.PathLike[str]) -> Any:
     try:
-        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # what a damaged file makes the unpickler raise is anyone's guess
         if HOLDS_CODE.search(str(error)):
             raise InputError(f"the checkpoint {path} holds code, which is never run") from error
         raise InputError(f"the checkpoint {path} is damaged or cannot be read") from error
-    if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
-        raise InputError(f"{path} is no Lightning checkpoint")
-    return checkpoint
+    old = isinstance(content, dict) and renamed.is_old(content.get("made_with", []))
+    return renamed.checkpoint(content) if old else content
 
 
 def class_of(run: Run) -> type[LightningModule]:
@@ -58,9 +65,11 @@ def load_trained(run: Run | str | os.PathLike[str]) -> LightningModule:
     """
     run = run if isinstance(run, Run) else Run.open(str(run))
     model_class = class_of(run)
-    read_checkpoint(run.trained)  # says in one line what is wrong with it
+    file = io.BytesIO()
+    torch.save(read_checkpoint(run.trained), file)
+    file.seek(0)
     try:  # on the CPU, as a trainer loads: what a model keeps beside its weights is not always a device's
-        model = model_class.load_from_checkpoint(run.trained, map_location="cpu", weights_only=True)
+        model = model_class.load_from_checkpoint(file, map_location="cpu", weights_only=True)
     except RuntimeError as error:
         refuse_misfit(error, run.trained, f"{model_class.__module__}.{model_class.__qualname__}")
         raise
@@ -79,16 +88,10 @@ def read_weights(source: str) -> dict[str, Tensor]:
     """
     path = Path(source).expanduser()
     if path.is_dir():
-        best = Run.open(source).best
-        if best is None:
-            raise InputError(f"{source} holds no checkpoint yet: no epoch was completed")
-        path = best
+        path = Run.open(str(path)).trained
     if not path.is_file():
         raise InputError(f"there is no run folder and no file {source} to take weights from")
-    try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # what a damaged file makes the unpickler raise is anyone's guess
-        raise InputError(f"{path} is damaged or holds no weights") from error
+    found = _read(path)
     found = found.get("state_dict", found) if isinstance(found, dict) else {}
     weights = {name: value for name, value in found.items() if isinstance(value, Tensor)}
     if not weights:

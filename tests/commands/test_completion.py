@@ -23,7 +23,7 @@ SETUP = {
 
 def test_every_command_is_offered():
     offers = complete([""])
-    assert set(offers) == {*(command.name for command in COMMANDS), "--help", "--version"}
+    assert set(offers) == {*COMMANDS, "--help", "--version"}
     assert offers["fit"].startswith("train a model")
 
 
@@ -110,7 +110,7 @@ def test_what_each_shell_reads(capsys):
 
 
 def test_a_command_brings_its_parser():
-    parsers = {command.name: parser_of(command) for command in COMMANDS if not command.own_parser}
+    parsers = {name: parser_of(command) for name, command in COMMANDS.items() if not command.own_parser}
     assert parsers["list"].prog == "dlplug list"
     assert parsers["verify"].parse_args(["3.1"]).words == ["3.1"]
     assert all(parser.get_default("run") for parser in parsers.values())

@@ -1,8 +1,9 @@
 import pytest
+import yaml
 
 from dlplug import DataSpec, InputError, ModelSpec
 from dlplug.registry import Plugin, Registry
-from dlplug.registry.job import expand, expand_config
+from dlplug.registry.job import expand, parse_config
 
 SPECS = (
     ModelSpec(
@@ -129,11 +130,13 @@ def test_what_cannot_work_is_refused(registry, tmp_path, monkeypatch, args, mess
         expand("fit", args, registry)
 
 
-def test_expand_config(registry):
-    config = {"model": {"class_path": "gan", "init_args": {"z": 1}}, "data": None}
-    assert expand_config(config, registry) == {
+def test_parse_config(registry):
+    def parsed(text):
+        return parse_config(text, yaml.safe_load, registry)
+
+    assert parsed("model: {class_path: gan, init_args: {z: 1}}\ndata: null") == {
         "model": {"class_path": "m.gan.GAN", "init_args": {"z": 1}},
         "data": None,
     }
-    assert expand_config({"model": "conf/gan.yaml"}, registry) == {"model": "conf/gan.yaml"}
-    assert expand_config("gan", registry) == "gan"
+    assert parsed("model: conf/gan.yaml") == {"model": "conf/gan.yaml"}
+    assert parsed("gan") == "gan"

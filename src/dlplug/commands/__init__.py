@@ -14,137 +14,74 @@ class Command(NamedTuple):
 
     Attributes:
         name: What is typed.
-        group: Heading of the usage text that it stands under.
         target: Where it is, as ``"package.module:function"``. The function is given a ``Parser`` to add its arguments
-            to, and to set its default ``run`` to a function from the parsed arguments to an exit status.
-        usage: Lines of the usage text: what is typed and what it does; the first names the command.
-        own_parser: The target parses by itself: it is called with the command's name and arguments instead, and
-            returns the exit status.
+            to, and to set its default ``run`` to a function from the parsed arguments to an exit status. One that is
+            called ``main`` parses by itself: it is given the command's name and arguments, and returns the status.
+        typed: How it is typed, in the usage text.
+        text: What it does, in one line.
+        more: Further lines of the usage text.
     """
 
     name: str
-    group: str
     target: str
-    usage: tuple[tuple[str, str], ...]
-    own_parser: bool = False
+    typed: str
+    text: str
+    more: str = ""
+
+    @property
+    def own_parser(self) -> bool:
+        """Whether it parses its arguments itself."""
+        return self.target.endswith(":main")
 
     def load(self) -> Any:
         """Import its target."""
         module, _, function = self.target.partition(":")
-        return getattr(import_module(module), function)
+        return getattr(import_module(f"dlplug.{module}"), function)
 
 
-COMMANDS = (
-    Command(
-        "fit",
-        "train and look",
-        "dlplug.commands.train:main",
-        (
-            ("fit --model NAME [options]", "train a model on its own data with its own recipe"),
-            ("    --data NAME  --logger NAME  -c FILE  --model.ARG VALUE  --data.ARG VALUE  --trainer.ARG VALUE", ""),
-            ("    --help", "the arguments of the chosen model and data"),
-            ("    --help-all", "every argument, the trainer's too"),
-            ("fit RUN [options]", "resume a run from its last completed epoch"),
-        ),
-        own_parser=True,
+TRAIN, SHOW = "commands.train:main", "commands.show:configure"
+FIT = """
+      --data NAME  --logger NAME  -c FILE  --model.ARG VALUE  --data.ARG VALUE  --trainer.ARG VALUE
+      --help                   the arguments of the chosen model and data
+      --help-all               every argument, the trainer's too
+  fit RUN [options]            resume a run from its last completed epoch"""
+REPORT = "\n      --open  --out FILE"
+NEW = "write a plugin that works at once, to be changed into yours; --kind model, data or claim"
+PLUGINS = "installed plugins: where from, what they hook, or why one does not load"
+COMPLETION = "a script that completes commands, names, options and run folders"
+# fmt: off
+GROUPS = {
+    "train and look": (
+        ("fit", TRAIN, "--model NAME [options]", "train a model on its own data with its own recipe", FIT),
+        ("test", TRAIN, "RUN", "measure a run's best checkpoint on the test data"),
+        ("validate", TRAIN, "RUN", "the same on the validation data"),
+        ("predict", TRAIN, "RUN", "write the predictions for the test data"),
+        ("generate", "commands.generate:main", "RUN [options]", "draw, write or play with a trained model"),
+        ("report", "commands.report:configure", "RUN [RUN ...]",
+         "write a run as one HTML page, or several side by side", REPORT),
+        ("dashboard", "commands.dashboard:configure", "MODEL --entity E",
+         "save the model's panels as a Weights & Biases workspace"),
     ),
-    Command(
-        "test",
-        "train and look",
-        "dlplug.commands.train:main",
-        (("test RUN", "measure a run's best checkpoint on the test data"),),
-        own_parser=True,
+    "write and check": (
+        ("new", "commands.new:configure", "NAME [DIR]", NEW),
+        ("verify", "commands.verify:configure", "[WORD ...]",
+         "measure sentences of the course: claims, models or sections by name"),
+        ("check", "testing.check_command:configure", "NAME",
+         "whether a plugin keeps what it promises, and what to change"),
     ),
-    Command(
-        "validate",
-        "train and look",
-        "dlplug.commands.train:main",
-        (("validate RUN", "the same on the validation data"),),
-        own_parser=True,
+    "find": (
+        ("list", f"{SHOW}_list", "[WORD] [--json]", "models and data, by section of the course"),
+        ("info", f"{SHOW}_info", "NAME", "one card: arguments, data that fits, where it comes from"),
+        ("plugins", f"{SHOW}_plugins", "", PLUGINS),
     ),
-    Command(
-        "predict",
-        "train and look",
-        "dlplug.commands.train:main",
-        (("predict RUN", "write the predictions for the test data"),),
-        own_parser=True,
+    "set up": (
+        ("doctor", "commands.doctor:configure", "",
+         "what is installed here, what works, and what to put in a bug report"),
+        ("completion", "commands.completion:configure", "bash|zsh|fish", COMPLETION),
     ),
-    Command(
-        "generate",
-        "train and look",
-        "dlplug.commands.generate:main",
-        (("generate RUN [options]", "draw, write or play with a trained model"),),
-        own_parser=True,
-    ),
-    Command(
-        "report",
-        "train and look",
-        "dlplug.commands.report:configure",
-        (
-            ("report RUN [RUN ...]", "write a run as one HTML page, or several side by side"),
-            ("    --open  --out FILE", ""),
-        ),
-    ),
-    Command(
-        "dashboard",
-        "train and look",
-        "dlplug.commands.dashboard:configure",
-        (("dashboard MODEL --entity E", "save the model's panels as a Weights & Biases workspace"),),
-    ),
-    Command(
-        "new",
-        "write and check",
-        "dlplug.commands.new:configure",
-        (
-            (
-                "new NAME [DIR]",
-                "write a plugin that works at once, to be changed into yours; --kind model, data or claim",
-            ),
-        ),
-    ),
-    Command(
-        "verify",
-        "write and check",
-        "dlplug.commands.verify:configure",
-        (("verify [WORD ...]", "measure sentences of the course: claims, models or sections by name"),),
-    ),
-    Command(
-        "check",
-        "write and check",
-        "dlplug.testing.check_command:configure",
-        (("check NAME", "whether a plugin keeps what it promises, and what to change"),),
-    ),
-    Command(
-        "list",
-        "find",
-        "dlplug.commands.show:configure_list",
-        (("list [WORD] [--json]", "models and data, by section of the course"),),
-    ),
-    Command(
-        "info",
-        "find",
-        "dlplug.commands.show:configure_info",
-        (("info NAME", "one card: arguments, data that fits, where it comes from"),),
-    ),
-    Command(
-        "plugins",
-        "find",
-        "dlplug.commands.show:configure_plugins",
-        (("plugins", "installed plugins: where from, what they hook, or why one does not load"),),
-    ),
-    Command(
-        "doctor",
-        "set up",
-        "dlplug.commands.doctor:configure",
-        (("doctor", "what is installed here, what works, and what to put in a bug report"),),
-    ),
-    Command(
-        "completion",
-        "set up",
-        "dlplug.commands.completion:configure",
-        (("completion bash|zsh|fish", "a script that completes commands, names, options and run folders"),),
-    ),
-)
+}
+# fmt: on
+COMMANDS = {row[0]: Command(*row) for group in GROUPS.values() for row in group}
 FOOT = """
 dlplug --help, --version. DLPLUG_DISABLE=a,b switches plugins off, DLPLUG_ONLY=a,b all others; DLPLUG_DEBUG=1 shows
 tracebacks."""
@@ -165,16 +102,16 @@ def run(args: list[str]) -> int:
 
             print(f"dlplug {version('dlplug')}")
             return 0
-    command = next((command for command in COMMANDS if command.name == args[0]), None)
+    name, *rest = args
+    command = COMMANDS.get(name)
     if command is None:
-        known = {command.name for command in COMMANDS}
-        raise InputError(f"there is no command {args[0]!r}; " + did_you_mean(args[0], known))
+        raise InputError(f"there is no command {name!r}; " + did_you_mean(name, COMMANDS))
     status: int
     if command.own_parser:
-        status = command.load()(command.name, args[1:])
-        return status
-    options = parser_of(command).parse_args(args[1:])
-    status = options.run(options)
+        status = command.load()(name, rest)
+    else:
+        options = parser_of(command).parse_args(rest)
+        status = options.run(options)
     return status
 
 
@@ -190,10 +127,7 @@ def parser_of(command: Command) -> Any:
 def usage() -> str:
     """Return the usage text: every command, by group."""
     lines = ["usage: dlplug COMMAND ..."]
-    group = ""
-    for command in COMMANDS:
-        if command.group != group:
-            group = command.group
-            lines += ["", group]
-        lines += [f"  {typed:28} {text}".rstrip() for typed, text in command.usage]
+    for group, rows in GROUPS.items():
+        shown = [COMMANDS[name] for name, *_ in rows]
+        lines += ["", group, *(f"  {f'{c.name} {c.typed}':28} {c.text}{c.more}" for c in shown)]
     return "\n".join([*lines, FOOT])

@@ -106,7 +106,7 @@ def complete(words: list[str]) -> Offers:
     if before:
         offers = _Line(before, word).offers()
     else:
-        offers = {**{command.name: command.usage[0][1] for command in COMMANDS}, "--help": "", "--version": ""}
+        offers = {**{name: command.text for name, command in COMMANDS.items()}, "--help": "", "--version": ""}
     return {value: text for value, text in offers.items() if value.startswith(word)}
 
 
@@ -124,7 +124,7 @@ class _Line:
 
     def offers(self) -> Offers:
         """Return what may stand in the last word's place."""
-        command = next((command for command in COMMANDS if command.name == self.command), None)
+        command = COMMANDS.get(self.command)
         if command is None:
             return {}
         if not command.own_parser:

@@ -72,9 +72,16 @@ class MetricsFile(Logger):
             csv.DictWriter(file, self._columns, lineterminator="\n").writerow(self._row)
 
     @rank_zero_only
-    def resume(self, epoch: int) -> None:
-        """Cut back to what had been logged when an epoch was completed; -1 for nothing."""
-        rows = [row for row in read_metrics(self.path) if row["epoch"].isdigit() and int(row["epoch"]) <= epoch]
+    def resume(self, epoch: int, renamed: Mapping[str, str] | None = None) -> None:
+        """Cut back to what had been logged when an epoch was completed; -1 for nothing.
+
+        Args:
+            epoch: The epoch, counted from 0.
+            renamed: Today's names of columns by what they were called.
+        """
+        names = renamed or {}
+        found = [{names.get(name, name): value for name, value in row.items()} for row in read_metrics(self.path)]
+        rows = [row for row in found if row["epoch"].isdigit() and int(row["epoch"]) <= epoch]
         if rows:
             self._rewrite([name for name in rows[0] if any(row[name] for row in rows)], rows)
         else:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from dlplug.errors import InputError, did_you_mean
-from dlplug.registry import Registry
-from dlplug.registry.provenance import recorded_versions, version_drift
+from dlplug.registry import Registry, renamed
+from dlplug.registry.provenance import HEAD, recorded_versions, version_drift
 from dlplug.registry.source import is_there, read_class
 from dlplug.runs import Run
 from dlplug.specs import DataSpec, ModelSpec
@@ -149,11 +149,21 @@ def option(key: str, value: Any) -> str:
     return f"--{key}={value if isinstance(value, str) else json.dumps(value)}"
 
 
-def expand_config(config: Any, registry: Registry) -> Any:
-    """Replace names in a loaded config file: ``model: gan`` as well as ``model: {class_path: gan, ...}``."""
+def parse_config(text: str, load: Callable[[str], Any], registry: Registry) -> Any:
+    """Return the content of a config file with its names expanded; what is not a mapping is returned as it is.
+
+    Names stand in place of class paths: ``model: gan`` as well as ``model: {class_path: gan, ...}``.
+
+    Args:
+        text: The file's text, or the value of an option.
+        load: Parses YAML.
+        registry: Where names are looked up.
+    """
+    config = load(text)
     if not isinstance(config, dict):
         return config
-    config = dict(config)
+    if renamed.is_old(line.removeprefix(HEAD) for line in text.splitlines() if line.startswith(HEAD)):
+        config = renamed.config(config)
     for kind in KINDS:
         match config.get(kind):
             case str(name):
@@ -172,19 +182,16 @@ def load_config(path: str, registry: Registry) -> dict[str, Any]:
     import yaml  # 10 ms, which most commands do without
 
     try:
-        config = yaml.safe_load(Path(path).read_text())
+        config = parse_config(Path(path).read_text(), yaml.safe_load, registry)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read the config {path}: {getattr(error, 'strerror', None) or error}") from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
         raise InputError(f"the config {path} is no YAML{where}: {getattr(error, 'problem', error)}") from error
-    if config is None:
-        return {}
-    if not isinstance(config, dict):
+    if not isinstance(config, dict | None):
         raise InputError(f"the config {path} holds no options, such as `model: gan`")
-    expanded: dict[str, Any] = expand_config(config, registry)
-    return expanded
+    return config or {}
 
 
 def _class_path(kind: str, name: str, registry: Registry) -> str:

@@ -3,7 +3,7 @@
 import ast
 import inspect
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
 from importlib.machinery import PathFinder
@@ -21,7 +21,7 @@ class Argument:
         name: As in the signature.
         type: Its annotation as written; empty where there is none.
         default: Its default as written, or None where the argument is required.
-        help: Its entry in the class docstring's ``Args:``.
+        help: Its entry in the ``Args:`` of the class docstring, or else of a base class's.
     """
 
     name: str
@@ -60,9 +60,14 @@ def read_class(class_path: str, method: str = "__init__") -> Source | None:
     doc = inspect.cleandoc(ast.get_docstring(node) or "")
     init = next((n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == method), None)
     own = _arguments(init, doc) if init else ()
-    if init and not init.args.kwarg:
+    passes_on = init is None or init.args.kwarg is not None
+    if not passes_on and all(argument.help for argument in own):
         return Source(doc, own, complete=True)
     inherited, complete = _inherited(tree, module, node, method)
+    helps = {argument.name: argument.help for argument in inherited}
+    own = tuple(replace(a, help=a.help or helps.get(a.name, "")) for a in own)
+    if not passes_on:
+        return Source(doc, own, complete=True)
     names = {argument.name for argument in own}
     return Source(doc, own + tuple(a for a in inherited if a.name not in names), complete)
 

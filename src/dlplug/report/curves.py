@@ -4,6 +4,7 @@ import csv
 import io
 import os
 import warnings
+from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -51,7 +52,7 @@ class Curve:
         return self.column.partition("/")[2] if self.stage else self.column
 
 
-def read(path: Path, axis: str = "") -> tuple[list[Curve], Floats]:
+def read(path: Path, axis: str = "", renamed: Mapping[str, str] | None = None) -> tuple[list[Curve], Floats]:
     """Read a file that ``MetricsFile`` wrote, or is writing: its last line may be torn.
 
     A file of 100,000 rows and 400 columns takes seconds, so cells are parsed many at once, on every core.
@@ -59,11 +60,13 @@ def read(path: Path, axis: str = "") -> tuple[list[Curve], Floats]:
     Args:
         path: The file; there may be none.
         axis: Column to count steps by instead of batches, where there is one; rows without it have the last row's.
+        renamed: Today's names of columns by what they were called.
 
     Returns:
         A curve for each column that holds a number, and the steps at which the epochs start.
     """
     columns, table = _read_table(path)
+    columns = [(renamed or {}).get(column, column) for column in columns]
     if not {"epoch", "step"} <= set(columns) or not table.size:
         return [], np.empty(0)
     steps, epochs = table[columns.index("step")], table[columns.index("epoch")]

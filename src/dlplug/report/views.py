@@ -7,6 +7,7 @@ import numpy as np
 import yaml
 
 from dlplug.panels import Panel
+from dlplug.registry import renamed
 from dlplug.report import curves, frames
 from dlplug.report.curves import Curve, Floats
 from dlplug.report.frames import Reel
@@ -51,11 +52,13 @@ class View:
     @classmethod
     def of(cls, run: Run, label: str) -> "View":
         """Read a run."""
-        about = run.about
-        found, starts = curves.read(run.path / "metrics.csv", str(about.get("axis", "")))
+        about = renamed.about(run.about)
+        names = about.get("renamed_metrics", {})
+        found, starts = curves.read(run.path / "metrics.csv", str(about.get("axis", "")), names)
         found += [curve for curve in curves.read(run.path / "timing.csv")[0] if _is_speed(curve)]
         results = {
-            command: _last_values(curves.read(run.path / f"{command}.csv")[0]) for command in ("test", "validate")
+            command: _last_values(curves.read(run.path / f"{command}.csv", "", names)[0])
+            for command in ("test", "validate")
         }
         return cls(run, label, about, _config(run), found, results, starts, frames.find(run.path))
 

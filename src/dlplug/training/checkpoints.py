@@ -66,7 +66,7 @@ class Checkpoints(Checkpoint):
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Cut the metrics back to what this checkpoint vouches for."""
         for file in _metrics_files(trainer):
-            file.resume(checkpoint["epoch"])
+            file.resume(checkpoint["epoch"], checkpoint.get("renamed_metrics"))
 
     def state_dict(self) -> dict[str, Any]:
         """Return the best value so far."""

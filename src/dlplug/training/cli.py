@@ -26,7 +26,7 @@ from dlplug.loggers.csv import MetricsFile
 from dlplug.model import Model
 from dlplug.panels import COMMON
 from dlplug.registry import Registry
-from dlplug.registry.job import Job, expand_config, with_version_drift
+from dlplug.registry.job import Job, parse_config, with_version_drift
 from dlplug.registry.provenance import HEAD, versions_to_record
 from dlplug.registry.source import load_class, read_class
 from dlplug.report.page import write_report
@@ -113,7 +113,7 @@ class CLI(LightningCLI):
         self.registry = registry
         self.run = job.run
         load = get_loader("yaml")
-        set_loader(PARSER_MODE, lambda text: expand_config(load(text), registry), (yaml.YAMLError,))
+        set_loader(PARSER_MODE, lambda text: parse_config(text, load, registry), (yaml.YAMLError,))
         super().__init__(
             run=False,  # Lightning's subcommands would build a parser each, for one that is used
             auto_configure_optimizers=False,  # models own their optimisers; a GAN has two
