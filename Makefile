@@ -12,10 +12,11 @@ test: .venv/ready  ## run all tests
 wheels: .venv/ready  ## every distribution from its wheel in a fresh environment; takes minutes, so no part of `test`
 	$(BIN)/python tests/wheels.py
 
-check: .venv/ready  ## lint, formatting and types
+check: .venv/ready  ## lint, formatting, types and which room imports which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 
 bench: .venv/ready  ## time what has a target
 	$(BIN)/python benchmarks/startup.py

@@ -115,3 +115,31 @@ def test_torch_free_modules_import_no_torch():
     modules += sorted({command.target.partition(":")[0] for command in TABLE.values()})
     code = "import sys\n" + "".join(f"import dlplug.{m}\n" for m in modules) + "sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_drawn_tree_is_what_is_there():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    drawing = text.partition("## The tree")[2].partition("```text\n")[2].partition("```")[0]
+    drawn: dict[str, set[str]] = {}
+    for line in drawing.splitlines():
+        name = line.split()[0].rstrip("/")
+        if line[0] != " ":
+            folder = name
+            drawn[folder] = set()
+        else:
+            drawn[folder].add(name)
+
+    def rooms(folder):
+        found = {path.name for path in folder.iterdir() if not path.name.startswith("__") and path.suffix != ".typed"}
+        return found
+
+    core = rooms(ROOT / "src" / "dlplug") | {"__main__.py"}
+    assert drawn["src/dlplug"] == core
+    packages = {path.parent for path in ROOT.glob("plugins/*/src/*/plugin.py")} - {
+        *ROOT.glob("plugins/dlplug-generative/src/*")
+    }
+    assert len(packages) == 4
+    for package in packages:
+        assert {"plugin.py", "claims", "models", "data"} <= rooms(package) <= drawn["plugins/dlplug-*"], package
+    top = {path.name for path in ROOT.iterdir() if path.is_dir() and path.name[0] != "."} - {"build", "runs"}
+    assert {name.partition("/")[0] for name in drawn} == top
