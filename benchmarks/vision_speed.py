@@ -31,7 +31,7 @@ def plain(kind: str, epochs: int, seed: int) -> None:
     from torchvision.transforms import v2
 
     from dlplug.data import ImageInfo
-    from dlplug_vision.data.augment import jitter
+    from dlplug_vision.data.augment import random_affine
     from dlplug_vision.data.images import stratified_split
     from dlplug_vision.models.cnn import CNN
 
@@ -60,7 +60,7 @@ def plain(kind: str, epochs: int, seed: int) -> None:
         net.train()
         slices = ((train[0][rows], train[1][rows]) for rows in torch.randperm(len(train[1])).split(BATCH))
         for x, y in slices if kind == "a" else loader:
-            loss = cross_entropy(net(x if kind == "c" else jitter(x, 1.5)), y)
+            loss = cross_entropy(net(x if kind == "c" else random_affine(x, 1.5)), y)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

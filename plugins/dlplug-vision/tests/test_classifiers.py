@@ -24,7 +24,7 @@ def built(kind=CNN, info=SMALL, **options):
 
 @pytest.mark.parametrize("kind", [CNN, ResNet])
 @pytest.mark.parametrize("shape", [(1, 8, 8), (1, 28, 28), (3, 32, 32), (3, 20, 13), (3, 224, 224)])
-def test_scores_for_any_size(kind, shape):
+def test_logits_for_any_size(kind, shape):
     model = built(kind, ImageInfo(*shape, classes=7)).eval()
     assert model(torch.rand(2, *shape)).shape == (2, 7)
 
@@ -47,17 +47,17 @@ def test_output_size_is_what_torch_makes(kernel, stride, padding):
 
 
 def test_convolutions_are_equivariant_to_translation():
-    """An image moved by s pixels gives a volume moved by s / stride; the control, the scores, change."""
+    """An image shifted by s pixels gives features shifted by s / stride; the control, the logits, change."""
     cnn = built(CNN, ImageInfo(1, 32, 32, classes=3), channels=(4, 4), hidden=0).double().eval()
     convolve = next(i for i, layer in enumerate(cnn.net) if isinstance(layer, nn.Flatten))
     image = torch.zeros(1, 1, 32, 32, dtype=torch.double)
     image[..., 10:18, 9:17] = torch.rand(8, 8)
-    moved = image.roll((4, 6), (2, 3))
-    volume, moved_volume = (cnn.net[:convolve](x) for x in (image, moved))  # (1, 4, 16, 16): halved by one POOL
+    shifted = image.roll((4, 6), (2, 3))
+    features, shifted_features = (cnn.net[:convolve](x) for x in (image, shifted))  # (1, 4, 16, 16): halved by one POOL
     inside = (..., slice(4, -4), slice(4, -4))  # away from what padding does at the edges
-    assert torch.allclose(volume.roll((2, 3), (2, 3))[inside], moved_volume[inside], atol=1e-12)
-    assert not torch.allclose(volume[inside], moved_volume[inside], atol=1e-3)
-    assert not torch.allclose(cnn(image), cnn(moved), atol=1e-3)
+    assert torch.allclose(features.roll((2, 3), (2, 3))[inside], shifted_features[inside], atol=1e-12)
+    assert not torch.allclose(features[inside], shifted_features[inside], atol=1e-3)
+    assert not torch.allclose(cnn(image), cnn(shifted), atol=1e-3)
 
 
 @pytest.mark.parametrize("kind", [CNN, ResNet])
@@ -118,7 +118,7 @@ def test_frozen_stages_do_not_change_and_the_others_do(freeze, count):
     assert changed == {name for stage in STAGES for name in stage} - frozen | {"fc"}
 
 
-def test_weights_are_taken_where_they_match_and_said(tmp_path, capsys):
+def test_weights_are_loaded_where_they_match_and_named(tmp_path, capsys):
     source = built(channels=(2, 3), hidden=0)
     file = tmp_path / "source.ckpt"
     torch.save({"state_dict": source.state_dict()}, file)
@@ -131,7 +131,7 @@ def test_weights_are_taken_where_they_match_and_said(tmp_path, capsys):
         assert value.equal(before[name] if name.startswith("scores") else source.net.state_dict()[name]), name
 
 
-def test_resnet_takes_weights_in_the_layout_of_torchvision(tmp_path):
+def test_resnet_loads_weights_in_the_layout_of_torchvision(tmp_path):
     from torchvision.models import resnet18
 
     theirs = resnet18(num_classes=9).eval()
@@ -168,7 +168,7 @@ def test_weights_that_cannot_be_downloaded_say_what_to_do(monkeypatch):
         built(ResNet, weights="imagenet").initialise()
 
 
-def test_learning_rate_rises_and_falls():
+def test_learning_rate_warms_up_and_decays():
     rates = [warmup_cosine(step, 100, CNN.warmup_fraction) for step in range(100)]
     assert rates[0] < 0.1
     assert max(rates) == pytest.approx(1, abs=0.01)
@@ -177,12 +177,12 @@ def test_learning_rate_rises_and_falls():
     assert warmup_cosine(7, math.inf, CNN.warmup_fraction) == 1
 
 
-def test_showcase_of_a_network_that_looks_at_one_pixel():
+def test_saliency_of_a_network_that_depends_on_one_pixel():
     model = built(channels=(2,), norm=False, hidden=0, pooling="none")
     with torch.no_grad():
         model.net[0].bias.zero_()
-        model.net[0].weight.zero_()[0, 0, 1, 1] = 1  # passes the image on
-        model.net[-1].weight.zero_()[2, 3 * 8 + 5] = 1  # and class 2 scores the pixel in row 3, column 5
+        model.net[0].weight.zero_()[0, 0, 1, 1] = 1  # the identity
+        model.net[-1].weight.zero_()[2, 3 * 8 + 5] = 1  # and the logit of class 2 is the pixel in row 3, column 5
         model.net[-1].bias.zero_()
     with torch.inference_mode():
         shown = model.showcase((torch.rand(4, 1, 8, 8), torch.zeros(4)))

@@ -112,26 +112,26 @@ def test_cifar10(tmp_path, monkeypatch):
         CIFAR10(root=str(tmp_path)).setup()
 
 
-def picture(path, level, size=(30, 20), mode="RGB"):
+def write_image(path, level, size=(30, 20), mode="RGB"):
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new(mode, size, level if mode == "L" else (level, 0, 255 - level)).save(path)
 
 
-def pictures(root, count=10):
+def write_folder(root, count=10):
     for label, name in enumerate(("cat", "dog")):
         for i in range(count):
-            picture(root / name / f"{i:02}.png", 100 * label + i, mode="L" if i == 3 else "RGB")
+            write_image(root / name / f"{i:02}.png", 100 * label + i, mode="L" if i == 3 else "RGB")
 
 
 def test_image_folder_is_split_and_names_what_it_leaves_out(tmp_path, capsys):
-    pictures(tmp_path)
+    write_folder(tmp_path)
     (tmp_path / "cat" / "torn.jpg").write_bytes(b"\xff\xd8\xff\xe0torn")
     (tmp_path / "dog" / "empty.png").write_bytes(b"")
-    (tmp_path / "dog" / "note.txt").write_text("no picture")
+    (tmp_path / "dog" / "note.txt").write_text("not an image")
     data = ImageFolder(root=str(tmp_path), size=16)
     data.setup()
     said = capsys.readouterr().err
-    assert "left out, since they cannot be read, 2 of 22 pictures" in said
+    assert "left out, since they cannot be read, 2 of 22 images" in said
     assert "cat/torn.jpg (not an image), dog/empty.png (not an image)" in said
     assert data.info == ImageInfo(3, 16, 16, 2, ("cat", "dog"))
     assert {name: len(labels) for name, (_, labels) in data.splits.items()} == {"train": 16, "val": 2, "test": 2}
@@ -147,40 +147,40 @@ def test_image_folder_is_split_and_names_what_it_leaves_out(tmp_path, capsys):
 
 
 def test_image_folder_with_parts_of_its_own(tmp_path):
-    pictures(tmp_path / "train")
-    pictures(tmp_path / "test", 2)
+    write_folder(tmp_path / "train")
+    write_folder(tmp_path / "test", 2)
     data = ImageFolder(root=str(tmp_path), size=8, channels=1)
     data.setup()
     assert data.info == ImageInfo(1, 8, 8, 2, ("cat", "dog"))
     assert {name: len(labels) for name, (_, labels) in data.splits.items()} == {"train": 18, "val": 2, "test": 4}
     assert data.names == [f"test/{name}/{i:02}.png" for name in ("cat", "dog") for i in range(2)]
-    pictures(tmp_path / "val", 3)
+    write_folder(tmp_path / "val", 3)
     data = ImageFolder(root=str(tmp_path), size=8)
     data.setup()
     assert {name: len(labels) for name, (_, labels) in data.splits.items()} == {"train": 20, "val": 6, "test": 4}
     assert data.names == [f"test/{name}/{i:02}.png" for name in ("cat", "dog") for i in range(2)]
-    picture(tmp_path / "test" / "cow" / "0.png", 3)
+    write_image(tmp_path / "test" / "cow" / "0.png", 3)
     with pytest.raises(InputError, match="test holds a class that train lacks: cow"):
         ImageFolder(root=str(tmp_path)).setup()
 
 
 def test_class_called_train(tmp_path):
-    pictures(tmp_path)
+    write_folder(tmp_path)
     (tmp_path / "dog").rename(tmp_path / "train")
     data = ImageFolder(root=str(tmp_path), size=8)
     data.setup()
     assert {name.split("/")[0] for name in data.names} == {"cat", "train"}
 
 
-def test_image_folder_that_is_none(tmp_path):
-    with pytest.raises(InputError, match="nosuch is no folder; give one that holds a folder of pictures a class"):
+def test_folders_that_are_not_image_folders(tmp_path):
+    with pytest.raises(InputError, match="nosuch is not a folder; give one that holds a folder of images a class"):
         ImageFolder(root=str(tmp_path / "nosuch")).setup()
     with pytest.raises(InputError, match="holds no folders; give one"):
         ImageFolder(root=str(tmp_path)).setup()
     (tmp_path / "cat").mkdir()
     (tmp_path / ".hidden").mkdir()
-    with pytest.raises(InputError, match=r"no picture that can be read \(.jpg, .* is in .*/cat$"):
+    with pytest.raises(InputError, match=r"/cat holds no readable image \(.jpg, "):
         ImageFolder(root=str(tmp_path)).setup()
-    pictures(tmp_path, 1)
-    with pytest.raises(InputError, match="no picture is left for val"):
+    write_folder(tmp_path, 1)
+    with pytest.raises(InputError, match="no image is left for val"):
         ImageFolder(root=str(tmp_path)).setup()

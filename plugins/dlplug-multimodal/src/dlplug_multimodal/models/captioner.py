@@ -18,14 +18,14 @@ from dlplug.media import Figure, Media, Table, Text
 from dlplug.panels import Panel
 from dlplug.trained import start_from
 from dlplug_multimodal.data.captioned_images import CaptionInfo
-from dlplug_sequence.data.padded import END_CODE, PAD_CODE
+from dlplug_sequence.data.padded import EOS_ID, PAD_ID
 from dlplug_sequence.data.vocabulary import Vocabulary
-from dlplug_sequence.models.text_generator import Writer
-from dlplug_sequence.nn.beam_search import Found, State
+from dlplug_sequence.models.text_generator import TextGenerator
+from dlplug_sequence.nn.beam_search import BeamResult, State
 from dlplug_sequence.nn.decoder import Decoder, Memory, search_texts
 from dlplug_vision.data.image_files import read_image
 from dlplug_vision.models.cnn import CNN
-from dlplug_vision.models.resnet import DEVIATION, MEAN, ResNet
+from dlplug_vision.models.resnet import IMAGENET_MEAN, IMAGENET_STD, ResNet
 
 SHOWN = 30  # captions in the table
 PICTURES = 12  # pictures shown with their captions
@@ -34,7 +34,7 @@ SUMMARY = 4  # rows and columns that a decoder without attention is told of
 Row = tuple[list[str], str]  # true captions, output
 
 
-class Captioner(Writer[Row]):
+class Captioner(TextGenerator[Row]):
     """A convolutional network sees a picture, a recurrent one writes what it shows (section 5.6).
 
     Vinyals et al., "Show and Tell" (2015), and with attention Xu et al., "Show, Attend and Tell" (2015): each token is
@@ -175,7 +175,7 @@ class Captioner(Writer[Row]):
             summary = adaptive_avg_pool2d(grid, SUMMARY).flatten(1)
         else:
             seen = self.project(grid.flatten(2).transpose(1, 2)) + self.places  # (n, places, hidden)
-            memory = self.decoder.remember(seen, torch.zeros(seen.shape[:2], dtype=torch.bool, device=seen.device))
+            memory = self.decoder.precompute_keys(seen, torch.zeros(seen.shape[:2], dtype=torch.bool, device=seen.device))
             summary = seen.amax(1)
         state = self.first(summary).tanh()[:, None, None]  # (n, 1, 1, hidden), or twice as much
         return memory, state.chunk(2, dim=3) if self.cell == "lstm" else (state,)
@@ -211,14 +211,14 @@ class Captioner(Writer[Row]):
         """Return the mean over the captions' tokens."""
         images, captions = batch
         scores = self(images, captions[:, :, :-1])
-        return cross_entropy(scores.float().flatten(0, 2), captions[:, :, 1:].flatten(), ignore_index=PAD_CODE)
+        return cross_entropy(scores.float().flatten(0, 2), captions[:, :, 1:].flatten(), ignore_index=PAD_ID)
 
-    def rows(self, batch: Batch) -> list[Row]:
+    def decode_batch(self, batch: Batch) -> list[Row]:
         """Write the captions of a batch."""
         return self._beside(batch, self.caption(batch[0]))
 
     @staticmethod
-    def judge(rows: Sequence[Row]) -> dict[str, float]:
+    def score(rows: Sequence[Row]) -> dict[str, float]:
         """Return the share of exact captions and BLEU of (true captions, output), as many true ones each."""
         outputs = [output for _, output in rows]
         references = [list(each) for each in zip(*(true for true, _ in rows), strict=True)]
@@ -234,7 +234,7 @@ class Captioner(Writer[Row]):
         exact = torch.tensor([int(output in references) for references, output in rows])
         return {"caption": [output for _, output in rows], "exact": exact, "score": found.scores}
 
-    def caption(self, images: Tensor, beam: int = 1, length_penalty: float = 0.6) -> Found:
+    def caption(self, images: Tensor, beam: int = 1, length_penalty: float = 0.6) -> BeamResult:
         """Write the captions of images.
 
         Args:
@@ -242,7 +242,7 @@ class Captioner(Writer[Row]):
             beam: Hypotheses kept; 1 is greedy.
             length_penalty: See ``beam_search``.
         """
-        return search_texts(self.decoder.write, *self.see(images), beam, length_penalty, self.longest)
+        return search_texts(self.decoder.decode_step, *self.see(images), beam, length_penalty, self.longest)
 
     def generate(self, image: str, beam: int = 5, length_penalty: float = 0.6) -> Text:
         """Write the caption of a picture.
@@ -256,11 +256,11 @@ class Captioner(Writer[Row]):
         assert isinstance(info, CaptionInfo)
         pixels = read_image(image, info.channels, info.height, info.width)
         found = self.caption(pixels[None].to(self.device) / 255, beam, length_penalty)
-        return Text(self.words.decode(found.rows(END_CODE)[0]))
+        return Text(self.words.decode(found.rows(EOS_ID)[0]))
 
     def showcase(self, batch: Batch) -> dict[str, Media]:
         """Show pictures with their captions, and where it looked for each word."""
-        rows = [("; ".join(dict.fromkeys(references)), output) for references, output in self.written[:SHOWN]]
+        rows = [("; ".join(dict.fromkeys(references)), output) for references, output in self.generated[:SHOWN]]
         shown: dict[str, Media] = {"written": Table(("true", "written"), rows)}
         images = batch[0][:PICTURES]
         found = self.caption(images)
@@ -273,13 +273,13 @@ class Captioner(Writer[Row]):
             begin = batch[1][: len(images), :1, :1]  # (n, 1, 1)
             written = torch.cat([begin, found.tokens[:, None]], dim=2)
             weights = self.look(images, written)[:MAPS, 0].cpu()  # (n, time, rows, columns)
-            texts = [[self.words.token(code) for code in codes] for codes in found.rows(END_CODE)[:MAPS]]
+            texts = [[self.words.id_to_token(code) for code in codes] for codes in found.rows(EOS_ID)[:MAPS]]
             shown["attention"] = Figure(plot_attention(images[:MAPS], weights, texts))
         return shown
 
-    def _beside(self, batch: Batch, found: Found) -> list[Row]:
+    def _beside(self, batch: Batch, found: BeamResult) -> list[Row]:
         """Return the true captions and the one found of each picture."""
-        outputs = self.words.decode_batch(found.rows(END_CODE))
+        outputs = self.words.decode_batch(found.rows(EOS_ID))
         true = batch[1][: len(outputs)].tolist()
         return [(self.words.decode_batch(codes), output) for codes, output in zip(true, outputs, strict=True)]
 
@@ -289,7 +289,7 @@ class Normalise(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return them."""
-        mean, deviation = (images.new_tensor(values).view(1, 3, 1, 1) for values in (MEAN, DEVIATION))
+        mean, deviation = (images.new_tensor(values).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
         return (images - mean) / deviation
 
 

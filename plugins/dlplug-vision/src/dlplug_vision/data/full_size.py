@@ -1,4 +1,4 @@
-"""The public data sets at full size, from files that torchvision fetches or that are there already."""
+"""Public data sets at full size, from files that torchvision downloads or that are there already."""
 
 import gzip
 import math
@@ -24,27 +24,16 @@ class FullSize(ImageData):
     """A public data set with a training and a test part; a tenth of the first, class by class, is for validation.
 
     Args:
-        root: Folder that holds the files, or that they are fetched to.
-        download: Whether to fetch what is missing from the internet.
-        batch_size: Images a batch on each device.
-        augment: How strongly training images are turned, scaled and moved at random; 0 for not at all, 1 for up to
-            10 degrees, 10 % and 8 % of the side.
-        flip: Whether a random half of the training images is mirrored left to right.
+        root: Folder that holds the files, or that they are downloaded to.
+        download: Whether to download what is missing from the internet.
     """
 
     classes: ClassVar[int] = 10
     labels: ClassVar[tuple[str, ...]] = ()
     source: ClassVar[type[Any]]  # torchvision's class
 
-    def __init__(
-        self,
-        root: str = "data",
-        download: bool = False,
-        batch_size: int = 64,
-        augment: float = 0.0,
-        flip: bool = False,
-    ) -> None:
-        super().__init__(batch_size, augment, flip)
+    def __init__(self, root: str = "data", download: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.root, self.download = Path(root).expanduser(), download
 
     @abstractmethod
@@ -56,19 +45,15 @@ class FullSize(ImageData):
             ValueError: A file is damaged.
         """
 
-    def fetch(self) -> None:
-        """Fetch the files with torchvision."""
-        self.source(self.root, download=True)
-
     def load(self) -> tuple[ImageInfo, Mapping[str, Batch]]:
-        """Read, after fetching where that was asked for, and split."""
+        """Read, after a download where that was asked for, and split."""
         try:
             test = self.read(train=False)
         except FileNotFoundError as missing:
             if not self.download:
                 raise
             try:
-                self.fetch()
+                self.source(self.root, download=True)
             except (OSError, RuntimeError) as error:
                 raise ValueError(f"the download failed ({' '.join(str(error).split())}); {missing}") from error
             test = self.read(train=False)
@@ -110,7 +95,7 @@ class MNIST(FullSize):
 
 
 class FashionMNIST(MNIST):
-    """Fashion-MNIST in full: 60,000 pictures of clothes, a tenth of them to validate, and 10,000 to test, 28×28 grey.
+    """Fashion-MNIST in full: 60,000 images of clothes, a tenth of them to validate, and 10,000 to test, 28×28 grey.
 
     Source: Xiao, Rasul and Vollgraf (2017), MIT licence; 31 MB. The files are named as MNIST's, in ``root`` or
     ``root/FashionMNIST/raw``; Debian's package dataset-fashion-mnist puts them in /usr/share/datasets/fashion-mnist.

@@ -1,8 +1,8 @@
-"""A person's own pictures."""
+"""Your own images, a folder a class."""
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -15,52 +15,41 @@ from dlplug_vision.data.images import ImageData, hold_out, stratified_split
 
 
 class ImageFolder(ImageData):
-    """Pictures of your own, in a folder a class: ``root/cat/1.jpg``, ``root/dog/2.png``; classes in alphabetical order.
+    """Your own images, a folder a class: ``root/cat/1.jpg``, ``root/dog/2.png``; classes in alphabetical order.
 
-    Where ``root`` holds a folder ``train`` (and maybe ``val`` and ``test``), the class folders are in these; else the
-    pictures are split 80 : 10 : 10, class by class. Each picture is scaled and cut to a square. One that cannot be read
-    is named and left out. They are kept as bytes: 10,000 of 64×64 take 123 MB.
+    Where ``root`` holds a folder ``train`` (and maybe ``val`` and ``test``), the class folders are in these; otherwise
+    the images are split 80 : 10 : 10, class by class. Each image is resized and center-cropped to a square. One that
+    cannot be read is named and left out. They are kept as bytes: 10,000 of 64×64 take 123 MB.
 
     Args:
         root: The folder.
         size: Side of the square in pixels.
         channels: 3 for colour, 1 for grey.
-        split_seed: Another number is another split.
-        batch_size: Images a batch on each device.
-        augment: How strongly training images are turned, scaled and moved at random; 0 for not at all, 1 for up to
-            10 degrees, 10 % and 8 % of the side.
-        flip: Whether a random half of the training images is mirrored left to right.
+        split_seed: Seed of the split into training, validation and test images.
     """
 
     def __init__(
-        self,
-        root: str = "pictures",
-        size: int = 64,
-        channels: Literal[1, 3] = 3,
-        split_seed: int = 0,
-        batch_size: int = 64,
-        augment: float = 0.0,
-        flip: bool = False,
+        self, root: str = "pictures", size: int = 64, channels: Literal[1, 3] = 3, split_seed: int = 0, **kwargs: Any
     ) -> None:
-        super().__init__(batch_size, augment, flip)
+        super().__init__(**kwargs)
         if size < 1:
             raise InputError(f"size must be at least 1, not {size}")
         self.root, self.size, self.channels, self.split_seed = Path(root).expanduser(), size, channels, split_seed
 
     def load(self) -> tuple[ImageInfo, Mapping[str, Batch]]:
-        """Read all pictures."""
+        """Read all images."""
         if not self.root.is_dir():
-            raise ValueError(f"{self.root} is no folder; give one that holds a folder of pictures a class as root")
-        # A folder `train` of pictures, not of folders, is the class of railway pictures.
+            raise ValueError(f"{self.root} is not a folder; give one that holds a folder of images a class as root")
+        # A folder `train` of images, not of folders, is the class of railway images.
         parts = [name for name in ("train", "val", "test") if _folders(self.root / name)]
         classes = _folders(self.root / "train" if "train" in parts else self.root)
         if not classes:
-            raise ValueError(f"{self.root} holds no folders; give one that holds a folder of pictures a class as root")
+            raise ValueError(f"{self.root} holds no folders; give one that holds a folder of images a class as root")
         indices = {name: index for index, name in enumerate(classes)}
         splits = self._read_parts(parts, indices) if "train" in parts else self._read_and_split(indices)
         for name, (images, _) in splits.items():
             if not len(images):
-                raise ValueError(f"no picture is left for {name}: {self.root} holds too few")
+                raise ValueError(f"no image is left for {name}: {self.root} holds too few")
         return ImageInfo(self.channels, self.size, self.size, len(classes), tuple(classes)), splits
 
     def _read_parts(self, names: list[str], indices: dict[str, int]) -> Mapping[str, Batch]:
@@ -82,18 +71,17 @@ class ImageFolder(ImageData):
         return {name: (images[index], labels[index]) for name, index in parts.items()}
 
     def _read(self, folder: Path, indices: dict[str, int]) -> tuple[Tensor, Tensor, list[str]]:
-        """Return images, labels and file names of the pictures in a folder of class folders."""
+        """Return the images, labels and file names in a folder of class folders."""
         there = make_dataset(folder, indices, IMG_EXTENSIONS, allow_empty=True)
         known = {str(Path(path).relative_to(self.root)): label for path, label in there}
         images = read_images(self.root, known, self.channels, self.size)
         labels = [known[name] for name in images]
         if empty := [name for name, index in indices.items() if index not in labels]:
-            kinds = ", ".join(IMG_EXTENSIONS)
-            raise ValueError(f"no picture that can be read ({kinds}) is in {folder / empty[0]}")
+            raise ValueError(f"{folder / empty[0]} holds no readable image ({', '.join(IMG_EXTENSIONS)})")
         return torch.stack(list(images.values())), torch.tensor(labels), list(images)
 
 
 def _folders(path: Path) -> list[str]:
-    """Return the names of the folders in a folder in alphabetical order, hidden ones left out; none if it is none."""
+    """Return the names of a folder's folders in alphabetical order, hidden ones left out; none if it is not there."""
     inside = path.iterdir() if path.is_dir() else ()
     return sorted(each.name for each in inside if each.is_dir() and not each.name.startswith("."))

@@ -1,4 +1,4 @@
-"""What image data sets share."""
+"""What image data sets share: augmentation, splits, and tables in installed packages."""
 
 import gzip
 import hashlib
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from dlplug.data import Batch, ImageInfo, TensorData
 from dlplug.errors import InputError
-from dlplug_vision.data.augment import flip, jitter
+from dlplug_vision.data.augment import random_affine, random_horizontal_flip
 
 FOLDS = 5
 
@@ -25,9 +25,9 @@ class ImageData(TensorData):
 
     Args:
         batch_size: Images a batch on each device.
-        augment: How strongly training images are turned, scaled and moved at random; 0 for not at all, 1 for up to
-            10 degrees, 10 % and 8 % of the side.
-        flip: Whether a random half of the training images is mirrored left to right.
+        augment: Strength of the random affine augmentation of training images; 0 for none, 1 for rotations of up to 10
+            degrees, scaling by 10 % and shifts by 8 % of the side.
+        flip: Whether a random half of the training images is flipped left to right.
     """
 
     def __init__(self, batch_size: int = 64, augment: float = 0.0, flip: bool = False) -> None:
@@ -37,13 +37,13 @@ class ImageData(TensorData):
         self.augment, self.flip = augment, flip
 
     def prepare_batch(self, batch: Batch) -> Batch:
-        """Return bytes as floats from 0 to 1, changed at random where they are trained on."""
+        """Return bytes as floats from 0 to 1, augmented in training."""
         images, labels = batch
         if images.dtype == torch.uint8:
             images = images.float() / 255
         if self.trainer is not None and self.trainer.training:
-            images = jitter(images, self.augment) if self.augment else images
-            images = flip(images) if self.flip else images
+            images = random_affine(images, self.augment) if self.augment else images
+            images = random_horizontal_flip(images) if self.flip else images
         return images, labels
 
 
@@ -53,11 +53,8 @@ class SplitImages(ImageData):
     80 % for training, 10 % for validation and 10 % for test, always the same; or by folds.
 
     Args:
-        batch_size: Images a batch on each device.
-        augment: How strongly training images are turned, scaled and moved at random; 0 for not at all, 1 for up to
-            10 degrees, 10 % and 8 % of the side.
-        fold: Five-fold cross-validation over all images: which fifth is the test part, from 0 to 4; a tenth validates.
-            None for the fixed split.
+        fold: Five-fold cross-validation over all images: which fifth is the test split, from 0 to 4; a tenth of all is
+            the validation split. None for the fixed split.
     """
 
     def __init__(self, batch_size: int = 64, augment: float = 0.0, fold: int | None = None) -> None:
@@ -68,7 +65,7 @@ class SplitImages(ImageData):
 
     @abstractmethod
     def read(self) -> tuple[Tensor, Tensor]:
-        """Return the images, bytes or floats from 0 to 1, of shape (n, channels, height, width), and labels (n,)."""
+        """Return the images, bytes or floats from 0 to 1, shape (n, channels, height, width), and labels (n,)."""
 
     def load(self) -> tuple[ImageInfo, Mapping[str, Batch]]:
         """Read and split."""
@@ -80,14 +77,14 @@ class SplitImages(ImageData):
 
 
 def stratified_split(labels: Tensor, fold: int | None = None, seed: int = 0) -> dict[str, Tensor]:
-    """Split items so that each class has a tenth of its items in ``val``, a tenth in ``test``, the rest in ``train``.
+    """Split so that each class has a tenth of its items in ``val``, a tenth in ``test`` and the rest in ``train``.
 
     A class of 3 to 9 items has one each in ``val`` and ``test``.
 
     Args:
         labels: Shape (n,).
         fold: Which fifth of each class is in ``test`` instead of a tenth, from 0 to 4: each item is in one of the five.
-        seed: Another seed is another split.
+        seed: Another seed gives another split.
 
     Returns:
         The items' indices by split, in ascending order; the same on every machine.
@@ -96,6 +93,7 @@ def stratified_split(labels: Tensor, fold: int | None = None, seed: int = 0) -> 
     for label in torch.unique(labels).tolist():
         items = (labels == label).nonzero().flatten()
         count = len(items)
+        # A generator a class, and 1,000,003 so that no two classes under any two seeds share one.
         items = items[torch.randperm(count, generator=torch.Generator().manual_seed(label + 1_000_003 * seed))]
         val = test = count // 10 or int(count > 2)
         if fold is not None:
@@ -107,12 +105,12 @@ def stratified_split(labels: Tensor, fold: int | None = None, seed: int = 0) -> 
 
 
 def hold_out(images: Tensor, labels: Tensor, seed: int = 0) -> dict[str, tuple[Tensor, Tensor]]:
-    """Take a tenth of each class out of training data.
+    """Split a validation set, a tenth of each class, off training data that come with a test set of their own.
 
     Args:
         images: Shape (n, channels, height, width).
         labels: Shape (n,).
-        seed: Another seed is another tenth.
+        seed: Another seed gives another tenth.
 
     Returns:
         Images and labels of ``train`` and of ``val``.
@@ -128,13 +126,13 @@ def read_table(package: str, path: str, sha256: str) -> Tensor:
     Args:
         package: Its import name.
         path: The file's path in it.
-        sha256: What the file's digest must be.
+        sha256: The file's digest.
 
     Returns:
         The numbers, a row a line.
 
     Raises:
-        ValueError: The file is missing or is not the one it should be.
+        ValueError: The file is missing or has another digest.
     """
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
@@ -144,5 +142,5 @@ def read_table(package: str, path: str, sha256: str) -> Tensor:
         raise ValueError(f"{file} is missing: reinstall the package {package}")
     content = file.read_bytes()
     if hashlib.sha256(content).hexdigest() != sha256:
-        raise ValueError(f"{file} is not the file it should be: reinstall the package {package}")
+        raise ValueError(f"{file} has another SHA-256 than expected: reinstall the package {package}")
     return torch.from_numpy(np.loadtxt(gzip.decompress(content).decode().splitlines(), delimiter=",", dtype=np.float32))

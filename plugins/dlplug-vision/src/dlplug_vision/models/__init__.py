@@ -1,1 +1,1 @@
-"""One model a file, and what several share."""
+"""One model a file, and the base class that they share."""

@@ -1,7 +1,7 @@
 """The notes' convolutional network."""
 
 from collections import OrderedDict
-from typing import Literal
+from typing import Any, Literal
 
 from torch import nn
 
@@ -14,25 +14,22 @@ class CNN(Classifier):
 
     Each number in ``channels`` is a CONV with as many filters (the depth), batch normalisation (Ioffe and Szegedy,
     2015) and a RELU; after every ``pool_every`` of them a POOL halves the image. Then a hidden FC and the one that
-    computes the class scores. A CONV or its POOL turns a side of n into (n + 2 padding - kernel) / stride + 1, rounded
-    down.
+    computes the class scores, the logits. A CONV or a POOL turns a side of n into (n + 2 padding - kernel) / stride +
+    1, rounded down.
 
-    Fits images of 8×8 to 224×224 with 1 or 3 channels. Logs ``loss`` in nats and ``accuracy``, and for images not
-    trained on ``f1``, the mean over classes, and ``calibration``, the expected calibration error.
+    Fits images of 8×8 to 224×224 with 1 or 3 channels. Logs ``loss`` in nats and ``accuracy``, and in validation and
+    test ``f1``, the macro average over classes, and ``ece``, the expected calibration error.
 
     Args:
         channels: Filters of each CONV.
-        kernel: Side of the filters.
+        kernel: Kernel size.
         stride: How far a filter moves at a time.
         padding: Zeros added at each edge.
-        pooling: What a POOL keeps of 2×2 pixels: ``max``, ``mean``, or ``none`` for no POOL.
+        pooling: Pooling over 2×2 pixels: ``max``, ``mean``, or ``none`` for no POOL.
         pool_every: CONVs before each POOL.
         norm: Whether batch normalisation follows each CONV.
         hidden: Units of the hidden FC; 0 for none.
-        dropout: Share of the hidden units, or of what the last FC sees, left out at random while training.
-        lr: Highest learning rate of AdamW.
-        weight_decay: Weight decay of AdamW.
-        init_from: Run folder or file of weights to start from; layers that do not match are left as initialised.
+        dropout: Dropout probability before the last FC.
     """
 
     def __init__(
@@ -47,10 +44,9 @@ class CNN(Classifier):
         hidden: int = 64,
         dropout: float = 0.0,
         lr: float = 3e-3,
-        weight_decay: float = 0.01,
-        init_from: str = "",
+        **kwargs: Any,
     ) -> None:
-        super().__init__(lr, weight_decay, init_from)
+        super().__init__(lr, **kwargs)
         if not channels or min(*channels, kernel, stride, pool_every) < 1 or padding < 0 or hidden < 0:
             raise ValueError(
                 "channels, kernel, stride and pool_every must be at least 1, padding and hidden at least 0, not "
@@ -64,14 +60,15 @@ class CNN(Classifier):
         self.hidden, self.dropout = hidden, dropout
 
     def network(self, info: ImageInfo) -> nn.Module:
-        """Return the layers in a row, by names that stay the same where options change others."""
+        """Return the layers in order, by names that stay the same where options change other layers."""
         layers: dict[str, nn.Module] = {}
-        before, height, width = info.channels, info.height, info.width
-        for k, depth in enumerate(self.channels, start=1):
-            layers[f"conv{k}"] = nn.Conv2d(before, depth, self.kernel, self.stride, self.padding, bias=not self.norm)
-            layers |= {f"norm{k}": nn.BatchNorm2d(depth)} if self.norm else {}
+        in_channels, height, width = info.channels, info.height, info.width
+        for k, out_channels in enumerate(self.channels, start=1):
+            # Batch normalisation subtracts a bias before it again.
+            conv = nn.Conv2d(in_channels, out_channels, self.kernel, self.stride, self.padding, bias=not self.norm)
+            layers |= {f"conv{k}": conv, **({f"norm{k}": nn.BatchNorm2d(out_channels)} if self.norm else {})}
             layers[f"relu{k}"] = nn.ReLU()
-            before = depth
+            in_channels = out_channels
             height, width = (output_size(n, self.kernel, self.stride, self.padding) for n in (height, width))
             if min(height, width) < 1:
                 raise ValueError(
@@ -81,18 +78,16 @@ class CNN(Classifier):
             if self.pooling != "none" and k % self.pool_every == 0 and min(height, width) > 1:
                 layers[f"pool{k}"] = nn.MaxPool2d(2) if self.pooling == "max" else nn.AvgPool2d(2)
                 height, width = output_size(height, 2, 2, 0), output_size(width, 2, 2, 0)
-        layers |= self._classify(before * height * width, info.classes)
-        return nn.Sequential(OrderedDict(layers))
-
-    def _classify(self, features: int, classes: int) -> dict[str, nn.Module]:
-        layers: dict[str, nn.Module] = {"flatten": nn.Flatten()}
+        layers["flatten"], features = nn.Flatten(), in_channels * height * width
         if self.hidden:
             layers["hidden"] = nn.Linear(features, self.hidden, bias=not self.norm)
             layers |= {"hidden_norm": nn.BatchNorm1d(self.hidden)} if self.norm else {}
             layers["hidden_relu"] = nn.ReLU()
-        return layers | {"dropout": nn.Dropout(self.dropout), "scores": nn.Linear(self.hidden or features, classes)}
+        # The notes call the logits class scores.
+        layers |= {"dropout": nn.Dropout(self.dropout), "scores": nn.Linear(self.hidden or features, info.classes)}
+        return nn.Sequential(OrderedDict(layers))
 
 
 def output_size(size: int, kernel: int, stride: int, padding: int) -> int:
-    """Return the side of what a CONV or POOL makes of an image of side ``size``; below 1 where nothing is left."""
+    """Return the side of the output of a CONV or POOL on an image of side ``size``; below 1 where nothing is left."""
     return (size + 2 * padding - kernel) // stride + 1

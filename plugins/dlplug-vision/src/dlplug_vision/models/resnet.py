@@ -12,57 +12,51 @@ from dlplug.trained import read_weights, take
 from dlplug_vision.models.classifier import Classifier
 
 STAGES = (("conv1", "bn1"), ("layer1",), ("layer2",), ("layer3",), ("layer4",))
-MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's colours, which the weights expect
-SMALL = 64
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # what torchvision's weights expect
+LARGE = 64  # side of images for which torchvision's own stem is used
 
 
 class ResNet(Classifier):
-    """A residual network (He et al., 2016) of torchvision's, from scratch or from weights: 3.1 and 5.3 of the notes.
+    """Torchvision's residual network (He et al., 2016), from scratch or pretrained: 3.1 and 5.3 of the notes.
 
     For images below 64×64 the first layer is 3×3 without stride and pooling, as in that paper's section 4.2;
-    torchvision's own is 7×7 with both, and is what weights need. Grey images are given as three equal channels.
+    torchvision's own is 7×7 with both, and is what pretrained weights need. Grey images become three equal channels.
 
-    Fits images of 8×8 to 224×224 with 1 or 3 channels. Logs ``loss`` in nats and ``accuracy``, and for images not
-    trained on ``f1``, the mean over classes, and ``calibration``, the expected calibration error.
+    Fits images of 8×8 to 224×224 with 1 or 3 channels. Logs ``loss`` in nats and ``accuracy``, and in validation and
+    test ``f1``, the macro average over classes, and ``ece``, the expected calibration error.
 
     Args:
-        depth: Layers: 18, 34, 50, 101 or 152.
-        weights: Weights to start from: a file in torchvision's layout, or ``imagenet`` for torchvision's own, which are
+        depth: Number of layers: 18, 34, 50, 101 or 152.
+        weights: Pretrained weights: a file in torchvision's layout, or ``imagenet`` for torchvision's own, which are
             downloaded once; none from scratch.
-        init_from: Run folder or file of weights to start from, such as of another run of this model; layers that do not
-            match are left as initialised.
-        freeze: What does not learn: ``none``, ``backbone`` for all but the last layer, or a number for the first so
-            many of the five stages.
+        freeze: What is not trained: ``none``, ``backbone`` for all but the last layer, or a number for that many of the
+            five stages, from the first.
         stem: First layer: ``small``, ``large`` (torchvision's), or ``auto`` for ``small`` where images are below 64×64
             and there are no ``weights``.
-        lr: Highest learning rate of AdamW.
-        weight_decay: Weight decay of AdamW.
     """
 
     def __init__(
         self,
         depth: Literal[18, 34, 50, 101, 152] = 18,
         weights: str = "",
-        init_from: str = "",
         freeze: Literal["none", "backbone"] | int = "none",
         stem: Literal["auto", "small", "large"] = "auto",
         lr: float = 2e-3,
         weight_decay: float = 0.05,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(lr, weight_decay, init_from)
+        super().__init__(lr, weight_decay, **kwargs)
         if isinstance(freeze, int) and not 0 <= freeze <= len(STAGES):
             raise ValueError(f"freeze must be none, backbone or a number from 0 to {len(STAGES)}, not {freeze}")
         self.save_hyperparameters()
         self.depth, self.weights, self.stem = depth, weights, stem
-        self.frozen = {"none": 0, "backbone": len(STAGES)}[freeze] if isinstance(freeze, str) else freeze
+        self.num_frozen = {"none": 0, "backbone": len(STAGES)}[freeze] if isinstance(freeze, str) else freeze
 
     def network(self, info: ImageInfo) -> nn.Module:
         """Return torchvision's network, its first stages frozen."""
         net: nn.Module = torchvision.models.get_model(f"resnet{self.depth}", weights=None, num_classes=info.classes)
-        small = (
-            min(info.height, info.width) < SMALL and not self.weights if self.stem == "auto" else self.stem == "small"
-        )
-        if small:
+        small = min(info.height, info.width) < LARGE and not self.weights
+        if self.stem == "small" or (self.stem == "auto" and small):
             net.conv1 = nn.Conv2d(3, 64, 3, 1, 1, bias=False)
             net.maxpool = nn.Identity()
         for stage in self._frozen_stages(net):
@@ -70,7 +64,7 @@ class ResNet(Classifier):
         return net
 
     def train(self, mode: bool = True) -> "ResNet":
-        """Switch between training and evaluation; frozen stages keep their normalisation, too, as it is."""
+        """Switch between training and evaluation; frozen stages keep the statistics of their normalisation, too."""
         super().train(mode)
         if hasattr(self, "net"):
             for stage in self._frozen_stages(self.net):
@@ -78,16 +72,16 @@ class ResNet(Classifier):
         return self
 
     def _frozen_stages(self, net: nn.Module) -> list[nn.Module]:
-        return [net.get_submodule(name) for stage in STAGES[: self.frozen] for name in stage]
+        return [net.get_submodule(name) for stage in STAGES[: self.num_frozen] for name in stage]
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return scores (n, classes) of images from 0 to 1 of shape (n, channels, height, width)."""
-        mean, deviation = (images.new_tensor(values).view(1, 3, 1, 1) for values in (MEAN, DEVIATION))
-        scores: Tensor = self.net((images - mean) / deviation)  # one channel becomes three here
-        return scores
+        """Return logits (n, classes) of images from 0 to 1 of shape (n, channels, height, width)."""
+        mean, std = (images.new_tensor(values).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
+        logits: Tensor = self.net((images - mean) / std)  # one channel becomes three here
+        return logits
 
     def initialise(self) -> None:
-        """Take ``weights``, then those of ``init_from``, and say which."""
+        """Load ``weights``, then those of ``init_from``, and say which layers they are of."""
         if self.weights:
             say(take(self.net, self._read_weights(), self.weights))
         super().initialise()
