@@ -60,7 +60,7 @@ def judge_phrases(runs: list[Path]) -> None:
 
     def report(name: str, count: int, outputs: list[str]) -> None:
         rows = tests[count][: len(outputs)]
-        found = Translator.judge([(*pair, output) for pair, output in zip(rows, outputs, strict=True)])
+        found = Translator.score([(*pair, output) for pair, output in zip(rows, outputs, strict=True)])
         figures = "   ".join(
             f"{key} {value:.3f}" if key == "exact" else f"{key} {value:.1f}" for key, value in found.items()
         )

@@ -136,7 +136,7 @@ def test_life_of_a_strangers_plugin(environment: Environment, wheels: Path) -> N
         message = refusal(environment, *line)
         assert message.startswith("dlplug: there is no model stranger_line.model.Line: ")
         assert message.endswith(missing)
-    assert "no model is called 'line'" in refusal(environment, "fit", "--model=line")
+    assert "there is no model 'line'" in refusal(environment, "fit", "--model=line")
 
 
 @pytest.mark.parametrize("kind", ["model", "data"])  # the claim's trains for longer: `make wheels`

@@ -202,7 +202,7 @@ def run_claim(name: str, folder: Path, seeds: Sequence[int], jobs: int) -> None:
 
 def _as_dict(evidence: Evidence, folder: Path) -> dict[str, Any]:
     if not isinstance(evidence, Evidence):
-        raise InputError(f"the claim returned {evidence!r}, which is no Evidence")
+        raise InputError(f"the claim returned {evidence!r}, which is not Evidence")
     figures = {}
     for title, medium in evidence.figures.items():
         path = folder / f"{media.file_name(title)}.{medium.suffix}"

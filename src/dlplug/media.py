@@ -138,7 +138,7 @@ class Figure(Media):
 
     def __init__(self, figure: Any) -> None:
         if not (hasattr(figure, "savefig") or hasattr(figure, "to_json")):
-            raise TypeError(f"{type(figure).__name__} is no figure of matplotlib or plotly")
+            raise TypeError(f"{type(figure).__name__} is not a figure of matplotlib or plotly")
         self.figure = figure
 
     @property

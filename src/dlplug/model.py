@@ -28,7 +28,7 @@ class Model(LightningModule):
         monitor: The metric that says which checkpoint is best, and whether its ``"min"`` or ``"max"`` is.
         info: What the data is like; None until the layers are built.
         gradient_clip: ``--trainer.gradient_clip_val`` and ``--trainer.gradient_clip_algorithm`` for models that
-            optimise by hand, which Lightning does not clip for; ``minimise`` honours it.
+            use manual optimization, which Lightning does not clip for; ``minimise`` honours it.
     """
 
     panels: ClassVar[tuple[Panel, ...]] = ()
@@ -73,7 +73,7 @@ class Model(LightningModule):
         self._initialised = True
 
     def on_fit_start(self) -> None:
-        """Initialise once, unless a checkpoint brought what to go on with."""
+        """Initialise once, unless a checkpoint brought what to resume from."""
         if not self._initialised:
             self.initialise()
         self._initialised = True
@@ -149,14 +149,14 @@ class Model(LightningModule):
         self.log_dict(means, sync_dist=self.trainer.world_size > 1, batch_size=1)
 
     def minimise(self, loss: Tensor, optimizer: LightningOptimizer) -> Tensor:
-        """Take one step down a loss, in models that optimise by hand.
+        """Take one step down a loss, in models that use manual optimization.
 
         Args:
             loss: A scalar.
             optimizer: One of ``self.optimizers()``.
 
         Returns:
-            The length of the gradient before it was clipped, a scalar.
+            The gradient norm before clipping, a scalar.
         """
         optimizer.zero_grad()
         self.manual_backward(loss)
@@ -175,6 +175,6 @@ def is_logging_batch(trainer: Trainer) -> bool:
 
 
 def gradient_norm(optimizer: Optimizer) -> Tensor:
-    """Return the Euclidean length of the gradient of all weights of an optimiser, a scalar."""
+    """Return the Euclidean norm of the gradient of all weights of an optimizer, a scalar."""
     weights = (weight for group in optimizer.param_groups for weight in group["params"])
     return torch.nn.utils.get_total_norm([w.grad for w in weights if w.grad is not None])

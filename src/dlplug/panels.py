@@ -44,14 +44,14 @@ COMMON = (
     Panel(
         "Training",
         "Gradient norm",
-        "Length of the gradient of all weights. Healthy: settles or falls slowly. Broken: grows without end "
+        "Euclidean norm of the gradient of all weights. Healthy: settles or falls slowly. Broken: grows without end "
         "(exploding), sticks near zero (vanished), or is not a number.",
         curves=("grad_norm",),
     ),
     Panel(
         "Training",
         "Learning rate",
-        "What the optimiser uses now. Healthy: the schedule that was asked for.",
+        "The learning rate in use. Healthy: the schedule that was asked for.",
         curves=("lr",),
     ),
 )

@@ -83,9 +83,9 @@ class Run:
         """
         path = Path(folder)
         if not path.is_dir():
-            raise InputError(f"{folder} is no run folder: there is no such folder")
+            raise InputError(f"{folder} is not a run folder: there is no such folder")
         if not (path / "config.yaml").is_file():
-            raise InputError(f"{folder} is no run folder: it holds no config.yaml")
+            raise InputError(f"{folder} is not a run folder: it holds no config.yaml")
         return cls(path)
 
     @property
@@ -134,7 +134,7 @@ class Run:
         """
         if self.best is None:
             raise InputError(
-                f"{self.path} holds no checkpoint yet: no epoch was completed; `dlplug fit {self.path}` goes on"
+                f"{self.path} holds no checkpoint yet: no epoch was completed; `dlplug fit {self.path}` resumes it"
             )
         return self.best
 

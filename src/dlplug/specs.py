@@ -43,7 +43,7 @@ class Spec:
         if not TARGET.fullmatch(self.target):
             raise ValueError(f"target {self.target!r} of {self.name!r} is not like 'package.module:Class'")
         if not isinstance(self.lecture, str) or not isinstance(self.tags, tuple):
-            raise ValueError(f"lecture of {self.name!r} is no string or its tags are no tuple")
+            raise ValueError(f"lecture of {self.name!r} is not a string or its tags are not a tuple")
         if not self.summary or "\n" in self.summary:
             raise ValueError(f"summary of {self.name!r} is not one line")
 

@@ -40,7 +40,7 @@ def _read(path: str | os.PathLike[str]) -> Any:
         if HOLDS_CODE.search(str(error)):
             raise InputError(f"the checkpoint {path} holds code, which is never run") from error
         raise InputError(f"the checkpoint {path} is damaged or cannot be read") from error
-    old = isinstance(content, dict) and renamed.is_old(content.get("made_with", []))
+    old = isinstance(content, dict) and "made_with" in content and "dlplug_version" not in content
     return renamed.checkpoint(content) if old else content
 
 
@@ -90,7 +90,7 @@ def read_weights(source: str) -> dict[str, Tensor]:
     if path.is_dir():
         path = Run.open(str(path)).trained
     if not path.is_file():
-        raise InputError(f"there is no run folder and no file {source} to take weights from")
+        raise InputError(f"there is not a run folder and no file {source} to take weights from")
     found = _read(path)
     found = found.get("state_dict", found) if isinstance(found, dict) else {}
     weights = {name: value for name, value in found.items() if isinstance(value, Tensor)}

@@ -89,7 +89,7 @@ def test_answers(tmp_path: Path, line: str) -> None:
         ("fit --model", "--model needs a value"),
         ("fit --model gna", "did you mean 'gan'"),
         ("fit --model nowhere:gan", "nowhere:gan"),
-        ("fit --model digits", "'digits' is no model"),
+        ("fit --model digits", "digits is a data set, not a model"),
         ("fit --model gna --help", "did you mean 'gan'"),
         ("fit --model gan --data dgits", "did you mean 'digits'"),
         ("fit --model gan --data sounds", "gan takes images, but sounds gives sounds"),
@@ -100,8 +100,8 @@ def test_answers(tmp_path: Path, line: str) -> None:
         ("fit -c own.yaml", "did you mean 'gan'"),
         ("dashboard gna --entity me", "did you mean 'gan'"),
         ("new gan", "the model 'gan' is offered by dlplug-generative"),
-        ("test nowhere", "nowhere is no run folder"),
-        ("report nowhere", "nowhere is no run folder"),
+        ("test nowhere", "nowhere is not a run folder"),
+        ("report nowhere", "nowhere is not a run folder"),
     ],
 )
 def test_refusals(tmp_path: Path, line: str, words: str) -> None:

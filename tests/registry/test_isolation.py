@@ -69,7 +69,7 @@ BROKEN = {
     "misspelt": (HOOK.format("dlplug_specz()", "return []"), "unknown hook 'dlplug_specz'"),
     "arguments": (HOOK.format("dlplug_add_arguments(pasrer)", "pass"), "{'pasrer'} are declared in the hookimpl"),
     "raising": (HOOK.format("dlplug_specs()", "raise RuntimeError('no luck')"), "RuntimeError: no luck"),
-    "rubbish": (HOOK.format("dlplug_specs()", "return ['gan']"), "gave 'gan', which is no Spec"),
+    "rubbish": (HOOK.format("dlplug_specs()", "return ['gan']"), "gave 'gan', which is not a Spec"),
 }
 REQUIRES = {"lacking": "no-such-distribution>=2", "newer": "dlplug>=99"}
 

@@ -99,8 +99,8 @@ def test_run_folder_is_its_own_recipe(registry, tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("model: gna", "no model is called 'gna'; did you mean 'gan'"),
-        ("model: [", "is no YAML, line 1"),
+        ("model: gna", "there is no model 'gna'; did you mean 'gan'"),
+        ("model: [", "is not YAML, line 1"),
         ("- gan", "holds no options"),
         (b"\xff\xfe\x00", "cannot read the config"),
     ],
@@ -118,8 +118,8 @@ def test_bad_config_is_refused(registry, tmp_path, content, message):
         ([], "needs a run folder or --model NAME"),
         (["--model"], "--model needs a value"),
         (["--model=gan", "-c", "nowhere.yaml"], "cannot read the config nowhere.yaml: No such file"),
-        (["nowhere"], "nowhere is no run folder: there is no such folder"),
-        (["."], r"\. is no run folder: it holds no config.yaml"),
+        (["nowhere"], "nowhere is not a run folder: there is no such folder"),
+        (["."], r"\. is not a run folder: it holds no config.yaml"),
         (["--model", "dlplug.model.Model", "--model.x=1"], "model Model has no option 'x'"),
         (["--model", "gan", "--trainer.max_epoch=1"], "trainer has no option 'max_epoch'; did you mean 'max_epochs'"),
     ],

@@ -48,7 +48,7 @@ def half_an_answer():
     ("requires", "hooks", "reason"),
     [
         ([], {"dlplug_specs": half_an_answer}, "KeyError: 'oops'"),
-        ([], {"dlplug_specs": lambda: ["gan"]}, "gave 'gan', which is no Spec"),
+        ([], {"dlplug_specs": lambda: ["gan"]}, "gave 'gan', which is not a Spec"),
         ([], {"dlplug_specs": lambda: None}, "TypeError"),
         ([], {"dlplug_specs": lambda: [GAN, GAN]}, "gave the model 'gan' twice"),
         ([], {"dlplug_specs": lambda: sys.exit(3)}, "SystemExit: 3"),
@@ -89,7 +89,7 @@ def test_unknown_name_gets_a_hint(install):
     registry = Registry.discover()
     with pytest.raises(InputError, match="did you mean 'gan'"):
         registry.find("model", "GNA")
-    with pytest.raises(InputError, match="'gan' is no data: model is called that"):
+    with pytest.raises(InputError, match="gan is a model, not a data set"):
         registry.find("data", "gan")
 
 

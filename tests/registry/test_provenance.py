@@ -48,15 +48,15 @@ def test_source_and_the_way_back(tmp_path: Path, direct_url: object, source: str
     assert source_of(plugin_from(tmp_path, direct_url)) == (source, f"pip install {install}")
 
 
-def test_makers_travel_in_the_config(tmp_path: Path) -> None:
+def test_versions_travel_in_the_config(tmp_path: Path) -> None:
     registry = Registry.discover()
     registry.plugins.append(Plugin("hooking", "gone 2.0", hooks=("dlplug_callbacks",)))
-    makers = versions_to_record("model: {class_path: dlplug_generative.gan.GAN}", registry)
-    assert [maker.partition(" ")[0] for maker in makers] == ["dlplug", "dlplug-generative", "gone"]
+    recorded = versions_to_record("model: {class_path: dlplug_generative.gan.GAN}", registry)
+    assert [line.partition(" ")[0] for line in recorded] == ["dlplug", "dlplug-generative", "gone"]
     config = tmp_path / "config.yaml"
-    config.write_text("".join(f"{HEAD}{maker}\n" for maker in makers) + "model: gan\n")
-    assert recorded_versions(config) == makers
-    assert version_drift(config, makers) == (
+    config.write_text("".join(f"{HEAD}{line}\n" for line in recorded) + "model: gan\n")
+    assert recorded_versions(config) == recorded
+    assert version_drift(config, recorded) == (
         f"{config} was made with gone 2.0, which is not installed: pip install gone==2.0"
     )
     assert version_drift(config, ["pytest 0.1 (pip install pytest==0.1)", "not one"]).startswith(

@@ -309,7 +309,7 @@ def test_command(tmp_path, monkeypatch, capsys):
 def test_refusals(tmp_path):
     run = str(make_run(tmp_path / "run", losses()))
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="nowhere is no run folder"):
+    with pytest.raises(InputError, match="nowhere is not a run folder"):
         dlplug(["report", run, "nowhere"])
     with pytest.raises(InputError, match="cannot write .*/file/page.html: "):
         dlplug(["report", run, "--out", str(tmp_path / "file" / "page.html")])

@@ -114,7 +114,7 @@ def falls(lab):
 LOSS = "loss = self.layer(batch[0]).square().mean()"
 WRONG = [  # check, file, what is replaced, by what, what is said of it
     ("model-line-light", "plugin", "\nfrom dlplug", "\nimport torch\nfrom dlplug", "imports torch, on every command"),
-    ("model-line-target", "plugin", "line:Line", "line:Image", "line:Image is no lightning.pytorch.LightningModule"),
+    ("model-line-target", "plugin", "line:Line", "line:Image", "line:Image is not a lightning.pytorch.LightningModule"),
     ("model-line-target", "plugin", "line:Line", "line:Lime", "line:Lime cannot be imported"),
     ("model-line-arguments", "line", "width: int", "width", "arguments without a type: width"),
     ("model-line-arguments", "line", "width: Units", "Units", "does not explain: width"),
@@ -265,7 +265,7 @@ def test_right_plugin_passes(checks):
 
 def test_command(command, refused, tmp_path):
     (tmp_path / "pyproject.toml").write_text("[project]\nname = 'nobodys'\n")
-    assert "nothing installed is called 'nobodys'" in refused("check", ".")
+    assert "nothing installed is named 'nobodys'" in refused("check", ".")
     assert "did you mean 'gan'" in refused("check", "gna")
     (tmp_path / "pyproject.toml").write_text("[project")
     assert "pyproject.toml does not say a project's name" in refused("check", ".")

@@ -97,7 +97,7 @@ def test_stopped_run_resumes(fit, tmp_path, stop, status):
     _, said = process.communicate()
     assert process.returncode == status, said
     [run] = tmp_path.glob("runs/*/*")
-    assert f"stopped; go on with: dlplug fit {run.relative_to(tmp_path)}" in said
+    assert f"stopped; resume with: dlplug fit {run.relative_to(tmp_path)}" in said
     assert "Traceback" not in said
     assert (run / "report.html").is_file()
     fit(run, "--model.slow=0")
@@ -111,7 +111,7 @@ def test_option_of_the_optimiser_is_applied_on_resuming_or_refused(fit, refused)
     assert checkpoint["optimizer_states"][0]["param_groups"][0]["lr"] == 0.5
     scheduled = fit(*OWN, "--trainer.max_epochs=1", "--model.steps=4")
     message = refused("fit", scheduled, "--trainer.max_epochs=2", "--model.steps=9")
-    assert "CosineAnnealingLR goes on with T_max 4: it cannot change to 9" in message
+    assert "CosineAnnealingLR resumes with T_max 4: it cannot change to 9" in message
     assert "weights do not fit" in refused("fit", run, "--trainer.max_epochs=3", "--model.width=9")
 
 
@@ -143,7 +143,7 @@ def test_damaged_runs_are_refused(fit, refused, tmp_path):
     torch.save({"state_dict": Path}, checkpoint)
     assert "last.ckpt holds code, which is never run" in refused("test", run)
     (run / "config.yaml").write_text("model: [")
-    assert "config.yaml is no YAML" in refused("test", run)
+    assert "config.yaml is not YAML" in refused("test", run)
     assert (run / "metrics.csv").read_bytes() == metrics
 
 
@@ -156,7 +156,7 @@ def test_damaged_runs_are_refused(fit, refused, tmp_path):
         (["--nothing=1"], "unrecognized arguments: --nothing=1"),
         (["--trainer.default_root_dir=own.py"], "cannot make a run folder in own.py/ownmodel"),
         (["--model=own.Missing"], "cannot import own.Missing"),
-        (["--model=own.OwnData"], "own.OwnData is no LightningModule"),
+        (["--model=own.OwnData"], "own.OwnData is not a LightningModule"),
     ],
 )
 def test_bad_input_is_refused_and_leaves_nothing(refused, tmp_path, options, message):

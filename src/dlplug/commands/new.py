@@ -53,7 +53,7 @@ def run(options: Namespace) -> int:
 
 def _check_name(name: str, registry: Registry) -> None:
     if not NAME.fullmatch(name):
-        raise InputError(f"{name!r} is no name: lower-case letters, digits and single hyphens, such as my-net")
+        raise InputError(f"{name!r} is not a name: lower-case letters, digits and single hyphens, such as my-net")
     if iskeyword(name) or name in TAKEN:
         raise InputError(f"{name!r} means something else in the files of a plugin: take another name")
     for plugin in registry.plugins:

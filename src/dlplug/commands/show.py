@@ -58,7 +58,7 @@ def print_info(registry: Registry, name: str) -> int:
     """Print a card for each kind of thing of that name."""
     kinds = {spec.kind for spec in registry if spec.name == name.rpartition(":")[2]}
     if not kinds:
-        raise InputError(f"nothing is called {name!r}; " + did_you_mean(name, {spec.name for spec in registry}))
+        raise InputError(f"nothing is named {name!r}; " + did_you_mean(name, {spec.name for spec in registry}))
     for kind in sorted(kinds, reverse=True):
         _print_card(registry, registry.find(kind, name))
     return 0

@@ -38,7 +38,7 @@ class WeightsAndBiases(WandbLogger):
 
     It never asks and never stops a run: without a login or a network everything is kept in the run folder's ``wandb``,
     to be looked at there (``wandb leet``) and sent later (``wandb sync``). Curves are drawn over ``step``, the batches
-    trained so far. A run that goes on (``dlplug fit RUN``) goes on there too.
+    trained so far. A run that resumes (``dlplug fit RUN``) resumes there too.
 
     Args:
         project: Project that the run is filed under; ``$WANDB_PROJECT`` or else ``dlplug`` unless given.

@@ -177,7 +177,7 @@ def load_config(path: str, registry: Registry) -> dict[str, Any]:
     """Return a config file's content with its names expanded.
 
     Raises:
-        InputError: It cannot be read, is no YAML or is no mapping of options.
+        InputError: It cannot be read, is not YAML or not a mapping of options.
     """
     import yaml  # 10 ms, which most commands do without
 
@@ -188,7 +188,7 @@ def load_config(path: str, registry: Registry) -> dict[str, Any]:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
-        raise InputError(f"the config {path} is no YAML{where}: {getattr(error, 'problem', error)}") from error
+        raise InputError(f"the config {path} is not YAML{where}: {getattr(error, 'problem', error)}") from error
     if not isinstance(config, dict | None):
         raise InputError(f"the config {path} holds no options, such as `model: gan`")
     return config or {}

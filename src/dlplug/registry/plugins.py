@@ -15,6 +15,7 @@ from dlplug.errors import InputError, did_you_mean
 from dlplug.specs import DataSpec, ModelSpec, Spec
 
 GROUP = "dlplug"
+_NOUNS = {"model": "model", "data": "data set", "logger": "logger", "claim": "claim"}
 # Nearly all requirements are as plain as this; reading the others takes a parser that takes 20 ms to import.
 PLAIN_REQUIREMENT = re.compile(r"([\w.-]+?)(?:\[[\w.,-]*\])?((?:(?:[<>=!~]=|[<>])[\w.*+]+,?)*)")
 
@@ -113,8 +114,10 @@ class Registry:
     def _unknown(self, kind: str, name: str) -> str:
         other = next((spec.kind for spec in self if spec.name == name), None)
         if other:
-            return f"{name!r} is no {kind}: {other} is called that"
-        message = f"no {kind} is called {name!r}; " + did_you_mean(name, {s.name for s in self if s.kind == kind})
+            return f"{name} is a {_NOUNS[other]}, not a {_NOUNS[kind]}"
+        message = f"there is no {_NOUNS[kind]} {name!r}; " + did_you_mean(
+            name, {s.name for s in self if s.kind == kind}
+        )
         if self.problems:
             message += f" (not loaded: {', '.join(plugin.name for plugin in self.problems)}; see `dlplug plugins`)"
         return message
@@ -203,7 +206,7 @@ def _specs_of(module: Any) -> tuple[Spec, ...]:
     names = set()
     for spec in specs:
         if not isinstance(spec, Spec):
-            raise TypeError(f"dlplug_specs gave {spec!r}, which is no Spec")
+            raise TypeError(f"dlplug_specs gave {spec!r}, which is not a Spec")
         if (spec.kind, spec.name) in names:
             raise ValueError(f"dlplug_specs gave the {spec.kind} {spec.name!r} twice")
         names.add((spec.kind, spec.name))

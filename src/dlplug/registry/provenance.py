@@ -1,6 +1,7 @@
-"""Where a distribution was installed from, and what a config file or checkpoint says of those that made it.
+"""Where a distribution was installed from, and the versions that a config file or checkpoint records.
 
-A maker is a line such as ``"dlplug-vision 0.1.0 (pip install dlplug-vision==0.1.0)"``: what it was, how to get it.
+A recorded version is a line such as ``"dlplug-vision 0.2.0 (pip install dlplug-vision==0.2.0)"``: what it was, and how
+to get it.
 """
 
 import json
@@ -45,7 +46,7 @@ def _direct_url(plugin: Plugin) -> dict[str, Any]:
 
 
 def versions_to_record(config: str, registry: Registry) -> list[str]:
-    """Return the makers of a run: the core, whose classes its config names, and who hooks into every run."""
+    """Return the versions behind a run: of the core, of whose classes its config names, and of who hooks into every run."""
     return [
         f"{plugin.origin} ({source_of(plugin)[1]})"
         for plugin in registry.plugins
@@ -56,26 +57,26 @@ def versions_to_record(config: str, registry: Registry) -> list[str]:
 
 
 def recorded_versions(config: Path) -> list[str]:
-    """Return the makers that the head of a config file names."""
+    """Return the versions that the head of a config file names."""
     with open(config) as file:
         return [line.removeprefix(HEAD).strip() for line in file if line.startswith(HEAD)]
 
 
-def version_drift(what: str | Path, makers: Iterable[str]) -> str:
-    """Return what has become of the makers: a clause for the end of a message, empty where all are as they were.
+def version_drift(what: str | Path, recorded: Iterable[str]) -> str:
+    """Return what has changed since: a clause for the end of a message, empty where all are as they were.
 
     Args:
-        what: The file that they made.
-        makers: As ``read_makers`` returns them.
+        what: The file that records the versions.
+        recorded: As ``recorded_versions`` returns them.
     """
     clauses = []
-    for maker in filter(None, map(RECORDED.fullmatch, makers)):
-        origin, how = f"{maker['name']} {maker['version']}", maker["how"]
+    for made in filter(None, map(RECORDED.fullmatch, recorded)):
+        origin, how = f"{made['name']} {made['version']}", made["how"]
         try:
-            found = version(maker["name"])
+            found = version(made["name"])
         except PackageNotFoundError:
             clauses.append(f"{origin}, which is not installed: {how}")
             continue
-        if found != maker["version"]:
+        if found != made["version"]:
             clauses.append(f"{origin}, but {found} is installed; back with: {how}")
     return f"{what} was made with {' and '.join(clauses)}" if clauses else ""

@@ -80,7 +80,7 @@ def load_class(class_path: str, base: type) -> type:
         base: What it must be a subclass of.
 
     Raises:
-        InputError: There is no such class, or it is none of ``base``.
+        InputError: There is no such class, or it is not one of ``base``.
     """
     module, _, name = class_path.rpartition(".")
     try:
@@ -95,7 +95,7 @@ def load_class(class_path: str, base: type) -> type:
             f"{class_path} is a pytorch_lightning {stale.__name__}, which is another class than lightning's: "
             f"write `from lightning.pytorch import {stale.__name__}` where it is defined"
         )
-    raise InputError(f"{class_path} is no {base.__name__}")
+    raise InputError(f"{class_path} is not a {base.__name__}")
 
 
 def is_there(class_path: str) -> bool:

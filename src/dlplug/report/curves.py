@@ -123,7 +123,7 @@ def _parse(lines: bytes, width: int) -> Floats:
     """Return rows of numbers.
 
     Raises:
-        ValueError: Something is no number, or rows differ in length.
+        ValueError: Something is not a number, or rows differ in length.
     """
     text = np.frombuffer(lines.replace(b"\n", b","), np.uint8)
     ends = text == ord(",")
@@ -131,7 +131,7 @@ def _parse(lines: bytes, width: int) -> Floats:
     empty = ends & np.concatenate(([True], ends[:-1]))  # the comma of an empty cell
     values = np.full(len(filled), np.nan)
     with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
-        # Where something is no number NumPy before 2.3 warns, and gives fewer numbers than there is room for.
+        # Where something is not a number NumPy before 2.3 warns, and gives fewer numbers than there is room for.
         numbers = np.fromstring(text[~empty].tobytes(), sep=",")
     values[filled] = np.nan_to_num(numbers, nan=np.inf, posinf=np.inf, neginf=np.inf)
     return values.reshape(-1, width)

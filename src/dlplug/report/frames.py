@@ -108,8 +108,8 @@ def _table(file: Path) -> tuple[list[list[str]], str]:
 
 
 def _figure(file: Path) -> Mapping[str, Any]:
-    # JSON of a page has no word for what is no number.
+    # JSON of a page has no word for what is not a number.
     figure = json.loads(file.read_text(), parse_constant=lambda _: None)
     if not isinstance(figure, dict) or not isinstance(figure.get("data"), list):
-        raise ValueError("it is no figure of plotly's")
+        raise ValueError("it is not a figure of plotly's")
     return {"data": figure["data"], "layout": figure.get("layout") or {}}

@@ -71,7 +71,7 @@ def _named(name: str, registry: Registry) -> list[tuple[Plugin, Spec]]:
             raise InputError(f"{plugin.origin} does not load: {plugin.problem}")
     if not found:
         names = {spec.name for _, spec in offers} | {plugin.name for plugin in registry.plugins}
-        raise InputError(f"nothing installed is called {name!r}; " + did_you_mean(name, names))
+        raise InputError(f"nothing installed is named {name!r}; " + did_you_mean(name, names))
     return found
 
 

@@ -37,6 +37,6 @@ class ClaimChecks(SpecChecks):
             evidence = self.load()(Lab(self.registry, self.folder, [0]))
         except Exception as error:
             raise AssertionError(f"it raises {type(error).__name__}: {error}") from error
-        assert isinstance(evidence, Evidence), f"it returned {evidence!r}, which is no Evidence of dlplug.claims"
+        assert isinstance(evidence, Evidence), f"it returned {evidence!r}, which is not Evidence of dlplug.claims"
         held = [control.name for control in evidence.controls if control.holds]
         assert not held, f"controls that pass, so the claim could not have failed: {'; '.join(held)}"

@@ -76,7 +76,7 @@ class ModelChecks(SpecChecks):
         with open(run.path / "metrics.csv", newline="") as file:
             rows = list(csv.DictReader(file))
         logged = {name for row in rows for name, value in row.items() if value and "/" in name}
-        assert logged - COMMON, "it logs nothing: self.record(loss=loss), or self.log where it is no dlplug Model"
+        assert logged - COMMON, "it logs nothing: self.record(loss=loss), or self.log where it is not a dlplug Model"
         odd = {name for row in rows for name in logged if row[name] and not math.isfinite(float(row[name]))}
         assert not odd, f"not finite after two steps: {', '.join(sorted(odd))}"
 

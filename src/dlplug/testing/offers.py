@@ -59,7 +59,7 @@ class SpecChecks:
         module, _, name = self.base.rpartition(".")
         base = getattr(import_module(module), name)
         right = isinstance(found, type) and issubclass(found, base)
-        assert right, f"{self.spec.target} is no {self.base}"
+        assert right, f"{self.spec.target} is not a {self.base}"
 
     def arguments(self) -> None:
         """Check that each argument has a type and help, which the command line shows."""

@@ -1,4 +1,4 @@
-"""What every run gets besides Lightning: seeds that resume, checkpoints, pictures, vital signs."""
+"""What every run gets besides Lightning: media, options changed on resuming, gradient norm and learning rate."""
 
 import copy
 import warnings
@@ -49,13 +49,13 @@ class Showcase(Callback):
 
 
 class OptimizerOverrides(Callback):
-    """Applies options of the optimiser that changed on resuming, which its restored state would silently undo.
+    """Applies options of the optimizer that changed on resuming, which its restored state would silently undo.
 
     A schedule's own restored state cannot be changed halfway: that is refused.
     """
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Note what the options ask for; Lightning restores optimisers and schedules right after this."""
+        """Note what the options ask for; Lightning restores optimizers and schedules right after this."""
         self._groups = [[_options(group) for group in o.param_groups] for o in trainer.optimizers]
         self._schedules = [copy.copy(config.scheduler.state_dict()) for config in trainer.lr_scheduler_configs]
 
@@ -66,7 +66,7 @@ class OptimizerOverrides(Callback):
             for name in asked.keys() - {"last_epoch", "_step_count", "_last_lr", "_is_initial"}:
                 if asked[name] != restored.get(name):
                     raise InputError(
-                        f"{type(config.scheduler).__name__} goes on with {name} {restored.get(name)}: it cannot change "
+                        f"{type(config.scheduler).__name__} resumes with {name} {restored.get(name)}: it cannot change "
                         f"to {asked[name]} in a resumed run; start a new one with -c RUN/config.yaml"
                     )
         if trainer.lr_scheduler_configs:
@@ -81,15 +81,15 @@ def _options(group: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class GradNormAndLRMonitor(Callback):
-    """Logs the gradient's length and the learning rate at the logging interval.
+    """Logs the gradient norm and the learning rate at the logging interval.
 
-    Models that optimise by hand have several of each, and log what they find worth it.
+    Models that use manual optimization have several of each, and log what they find worth it.
     """
 
     def on_before_optimizer_step(
         self, trainer: Trainer, pl_module: LightningModule, optimizer: torch.optim.Optimizer
     ) -> None:
-        """Log both before the step, so that a gradient that is no number is seen."""
+        """Log both before the step, so that a gradient that is not a number is seen."""
         if not pl_module.automatic_optimization or not is_logging_batch(trainer):
             return
         pl_module.log("train/grad_norm", gradient_norm(optimizer), batch_size=1)

@@ -3,6 +3,7 @@
 import io
 import os
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +61,8 @@ class Checkpoints(Checkpoint):
         self._versions = recorded_versions(self._run.config)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Note whose versions made it."""
-        checkpoint["made_with"] = self._versions
+        """Record the versions that the run was made with, and the one that saves."""
+        checkpoint.update(made_with=self._versions, dlplug_version=version("dlplug"))
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Cut the metrics back to what this checkpoint vouches for."""

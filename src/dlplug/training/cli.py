@@ -116,7 +116,7 @@ class CLI(LightningCLI):
         set_loader(PARSER_MODE, lambda text: parse_config(text, load, registry), (yaml.YAMLError,))
         super().__init__(
             run=False,  # Lightning's subcommands would build a parser each, for one that is used
-            auto_configure_optimizers=False,  # models own their optimisers; a GAN has two
+            auto_configure_optimizers=False,  # models own their optimizers; a GAN has two
             save_config_callback=None,  # a run folder is made with its config in it
             trainer_defaults={"default_root_dir": "runs", "enable_model_summary": False},
             seed_everything_default=0,
@@ -172,7 +172,7 @@ class CLI(LightningCLI):
         trainer = super().instantiate_trainer(**kwargs)
         if isinstance(trainer.strategy, DDPStrategy) and asked.strategy in ("auto", "ddp"):
             # Its alternating steps leave parameters without gradients, which plain ddp refuses.
-            say(f"{self.job.model} optimises by hand: strategy ddp becomes ddp_find_unused_parameters_true")
+            say(f"{self.job.model} uses manual optimization: strategy ddp becomes ddp_find_unused_parameters_true")
             trainer = super().instantiate_trainer(**kwargs, strategy="ddp_find_unused_parameters_true")
         return trainer
 
@@ -181,7 +181,7 @@ class CLI(LightningCLI):
         own = [logger for logger in asked if logger is not True and not hasattr(logger, "attach")]
         if not self.run or self.job.command not in ("fit", "test"):
             return own
-        # A run goes on with the loggers of its config, and `--logger` may name one of them again: the last counts.
+        # A run resumes with the loggers of its config, and `--logger` may name one of them again: the last counts.
         attached = {type(logger): logger for logger in asked if hasattr(logger, "attach")}.values()
         if _is_rank_zero():
             for logger in attached:
@@ -198,7 +198,7 @@ class CLI(LightningCLI):
                 raise
             self._report()
             if self.run:
-                say(f"stopped; go on with: dlplug fit {self.run.path}")
+                say(f"stopped; resume with: dlplug fit {self.run.path}")
             return 130 if isinstance(stop, KeyboardInterrupt) or stop.code == 1 else 143
         except Exception as error:
             self._discard_unused_run()
@@ -231,7 +231,7 @@ class CLI(LightningCLI):
         for name in ("config", "ckpt_path"):
             config.pop(name, None)
         text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
-        text = "".join(f"{HEAD}{maker}\n" for maker in versions_to_record(text, self.registry)) + text
+        text = "".join(f"{HEAD}{line}\n" for line in versions_to_record(text, self.registry)) + text
         return Run.create(root / self.job.model, text, self._about())
 
     def _about(self) -> dict[str, Any]:
@@ -290,7 +290,7 @@ def _checked(callbacks: Iterable[Callback]) -> list[Callback]:
     found = list(callbacks)
     for callback in found:
         if not isinstance(callback, Callback):
-            raise TypeError(f"{callback!r} is no Callback of lightning.pytorch")
+            raise TypeError(f"{callback!r} is not a Callback of lightning.pytorch")
     return found
 
 

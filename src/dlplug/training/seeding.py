@@ -14,7 +14,7 @@ from dlplug.data import run_seed
 class EpochSeeding(Callback):
     """Seeds each epoch from (the run's seed, rank, epoch), and validation from the run's seed alone.
 
-    So a run that goes on from its last completed epoch is the run that never stopped, and how often it validates
+    So a run that resumes from its last completed epoch is the run that never stopped, and how often it validates
     changes nothing that it learns.
     """
 
@@ -24,7 +24,7 @@ class EpochSeeding(Callback):
         self._isolated = isolate_rng()
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Note where a resumed run goes on."""
+        """Note where a resumed run starts."""
         self._epoch = checkpoint["epoch"] + 1
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
