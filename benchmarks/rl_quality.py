@@ -39,7 +39,7 @@ def measure(lab: Lab, name: str, seed: int) -> tuple[float, float, str]:
         error = (trained.model.table - best).abs()[trained.model.visits > 0].max()
         more = f"largest error of Q {float(error):.3f}"
     steps = trained.model.env_steps
-    return lab.test(trained)["test/return"], seconds, f"{steps:,} steps {more}"
+    return lab.test(trained)["test/episode_return"], seconds, f"{steps:,} steps {more}"
 
 
 def main() -> None:

@@ -62,7 +62,7 @@ def fit(*line: str) -> float:
 
 
 def ours_dqn(steps: int, seed: int) -> float:
-    same = ("--model.n_step=1", "--model.double=false", f"--data.batches={steps // BATCH}", "--trainer.max_epochs=1")
+    same = ("--model.n_steps=1", "--model.double_q=false", f"--data.batches={steps // BATCH}", "--trainer.max_epochs=1")
     return fit("--model=dqn", *same, "--trainer.limit_val_batches=0", f"--seed_everything={seed}")
 
 
@@ -170,7 +170,7 @@ def plain_dqn(steps: int, seed: int) -> float:
 
 
 def ours_solves(steps: int, seed: int) -> float:
-    return fit("--model=dqn", "--data.stop=true", f"--seed_everything={seed}")
+    return fit("--model=dqn", "--data.stop_on_reward_threshold=true", f"--seed_everything={seed}")
 
 
 def sb3_solves(steps: int, seed: int) -> float:

@@ -20,7 +20,7 @@ def dlplug_specs() -> list[Spec]:
         ModelSpec(
             "q-learning",
             "dlplug_rl.models.q_learning:QLearning",
-            "The value of each action in each state, in a table; for environments whose states can be counted.",
+            "The value of each action in each state, in a table; for environments with discrete states.",
             lecture="6.2",
             tags=("value", "table", "frozenlake", "grid"),
             takes="environment",
@@ -28,17 +28,17 @@ def dlplug_specs() -> list[Spec]:
             recipe={
                 "data.env": "FrozenLake-v1",
                 "data.num_envs": 64,
-                "data.episodes": 100,
-                "model.epsilon": 1.0,
-                "model.lr_decay": 0.65,
+                "data.episodes": 100,  # on slippery ice even the best policy's return is 0 or 1: fewer say little
+                "model.exploration_final_eps": 1.0,  # off-policy: random actions visit every pair and do no harm
+                "model.lr_decay": 0.65,  # between 0.5 and 1, as convergence needs (Even-Dar and Mansour, 2003)
                 "trainer.max_epochs": 10,
                 "trainer.log_every_n_steps": 5,
             },
             recipes={
-                "gym:CliffWalking-v1": {
+                "gym:CliffWalking-v1": {  # as Sutton and Barto (2018), example 6.6
                     "data.num_envs": 4,
-                    "data.episodes": 1,
-                    "model.epsilon": 0.1,
+                    "data.episodes": 1,  # nothing is random there: all greedy episodes are the same
+                    "model.exploration_final_eps": 0.1,
                     "model.gamma": 1.0,
                     "model.lr_decay": 0.0,
                     "model.lr": 0.5,
@@ -54,14 +54,16 @@ def dlplug_specs() -> list[Spec]:
         ModelSpec(
             "dqn",
             "dlplug_rl.models.dqn:DQN",
-            "Deep Q-learning: a network learns what each action is worth, from replayed experience.",
+            "Deep Q-learning: a network learns the value of each action from replayed experience.",
             lecture="6.2",
-            tags=("value", "replay", "double", "dueling", "prioritised", "atari"),
+            tags=("value", "replay", "double", "dueling", "prioritized", "atari"),
             takes="environment",
             data="gym",
+            # As in Stable-Baselines3's zoo, with 19 × 10 batches of 256 steps for its 50,000. The learning rate's
+            # schedule and three-step returns were settled on seeds 0 to 2.
             recipe={"trainer.max_epochs": 19, "trainer.log_every_n_steps": 5, "trainer.gradient_clip_val": 10.0},
             learning="reinforcement",
-            check_options={"model.warm_up": 0, "model.batch_size": 8, "trainer.limit_train_batches": 4},
+            check_options={"model.learning_starts": 0, "model.batch_size": 8, "trainer.limit_train_batches": 4},
         ),
         ModelSpec(
             "policy-gradient",
@@ -88,33 +90,35 @@ def dlplug_specs() -> list[Spec]:
             tags=("policy", "clipped", "gae", "continuous"),
             takes="environment",
             data="gym",
+            # As in Stable-Baselines3's zoo, with 10 × 39 batches of 256 steps for its 100,000.
             recipe={
                 "data.num_envs": 8,
                 "data.batches": 39,
                 "trainer.max_epochs": 10,
-                "trainer.log_every_n_steps": 13,
+                "trainer.log_every_n_steps": 13,  # a third of an epoch
                 "trainer.gradient_clip_val": 0.5,
             },
             recipes={
+                # The zoo's discounts for both, with shorter rollouts and more epochs, since there are fewer steps.
                 "gym:Acrobot-v1": {
                     "data.num_envs": 16,
                     "data.batches": 20,
-                    "data.episodes": 50,
+                    "data.episodes": 50,  # choose the best checkpoint
                     "model.gamma": 0.99,
-                    "model.trace": 0.94,
-                    "model.steps": 64,
-                    "model.rounds": 8,
+                    "model.gae_lambda": 0.94,
+                    "model.n_steps": 64,
+                    "model.n_epochs": 8,
                 },
                 "gym:LunarLander-v3": {
                     "data.num_envs": 16,
                     "data.batches": 25,
                     "model.lr": 7e-4,
                     "model.gamma": 0.999,
-                    "model.trace": 0.98,
-                    "model.steps": 128,
-                    "model.rounds": 6,
+                    "model.gae_lambda": 0.98,
+                    "model.n_steps": 128,
+                    "model.n_epochs": 6,
                     "model.batch_size": 128,
-                    "model.entropy": 0.01,
+                    "model.ent_coef": 0.01,
                 },
             },
             learning="reinforcement",
@@ -123,25 +127,26 @@ def dlplug_specs() -> list[Spec]:
 
 
 def _claims() -> list[Spec]:
-    def claim(name: str, function: str, sentence: str, *models: str, lecture: str = "6.2") -> Spec:
-        return ClaimSpec(name, f"dlplug_rl.claims:{function}", sentence, lecture=lecture, models=models)
+    def claim(name: str, module: str, sentence: str, *models: str, lecture: str = "6.2") -> Spec:
+        target = f"dlplug_rl.claims.{module}:{name.replace('-', '_')}"
+        return ClaimSpec(name, target, sentence, lecture=lecture, models=models)
 
     return [
         claim(
             "reward-teaches",
-            "reward_is_all_it_takes",
+            "reward",
             "Reinforcement learning: choosing actions to maximise the expected long-term reward can be learned.",
             "ppo",
             lecture="6.1",
         ),
-        claim("discounted-sum", "discounted_sum", "The value is the expected sum of rewards.", "policy-gradient"),
-        claim("q-converges", "convergence", "Q-learning finds Q(s, a) by acting and seeing what comes.", "q-learning"),
-        claim("argmax-is-optimal", "greedy_is_optimal", "a = argmax Q(s, a') is an optimal action.", "q-learning"),
+        claim("discounted-sum", "reward", "The value is the expected sum of rewards.", "policy-gradient"),
+        claim("q-converges", "tables", "Q-learning finds Q(s, a) by acting and seeing what comes.", "q-learning"),
+        claim("argmax-is-optimal", "tables", "a = argmax Q(s, a') is an optimal action.", "q-learning"),
         claim(
             "policy-needs-no-q",
-            "stochastic_policy",
+            "policies",
             "Policy learning finds π(s), a ~ π(s), without Q, and chance where chance is best.",
             "policy-gradient",
         ),
-        claim("target-and-replay", "target_and_replay", "Deep Q-learning needs a slower copy and a memory.", "dqn"),
+        claim("target-and-replay", "deep_q_learning", "Deep Q-learning needs a target network and replay.", "dqn"),
     ]

@@ -1,4 +1,4 @@
-"""What every model that acts has in common."""
+"""What every agent has in common."""
 
 import math
 import os
@@ -16,32 +16,32 @@ from dlplug import InputError, Panel
 from dlplug.console import say
 from dlplug.media import Media, Video
 from dlplug.model import Model
-from dlplug_rl.data.environments import EnvInfo, Envs
+from dlplug_rl.data.environments import EnvInfo, VectorEnv
 
-RECENT = 100  # episodes whose mean return is shown while training
-SHOWN = 40  # frames of the episode that is shown after each validation
-WIDTH = 240  # pixels of a frame
+RECENT_EPISODES = 100  # their mean return is logged while training, as Stable-Baselines3 does
+SHOWCASE_FRAMES = 40  # of the episode that is shown after each validation
+FRAME_WIDTH = 240  # pixels
 PRECISIONS = ("32-true", "bf16-mixed")
-GAMES: tuple[Panel, ...] = (
+EPISODE_PANELS: tuple[Panel, ...] = (
     Panel(
         "Episodes",
         "Return",
-        "Mean sum of rewards an episode: while training with exploration, over the last 100 episodes that ended; in "
-        "validation as the agent plays when it means it, on seeds that it never trains on. Healthy: rises, then holds. "
-        "Broken: stays where chance is, or collapses after it had risen.",
-        curves=("return",),
+        "Mean sum of rewards per episode: in training with exploration, over the last 100 episodes that ended; in "
+        "validation without, on seeds that it never trains on. Healthy: rises, then holds. Broken: stays where "
+        "random actions are, or collapses after it had risen.",
+        curves=("episode_return",),
     ),
     Panel(
         "Episodes",
         "Length",
-        "Mean steps an episode. Where each step is rewarded it rises with the return, where each step costs it falls.",
-        curves=("length",),
+        "Mean steps per episode. Where each step is rewarded it rises with the return, where each step costs it falls.",
+        curves=("episode_length",),
     ),
 )
-EPISODE = Panel(
+VIDEO_PANEL = Panel(
     "Pictures",
     "Episode",
-    "The first validation episode, at most 40 of its frames. Healthy: it looks like somebody who knows what to do.",
+    "The first validation episode, at most 40 of its frames. Healthy: the agent moves with purpose.",
     media="episode",
 )
 
@@ -49,14 +49,14 @@ EPISODE = Panel(
 class Agent(Model):
     """A model that acts in environments and learns from what comes of it.
 
-    A subclass says what it does in ``act``, and learns in ``training_step``, whose batch is an ``Envs``.
+    A subclass acts in ``act``, and learns in ``training_step``, whose batch is a ``VectorEnv``.
 
     Attributes:
-        env_steps: Steps that were taken in all environments of all processes, and learned from.
-        recent: Return and length of the last 100 training episodes.
+        env_steps: Steps taken so far in all environments of all processes.
+        recent_episodes: Return and length of the last 100 training episodes.
     """
 
-    monitor = ("val/return", "max")
+    monitor = ("val/episode_return", "max")
     axis = "train/env_steps"
     info: EnvInfo
 
@@ -64,12 +64,12 @@ class Agent(Model):
         super().__init__()
         self.automatic_optimization = False
         self.env_steps = 0
-        self.recent: deque[tuple[float, int]] = deque(maxlen=RECENT)
-        self._players: dict[int, Envs] = {}
+        self.recent_episodes: deque[tuple[float, int]] = deque(maxlen=RECENT_EPISODES)
+        self._eval_envs: dict[int, VectorEnv] = {}
 
     @abstractmethod
     def act(self, observations: Tensor) -> Tensor:
-        """Return what the agent does when it is watched: actions (n, ...) for observations (n, *shape)."""
+        """Return the actions (n, ...) that the agent is evaluated by, for observations (n, *shape)."""
 
     def setup(self, stage: str) -> None:
         """Refuse precisions that the updates are not made for.
@@ -84,7 +84,7 @@ class Agent(Model):
             )
 
     def on_fit_start(self) -> None:
-        """Let each step of an optimiser be quick where there is no GPU.
+        """Make the optimizer's steps fast where there is no GPU.
 
         Adam asks at each step whether there is one. Lightning has that asked of NVIDIA's library, so that processes can
         still fork after; where it is not installed it is looked for each time, a sixth of the whole step.
@@ -93,39 +93,43 @@ class Agent(Model):
         if not torch.cuda.is_available():
             os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
 
-    def count(self, envs: Envs, steps: int) -> dict[str, Tensor]:
-        """Count the steps that were just taken in each environment, in every process, and the episodes that ended.
+    def count_steps(self, envs: VectorEnv, steps: int) -> dict[str, Tensor]:
+        """Count the steps just taken, and the episodes that ended, in every process.
+
+        Args:
+            envs: Where they were taken.
+            steps: How many, in all of its environments.
 
         Returns:
             What to record of them.
         """
-        finished, envs.finished = envs.finished, []
+        episodes, envs.finished_episodes = envs.finished_episodes, []
         if self.trainer.world_size > 1:
-            found: list[Any] = [None] * self.trainer.world_size
-            torch.distributed.all_gather_object(found, (finished, steps))
-            finished, steps = [pair for pairs, _ in found for pair in pairs], sum(count for _, count in found)
+            gathered: list[Any] = [None] * self.trainer.world_size
+            torch.distributed.all_gather_object(gathered, (episodes, steps))
+            episodes, steps = [pair for pairs, _ in gathered for pair in pairs], sum(count for _, count in gathered)
         self.env_steps += steps
-        self.recent.extend(finished)
-        counted = {"env_steps": torch.tensor(float(self.env_steps))}
-        if self.recent:
-            returns, lengths = torch.tensor(list(self.recent)).mean(0)
-            counted |= {"return": returns, "length": lengths}
-        return counted
+        self.recent_episodes.extend(episodes)
+        metrics = {"env_steps": torch.tensor(float(self.env_steps))}
+        if self.recent_episodes:
+            returns, lengths = torch.tensor(list(self.recent_episodes)).mean(0)
+            metrics |= {"episode_return": returns, "episode_length": lengths}
+        return metrics
 
     def progress(self) -> float:
-        """Return how much of the training is done, from 0 to 1; 0 where it has no end."""
+        """Return the share of the training that is done, from 0 to 1; 0 where it has no end."""
         epochs = self.trainer.max_epochs or -1
         batches = float(self.trainer.num_training_batches) * epochs
         return min(1.0, self.trainer.fit_loop.total_batch_idx / batches) if 0 < batches < math.inf else 0.0
 
-    def only_optimizer(self) -> LightningOptimizer:
-        """Return the optimiser of a model that has one."""
+    def single_optimizer(self) -> LightningOptimizer:
+        """Return the optimizer of a model that has one."""
         optimizer = self.optimizers()
         assert isinstance(optimizer, LightningOptimizer)
         return optimizer
 
     def minimise(self, loss: Tensor, optimizer: LightningOptimizer) -> Tensor:
-        """Take one step down a loss, without Lightning's hooks: a batch has hundreds, and they cost a third of each.
+        """Take one optimizer step, without Lightning's hooks: a batch has hundreds, and they cost a third of each.
 
         Gradients are averaged over processes here, since DDP does so for the first of a batch's updates alone.
 
@@ -134,7 +138,7 @@ class Agent(Model):
             optimizer: One of ``self.optimizers()``.
 
         Returns:
-            The length of the gradient before it was clipped, a scalar; 0 where it is not clipped.
+            The norm of the gradient before it was clipped, a scalar; 0 where it is not clipped.
         """
         plain = optimizer.optimizer
         weights = [weight for group in plain.param_groups for weight in group["params"]]
@@ -164,98 +168,94 @@ class Agent(Model):
         return norm
 
     def validation_step(self, batch: Tensor, batch_idx: int) -> None:
-        """Play episodes with these seeds."""
-        returns, lengths = self._player(len(batch)).play(self.act, batch.tolist())
-        self.record(**{"return": returns.mean(), "length": lengths.mean()})
-
-    def test_step(self, batch: Tensor, batch_idx: int) -> None:
-        """The same with other seeds; also the share that reaches the environment's threshold, if it names one."""
-        returns, lengths = self._player(len(batch)).play(self.act, batch.tolist())
-        self.record(**{"return": returns.mean(), "length": lengths.mean()})
-        if self.info.threshold is not None:
-            self.record(solved=(returns >= self.info.threshold).float().mean())
+        """Play episodes with these seeds; in a test also measure the share that reaches the reward threshold."""
+        returns, lengths = self._envs_to_evaluate(len(batch)).play(self.act, batch.tolist())
+        metrics = {"episode_return": returns.mean(), "episode_length": lengths.mean()}
+        if self.stage == "test" and self.info.reward_threshold is not None:
+            metrics["success_rate"] = (returns >= self.info.reward_threshold).float().mean()
+        self.record(**metrics)
 
     def on_validation_end(self) -> None:
-        """Stop where that was asked for and the environment's threshold is reached."""
+        """Stop where that was asked for and the environment's reward threshold is reached."""
         data = getattr(self.trainer, "datamodule", None)
-        reached = self.trainer.callback_metrics.get("val/return")
-        if not getattr(data, "stop", False) or reached is None or self.trainer.sanity_checking:
+        reached = self.trainer.callback_metrics.get("val/episode_return")
+        if not getattr(data, "stop_on_reward_threshold", False) or reached is None or self.trainer.sanity_checking:
             return
-        if self.info.threshold is not None and float(reached) >= self.info.threshold:
+        if self.info.reward_threshold is not None and float(reached) >= self.info.reward_threshold:
             self.trainer.should_stop = True
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the counts."""
         super().on_save_checkpoint(checkpoint)
-        checkpoint["agent"] = {"env_steps": self.env_steps, "recent": list(self.recent)}
+        checkpoint["agent"] = {"env_steps": self.env_steps, "recent": list(self.recent_episodes)}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on counting."""
+        """Restore the counts."""
         super().on_load_checkpoint(checkpoint)
         self.env_steps = checkpoint["agent"]["env_steps"]
-        self.recent.extend(tuple(pair) for pair in checkpoint["agent"]["recent"])
+        self.recent_episodes.extend(tuple(pair) for pair in checkpoint["agent"]["recent"])
 
     def showcase(self, batch: Tensor) -> dict[str, Media]:
         """Show the first validation episode."""
-        return {"episode": self._film([int(batch[0])], SHOWN)[0]}
+        return {"episode": self._record_video([int(batch[0])], SHOWCASE_FRAMES)[0]}
 
     def generate(self, episodes: int = 3, frames: int = 300) -> Video:
-        """Play episodes and say what they returned.
+        """Play episodes and print their returns.
 
         Args:
             episodes: How many.
-            frames: Frames of the picture at most; every so many steps one where the episodes are longer.
+            frames: Frames of the video at most; of longer episodes every second, fourth, ... step is shown.
         """
         if min(episodes, frames) < 1:
             raise ValueError(f"episodes and frames must be at least 1, not {episodes} and {frames}")
-        seeds = torch.randint(3_000_000, 2**31, (episodes,)).tolist()
-        video, returns = self._film(seeds, frames)
+        seeds = torch.randint(3_000_000, 2**31, (episodes,)).tolist()  # beyond those of validation and test
+        video, returns = self._record_video(seeds, frames)
         mean = sum(returns) / len(returns)
         say(f"returns: {', '.join(f'{value:g}' for value in returns)} (mean {mean:g})")
         return video
 
-    def _film(self, seeds: Sequence[int], most: int) -> tuple[Video, list[float]]:
+    def _record_video(self, seeds: Sequence[int], max_frames: int) -> tuple[Video, list[float]]:
         """Play episodes one after the other; return at most so many of their frames, and their returns."""
-        envs = Envs(self.info, 1, render=True)
+        envs = VectorEnv(self.info, 1, render=True)
         envs.device = self.device
-        kept: list[Tensor] = []
+        frames: list[Tensor] = []
         stride, steps, returns = 1, 0, []
 
-        def watch(observations: Tensor) -> None:
+        def record_frame(observations: Tensor) -> None:
             nonlocal stride, steps
             if steps % stride == 0:
-                kept.append(_sized(envs.draw()))
-                if len(kept) > most:
-                    del kept[1::2]
+                frames.append(_resize(envs.render()))
+                if len(frames) > max_frames:
+                    del frames[1::2]
                     stride *= 2
             steps += 1
 
         for seed in seeds:
-            returns.append(float(envs.play(self.act, [seed], watch)[0]))
+            returns.append(float(envs.play(self.act, [seed], record_frame)[0]))
         envs.close()
-        return Video(torch.stack(kept), high=255, rate=20), returns
+        return Video(torch.stack(frames), high=255, rate=20), returns
 
-    def _player(self, count: int) -> Envs:
-        """Return environments to be watched in, kept for the next time."""
-        if count not in self._players:
-            self._players[count] = Envs(self.info, count)
-        self._players[count].device = self.device
-        return self._players[count]
+    def _envs_to_evaluate(self, count: int) -> VectorEnv:
+        """Return so many environments, kept for the next time."""
+        if count not in self._eval_envs:
+            self._eval_envs[count] = VectorEnv(self.info, count)
+        self._eval_envs[count].device = self.device
+        return self._eval_envs[count]
 
 
-def falling(epsilon: float, done: float) -> float:
-    """Return the share of random actions, which falls from 1 in a line.
+def linear_epsilon(final: float, progress: float) -> float:
+    """Return the share of random actions, which falls from 1 linearly.
 
     Args:
-        epsilon: Where it ends.
-        done: How much of the way is done, 1 at its end.
+        final: Where it ends.
+        progress: How much of the way is done, 1 at its end.
     """
-    return max(epsilon, 1 - (1 - epsilon) * done)
+    return max(final, 1 - (1 - final) * progress)
 
 
-def _sized(frame: Tensor) -> Tensor:
+def _resize(frame: Tensor) -> Tensor:
     """Return a frame (3, height, width) at most 240 pixels wide, and a tiny one as large as fits in that."""
     width = frame.shape[2]
-    if width <= WIDTH:
-        return frame.repeat_interleave(WIDTH // width, 1).repeat_interleave(WIDTH // width, 2)
-    return interpolate(frame[None].float(), scale_factor=WIDTH / width, mode="area")[0]
+    if width <= FRAME_WIDTH:
+        return frame.repeat_interleave(FRAME_WIDTH // width, 1).repeat_interleave(FRAME_WIDTH // width, 2)
+    return interpolate(frame[None].float(), scale_factor=FRAME_WIDTH / width, mode="area")[0]

@@ -11,56 +11,58 @@ from torch.nn.functional import smooth_l1_loss
 from dlplug import Panel
 from dlplug.media import Figure, Media
 from dlplug.optim import set_lr
-from dlplug_rl.data.environments import EnvInfo, Envs
-from dlplug_rl.data.replay_buffer import Replay
-from dlplug_rl.models.agent import EPISODE, GAMES, Agent, falling
-from dlplug_rl.nn.networks import body
+from dlplug_rl.data.environments import EnvInfo, VectorEnv
+from dlplug_rl.data.replay_buffer import ReplayBuffer
+from dlplug_rl.data.rollouts import collect_rollout, n_step_returns
+from dlplug_rl.models.agent import EPISODE_PANELS, VIDEO_PANEL, Agent, linear_epsilon
+from dlplug_rl.nn.networks import DuelingHead, build_encoder
 
 
 class DQN(Agent):
-    """The value of each action, learned from replayed transitions by a network that chases a slower copy of itself.
+    """The value of each action, learned from replayed transitions by a Q-network that chases its target network.
 
     Mnih et al. (2015); section 6.2 of the notes: Q(s, a), and a = argmax Q(s, a'). As options: actions chosen by one
     network and valued by the other (Double: van Hasselt et al., 2016), a value of the state apart from the advantages
-    of the actions (Dueling: Wang et al., 2016), returns over several steps, and transitions drawn the more often the
-    worse they were predicted (Schaul et al., 2016). Vectors and states go through fully connected layers, pictures
-    through convolutions first.
+    of the actions (Dueling: Wang et al., 2016), n-step returns, and prioritized experience replay (Schaul et al.,
+    2016). Vectors and states go through fully connected layers, images through convolutions first.
 
-    A batch acts for ``steps`` in each environment, epsilon-greedily, and then makes ``updates`` updates. An episode
-    that was cut off, and not ended, is expected to have gone on.
+    A batch acts for ``train_freq`` steps in each environment, epsilon-greedily, and then makes ``gradient_steps``
+    updates. Where an episode was cut off, and not ended, the value of what would have followed counts.
 
-    Logs ``loss``, the Huber loss, ``q``, the mean value predicted, and ``epsilon``; ``return`` and ``length`` of
-    episodes.
+    Logs ``loss``, the Huber loss, ``q_value``, the mean value predicted, and ``epsilon``; ``episode_return`` and
+    ``episode_length``.
 
     Args:
-        hidden: Units of the fully connected layers.
-        lr: Learning rate of Adam at first; it falls to a twentieth in a line.
+        hidden_sizes: Units of the fully connected layers.
+        lr: Learning rate of Adam at first; it falls to a twentieth linearly.
         gamma: Discount of a step.
-        steps: Steps in each environment before the updates of a batch.
-        updates: Updates a batch.
+        train_freq: Steps in each environment before the updates of a batch.
+        gradient_steps: Updates a batch.
         batch_size: Transitions an update.
-        replay: Transitions that are kept.
-        keep_replay: Whether checkpoints hold them; without, a resumed run fills them anew.
-        warm_up: Environment steps before the first update; actions are random until then.
-        epsilon: Share of random actions in the end.
-        epsilon_steps: Environment steps over which that share falls from 1.
-        target_every: Updates after which the slower copy follows.
-        tau: How far it follows: 1 for all the way, less for a running average.
-        n_step: Steps whose rewards are summed before the value of what follows is asked for.
-        double: Whether the learning network chooses the action that the slower one values.
+        buffer_size: Transitions that the replay buffer holds.
+        save_replay_buffer: Whether checkpoints hold the replay buffer; without, a resumed run fills it anew.
+        learning_starts: Environment steps before the first update; actions are random until then.
+        exploration_final_eps: Share of random actions in the end.
+        exploration_steps: Environment steps over which that share falls from 1.
+        target_update_interval: Updates between two updates of the target network, as in the paper
+            (Stable-Baselines3 counts environment steps).
+        tau: How far the target network is moved towards the Q-network: 1 for all the way (Polyak averaging if less).
+        n_steps: Steps whose rewards are summed before the value of what follows is added.
+        double_q: Whether the Q-network chooses the action that the target network values.
         dueling: Whether the value of a state and the advantages of actions have an output each.
-        priority: How much more often badly predicted transitions are drawn; 0 for all alike, 0.6 in the paper.
-        beta: How much of that is undone by weights at the start of training; all of it in the end.
+        priority_alpha: How much more often badly predicted transitions are drawn; 0 for all alike, 0.6 in the paper.
+        priority_beta: How much of that is corrected by importance weights at the start of training; all of it in the
+            end.
     """
 
     panels = (
-        *GAMES,
+        *EPISODE_PANELS,
         Panel(
             "Values",
             "Value predicted",
             "Mean Q of the actions replayed. Healthy: climbs towards the discounted return, then levels off. Broken: "
             "grows without end (the network chases itself).",
-            curves=("q",),
+            curves=("q_value",),
         ),
         Panel(
             "Values",
@@ -69,7 +71,7 @@ class DQN(Agent):
             curves=("loss",),
         ),
         Panel("Values", "Exploration", "Share of random actions: falls as was asked for.", curves=("epsilon",)),
-        EPISODE,
+        VIDEO_PANEL,
         Panel(
             "Pictures",
             "Q along an episode",
@@ -81,265 +83,228 @@ class DQN(Agent):
 
     def __init__(
         self,
-        hidden: tuple[int, ...] = (256, 256),
+        hidden_sizes: tuple[int, ...] = (256, 256),
         lr: float = 2.3e-3,
         gamma: float = 0.99,
-        steps: int = 64,
-        updates: int = 128,
+        train_freq: int = 64,
+        gradient_steps: int = 128,
         batch_size: int = 64,
-        replay: int = 100_000,
-        keep_replay: bool = True,
-        warm_up: int = 1000,
-        epsilon: float = 0.04,
-        epsilon_steps: int = 8000,
-        target_every: int = 128,
+        buffer_size: int = 100_000,
+        save_replay_buffer: bool = True,
+        learning_starts: int = 1000,
+        exploration_final_eps: float = 0.04,
+        exploration_steps: int = 8000,
+        target_update_interval: int = 128,
         tau: float = 1.0,
-        n_step: int = 3,
-        double: bool = True,
+        n_steps: int = 3,
+        double_q: bool = True,
         dueling: bool = False,
-        priority: float = 0.0,
-        beta: float = 0.4,
+        priority_alpha: float = 0.0,
+        priority_beta: float = 0.4,
     ) -> None:
         super().__init__()
-        if min(steps, updates, batch_size, replay, epsilon_steps, target_every, n_step, *hidden) < 1 or warm_up < 0:
+        counts = (train_freq, gradient_steps, batch_size, buffer_size, exploration_steps, target_update_interval)
+        if min(*counts, n_steps, *hidden_sizes) < 1 or learning_starts < 0:
             raise ValueError(
-                "hidden, steps, updates, batch_size, replay, epsilon_steps, target_every and n_step must be at least 1"
+                "hidden_sizes, train_freq, gradient_steps, batch_size, buffer_size, exploration_steps, "
+                "target_update_interval and n_steps must be at least 1, learning_starts not negative"
             )
-        if lr <= 0 or not (0 <= gamma <= 1 and 0 <= epsilon <= 1 and 0 < tau <= 1 and priority >= 0):
-            raise ValueError("lr and tau must be above 0, gamma, epsilon and tau at most 1, priority not negative")
-        if n_step > steps:
-            raise ValueError(f"n_step must be at most steps, of which a batch has {steps}, not {n_step}")
+        shares = (gamma, exploration_final_eps, tau)
+        if min(lr, tau) <= 0 or min(shares) < 0 or max(shares) > 1 or priority_alpha < 0:
+            raise ValueError(
+                "lr and tau must be above 0, gamma, exploration_final_eps and tau from 0 to 1, priority_alpha not "
+                "negative"
+            )
+        if n_steps > train_freq:
+            raise ValueError(f"n_steps must be at most train_freq, the {train_freq} steps of a batch, not {n_steps}")
         self.save_hyperparameters()
-        self.hidden, self.lr, self.gamma, self.steps, self.updates = hidden, lr, gamma, steps, updates
-        self.batch_size, self.keep_replay, self.warm_up = batch_size, keep_replay, max(warm_up, batch_size)
-        self.epsilon, self.epsilon_steps = epsilon, epsilon_steps
-        self.target_every, self.tau, self.n_step = target_every, tau, n_step
-        self.double_q, self.dueling, self.priority, self.beta = double, dueling, priority, beta
-        self.replay = replay
-        self.memory: Replay | None = None
-        self.updated = 0
-        self._kept: dict[str, Any] = {}
+        self.hidden_sizes, self.lr, self.gamma, self.n_steps = hidden_sizes, lr, gamma, n_steps
+        self.train_freq, self.gradient_steps, self.batch_size = train_freq, gradient_steps, batch_size
+        self.buffer_size, self.save_replay_buffer = buffer_size, save_replay_buffer
+        self.learning_starts = max(learning_starts, batch_size)
+        self.exploration_final_eps, self.exploration_steps = exploration_final_eps, exploration_steps
+        self.target_update_interval, self.tau = target_update_interval, tau
+        self.double_q, self.dueling = double_q, dueling
+        self.priority_alpha, self.priority_beta = priority_alpha, priority_beta
+        self.replay_buffer: ReplayBuffer | None = None
+        self.num_updates = 0
+        self._restored: dict[str, Any] = {}
 
     def build(self, info: EnvInfo) -> None:
-        """Make the network and its slower copy."""
+        """Make the Q-network and its target network."""
         if not info.actions:
-            raise ValueError(f"needs actions that can be counted, which {info.env} does not have")
-        layers, width = body(info, self.hidden)
-        self.network = nn.Sequential(
-            layers, Dueling(width, info.actions) if self.dueling else nn.Linear(width, info.actions)
-        )
-        self.target = copy.deepcopy(self.network).requires_grad_(False)
+            raise ValueError(f"needs discrete actions, which {info.env} does not have")
+        encoder, features = build_encoder(info, self.hidden_sizes)
+        head = DuelingHead if self.dueling else nn.Linear
+        self.q_network = nn.Sequential(encoder, head(features, info.actions))
+        self.target_network = copy.deepcopy(self.q_network).requires_grad_(False)
 
     def forward(self, observations: Tensor) -> Tensor:
         """Return Q, shape (n, actions), of observations (n, *shape)."""
-        values: Tensor = self.network(observations)
+        values: Tensor = self.q_network(observations)
         return values
 
+    @torch.no_grad()
     def act(self, observations: Tensor) -> Tensor:
         """Return the actions of the highest value."""
-        with torch.no_grad():
-            actions: Tensor = self.network(observations).argmax(1)
+        actions: Tensor = self(observations).argmax(1)
         return actions
 
     def on_fit_start(self) -> None:
-        """Make room for what will be seen, and remember what a resumed run had seen."""
+        """Make the replay buffer, and fill it with what a resumed run had saved."""
         super().on_fit_start()
-        self.memory = Replay(self.replay, self.priority, self.device)
-        self.updated = self._kept.get("updated", 0)
-        if kept := self._kept.get("replay"):
-            self.memory.load_state_dict(kept[self.global_rank % len(kept)])
-        self._kept = {}
+        self.replay_buffer = ReplayBuffer(self.buffer_size, self.priority_alpha, self.device)
+        self.num_updates = self._restored.get("updated", 0)
+        if saved := self._restored.get("replay"):
+            self.replay_buffer.load_state_dict(saved[self.global_rank % len(saved)])
+        self._restored = {}
 
-    def training_step(self, envs: Envs, batch_idx: int) -> None:
-        """Act, remember, and learn from what is remembered."""
-        assert self.memory
-        self.memory.add(self.collect(envs))
-        counted = self.count(envs, self.steps * envs.count)
-        epsilon = torch.tensor(self._exploration())
-        if self.memory.size < self.warm_up:
-            self.record(epsilon=epsilon, **counted)
+    def training_step(self, envs: VectorEnv, batch_idx: int) -> None:
+        """Act, store the transitions, and learn from stored ones."""
+        assert self.replay_buffer
+        self.replay_buffer.add(self.collect(envs))
+        metrics = self.count_steps(envs, self.train_freq * envs.num_envs)
+        metrics["epsilon"] = torch.tensor(self._epsilon())
+        if self.replay_buffer.size < self.learning_starts:
+            self.record(**metrics)
             return
         measured: list[tuple[Tensor, Tensor]] = []
-        while len(measured) < self.updates:  # in stretches over which the slower copy stands still
-            stretch = min(self.updates - len(measured), self.target_every - self.updated % self.target_every)
+        while len(measured) < self.gradient_steps:  # in stretches over which the target network stays the same
+            until_target_update = self.target_update_interval - self.num_updates % self.target_update_interval
+            stretch = min(self.gradient_steps - len(measured), until_target_update)
             measured += self._learn(stretch)
-            self.updated += stretch
-            if self.updated % self.target_every == 0:
-                self._follow()
+            self.num_updates += stretch
+            if self.num_updates % self.target_update_interval == 0:
+                self._update_target()
         losses, values = (torch.stack(column) for column in zip(*measured, strict=True))
-        self.record(loss=losses.mean(), q=values.mean(), epsilon=epsilon, **counted)
+        self.record(loss=losses.mean(), q_value=values.mean(), **metrics)
 
-    @torch.no_grad()
-    def collect(self, envs: Envs) -> dict[str, Tensor]:
-        """Act for a batch's steps in each environment.
+    def collect(self, envs: VectorEnv) -> dict[str, Tensor]:
+        """Act for ``train_freq`` steps in each environment.
 
         Returns:
-            Transitions, a row each: ``observations``, ``actions``, ``returns`` of up to ``n_step`` steps, and what
-            ``discount`` the value of the observation after these, ``followed``, has; 0 where the environment ended.
+            Transitions, a row each: ``observations``, ``actions``, ``returns`` of up to ``n_steps`` steps,
+            ``next_observations`` after these, and the ``discounts`` of their value, 0 where the environment ended.
         """
-        random = torch.rand(self.steps, envs.count, device=self.device) < self._exploration()
-        chosen = torch.randint(self.info.actions, random.shape, device=self.device)
-        seen, taken, steps = [], [], []
-        for step in range(self.steps):
-            seen.append(envs.observations)
-            actions = chosen[step]
-            if not random[step].all():
-                actions = torch.where(random[step], actions, self.act(envs.observations))
-            taken.append(actions)
-            steps.append(envs.step(actions))
-        rewards, terminated, truncated, led_to = (torch.stack(part) for part in zip(*steps, strict=True))
-        returns, discounts, last = sum_rewards(rewards, terminated, truncated, self.n_step, self.gamma)
-        followed = led_to[last, torch.arange(envs.count, device=self.device)]
-        rows = {
-            "observations": torch.stack(seen),
-            "actions": torch.stack(taken),
+        explore = torch.rand(self.train_freq, envs.num_envs, device=self.device) < self._epsilon()
+        random_actions = torch.randint(self.info.actions, explore.shape, device=self.device)
+        draws = iter(zip(explore, random_actions, strict=True))
+
+        def act(observations: Tensor) -> Tensor:
+            exploring, actions = next(draws)
+            return actions if exploring.all() else torch.where(exploring, actions, self.act(observations))
+
+        rollout = collect_rollout(envs, act, self.train_freq)
+        returns, discounts, next_observations = n_step_returns(rollout, self.n_steps, self.gamma)
+        transitions = {
+            "observations": rollout.observations,
+            "actions": rollout.actions,
             "returns": returns,
             "discounts": discounts,
-            "followed": followed,
+            "next_observations": next_observations,
         }
-        return {name: column.flatten(0, 1) for name, column in rows.items()}
+        return {name: column.flatten(0, 1) for name, column in transitions.items()}
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return Adam."""
-        return torch.optim.Adam(self.network.parameters(), self.lr, fused=True)
+        return torch.optim.Adam(self.q_network.parameters(), self.lr, fused=True)
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Set the learning rate."""
-        set_lr(self.only_optimizer(), self.lr * (1 - 0.95 * self.progress()))
+        set_lr(self.single_optimizer(), self.lr * (1 - 0.95 * self.progress()))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep what is remembered, of every process."""
+        """Save the replay buffer of every process."""
         super().on_save_checkpoint(checkpoint)
-        checkpoint["agent"]["updated"] = self.updated
-        if not self.keep_replay or self.memory is None:
+        checkpoint["agent"]["updated"] = self.num_updates
+        if not self.save_replay_buffer or self.replay_buffer is None:
             return
-        mine = self.memory.state_dict()
-        kept: list[Any] = [mine] * self.trainer.world_size
+        own = self.replay_buffer.state_dict()
+        saved: list[Any] = [own] * self.trainer.world_size
         if self.trainer.world_size > 1:
-            torch.distributed.all_gather_object(kept, {name: column.cpu() for name, column in mine.items()})
-        checkpoint["agent"]["replay"] = kept
+            torch.distributed.all_gather_object(saved, {name: column.cpu() for name, column in own.items()})
+        checkpoint["agent"]["replay"] = saved
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Note what was remembered, in case training goes on."""
+        """Keep the replay buffers until training starts, if it does."""
         super().on_load_checkpoint(checkpoint)
-        self._kept = checkpoint["agent"]
+        self._restored = checkpoint["agent"]
 
     def showcase(self, batch: Tensor) -> dict[str, Media]:
         """Show an episode and what the agent expected along it."""
         values: list[Tensor] = []
-        act, envs = self.act, self._player(1)
-        returned, _ = envs.play(act, [int(batch[0])], lambda seen: values.append(self(seen)[0].cpu()))
-        return {**super().showcase(batch), "q": Figure(_draw(torch.stack(values), float(returned)))}
+        act, envs = self.act, self._envs_to_evaluate(1)
+        returned, _ = envs.play(act, [int(batch[0])], lambda observations: values.append(self(observations)[0].cpu()))
+        return {**super().showcase(batch), "q": Figure(plot_values(torch.stack(values), float(returned)))}
 
-    def _exploration(self) -> float:
-        if self.env_steps < self.warm_up:
+    def _epsilon(self) -> float:
+        if self.env_steps < self.learning_starts:
             return 1.0
-        return falling(self.epsilon, self.env_steps / self.epsilon_steps)
+        return linear_epsilon(self.exploration_final_eps, self.env_steps / self.exploration_steps)
 
     def _learn(self, updates: int) -> list[tuple[Tensor, Tensor]]:
-        """Make updates while the slower copy stands still; return the loss and the values (n,) of each."""
-        assert self.memory
-        if self.priority:
-            return [self._urgent() for _ in range(updates)]
-        # Nothing but the network changes meanwhile: draw all transitions and value what followed at once.
-        places, rows = self.memory.sample(updates * self.batch_size)
+        """Make updates while the target network stays the same; return the loss and the values (n,) of each."""
+        assert self.replay_buffer
+        if self.priority_alpha:
+            return [self._prioritized_update() for _ in range(updates)]
+        # Nothing but the Q-network changes meanwhile: draw all transitions and value what followed at once.
+        indices, rows = self.replay_buffer.sample(updates * self.batch_size)
         with torch.no_grad():
             # Most are drawn several times, and need be valued once.
-            drawn, where = torch.unique(places, return_inverse=True)
-            rows["expected"] = self.target(self.memory.rows(drawn)["followed"])[where]  # (n, actions)
+            drawn, where = torch.unique(indices, return_inverse=True)
+            rows["next_q"] = self.target_network(self.replay_buffer.get(drawn)["next_observations"])[where]
         if not self.double_q:
-            rows["wanted"] = self._wanted(rows)
-            del rows["returns"], rows["discounts"], rows["followed"], rows["expected"]
-        optimizer, measured = self.only_optimizer(), []
+            rows["targets"] = self._targets(rows)
+        measured = []
         for columns in zip(*(torch.split(column, self.batch_size) for column in rows.values()), strict=True):
             part = dict(zip(rows, columns, strict=True))
             values = self._values(part)
-            loss = smooth_l1_loss(values, part["wanted"] if "wanted" in part else self._wanted(part))
-            self.minimise(loss, optimizer)
+            loss = smooth_l1_loss(values, part["targets"] if "targets" in part else self._targets(part))
+            self.minimise(loss, self.single_optimizer())
             measured.append((loss.detach(), values.detach()))
         return measured
 
-    def _urgent(self) -> tuple[Tensor, Tensor]:
-        """Make an update on the transitions that were predicted worst; return the loss and the values (n,)."""
-        assert self.memory
-        places, rows = self.memory.sample(self.batch_size)
-        weights = self.memory.weights(places, self.beta + (1 - self.beta) * self.progress())
+    def _prioritized_update(self) -> tuple[Tensor, Tensor]:
+        """Make an update on transitions drawn by priority; return the loss and the values (n,)."""
+        assert self.replay_buffer
+        indices, rows = self.replay_buffer.sample(self.batch_size)
+        beta = self.priority_beta + (1 - self.priority_beta) * self.progress()
+        weights = self.replay_buffer.importance_weights(indices, beta)
         with torch.no_grad():
-            rows["expected"] = self.target(rows["followed"])  # (n, actions)
-        values, wanted = self._values(rows), self._wanted(rows)
-        loss = (weights * smooth_l1_loss(values, wanted, reduction="none")).mean()
-        self.minimise(loss, self.only_optimizer())
-        self.memory.prioritise(places, values.detach() - wanted)
+            rows["next_q"] = self.target_network(rows["next_observations"])
+        values, targets = self._values(rows), self._targets(rows)
+        loss = (weights * smooth_l1_loss(values, targets, reduction="none")).mean()
+        self.minimise(loss, self.single_optimizer())
+        self.replay_buffer.update_priorities(indices, values.detach() - targets)
         return loss.detach(), values.detach()
 
     def _values(self, rows: dict[str, Tensor]) -> Tensor:
-        """Return Q of what was seen and done, shape (n,)."""
-        values: Tensor = self.network(rows["observations"]).gather(1, rows["actions"][:, None]).flatten()
+        """Return Q of the observations and actions, shape (n,)."""
+        values: Tensor = self(rows["observations"]).gather(1, rows["actions"][:, None]).flatten()
         return values
 
     @torch.no_grad()
-    def _wanted(self, rows: dict[str, Tensor]) -> Tensor:
-        """Return what Q should have been, from the rewards and what the slower copy expected, shape (n,)."""
-        best = (self.network(rows["followed"]) if self.double_q else rows["expected"]).argmax(1, keepdim=True)
-        return rows["returns"] + rows["discounts"] * rows["expected"].gather(1, best)[:, 0]
+    def _targets(self, rows: dict[str, Tensor]) -> Tensor:
+        """Return the targets of Q, shape (n,): returns plus the discounted value of what follows.
+
+        ``next_q`` is the target network's Q of ``next_observations``, shape (n, actions).
+        """
+        best = (self(rows["next_observations"]) if self.double_q else rows["next_q"]).argmax(1, keepdim=True)
+        return rows["returns"] + rows["discounts"] * rows["next_q"].gather(1, best)[:, 0]
 
     @torch.no_grad()
-    def _follow(self) -> None:
-        for slow, fast in zip(self.target.parameters(), self.network.parameters(), strict=True):
-            slow.lerp_(fast, self.tau)
+    def _update_target(self) -> None:
+        for target, online in zip(self.target_network.parameters(), self.q_network.parameters(), strict=True):
+            target.lerp_(online, self.tau)
 
 
-class Dueling(nn.Module):
-    """Q as the value of the state plus each action's advantage over the mean action.
-
-    Args:
-        width: Features.
-        actions: Number of actions.
-    """
-
-    def __init__(self, width: int, actions: int) -> None:
-        super().__init__()
-        self.value, self.advantage = nn.Linear(width, 1), nn.Linear(width, actions)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return Q, shape (n, actions), of features (n, width)."""
-        advantage = self.advantage(x)  # (n, actions)
-        q: Tensor = self.value(x) + advantage - advantage.mean(1, keepdim=True)
-        return q
-
-
-def sum_rewards(
-    rewards: Tensor, terminated: Tensor, truncated: Tensor, steps: int, gamma: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the discounted sums of the next rewards, up to the end of an episode or of what was seen.
+def plot_values(values: Tensor, returned: float) -> Drawing:
+    """Draw the values of each action along an episode.
 
     Args:
-        rewards: Shape (time, n), as the other two.
-        terminated: Where the environment ended.
-        truncated: Where the episode was cut off.
-        steps: How many rewards are summed at most.
-        gamma: Discount of a step.
-
-    Returns:
-        The sums; the discount that the value of what follows has, 0 where the environment ended; and the time of the
-        last reward that was summed. Shape (time, n) each.
+        values: Shape (time, actions).
+        returned: The episode's return.
     """
-    over = terminated | truncated
-    times = torch.arange(len(rewards), device=rewards.device)[:, None].expand_as(rewards)
-    total, last, discount = rewards.clone(), times.clone(), torch.full_like(rewards, gamma)
-    goes_on = ~over
-    for step in range(1, steps):
-        goes_on = goes_on & (times + step < len(rewards))
-        later = (times + step).clamp_max(len(rewards) - 1)
-        total += torch.where(goes_on, gamma**step * rewards.gather(0, later), 0)
-        last = torch.where(goes_on, later, last)
-        discount = torch.where(goes_on, discount * gamma, discount)
-        goes_on &= ~over.gather(0, later)
-    return total, discount * ~terminated.gather(0, last), last
-
-
-def _draw(values: Tensor, returned: float) -> Drawing:
-    """Draw the values of each action, shape (time, actions), along an episode."""
     drawing = Drawing(figsize=(5, 3.2), layout="constrained")
     axes = drawing.add_subplot(xlabel="step", ylabel="Q", title=f"an episode that returned {returned:g}")
     for action, line in enumerate(values.T.tolist()):

@@ -8,37 +8,34 @@ from torch import Tensor
 from torch.nn.functional import smooth_l1_loss
 
 from dlplug import Panel
-from dlplug_rl.data.environments import EnvInfo, Envs
-from dlplug_rl.models.agent import EPISODE, GAMES, Agent
-from dlplug_rl.nn.policies import ENTROPY, Policy, Rollout, choose
+from dlplug_rl.data.environments import EnvInfo, VectorEnv
+from dlplug_rl.data.rollouts import Rollout
+from dlplug_rl.models.agent import EPISODE_PANELS, VIDEO_PANEL
+from dlplug_rl.models.policy_agent import ENTROPY_PANEL, PolicyAgent
+from dlplug_rl.nn.policies import Policy
 
 
-class PolicyGradient(Agent):
+class PolicyGradient(PolicyAgent):
     """A policy that makes the actions of good episodes more probable; it needs no values.
 
     REINFORCE (Williams, 1992); section 6.2 of the notes: find π(a|s), a ~ π. A batch plays one whole episode in each
     environment; each action's log-probability is weighed by the discounted return from there on, less a baseline that
-    takes noise out and leaves the mean gradient as it is. An environment that is done waits for the others. Actions may
-    be countable or continuous.
+    reduces the gradient's variance and leaves its mean as it is. An environment that is done waits for the others.
+    Actions may be discrete or continuous.
 
     Logs ``policy_loss``, ``entropy`` in nats and, with a value as baseline, ``value_loss``; ``episodes`` so far,
-    ``return`` and ``length`` of episodes.
+    ``episode_return`` and ``episode_length``.
 
     Args:
-        hidden: Units of the hidden layers.
-        lr: Learning rate of Adam.
-        gamma: Discount of a step.
-        baseline: What is taken off the returns: ``none``, their ``mean`` over the batch, or a ``value`` learned for
-            each state.
-        normalise: Whether what is left is divided by its standard deviation.
-        entropy: Weight of the policy's entropy, which keeps it trying.
-        fits: Updates of the value a batch.
-        greedy: Whether validation and test take the most probable action instead of drawing one.
+        baseline: What is subtracted from the returns: ``none``, their ``mean`` over the batch, or a ``value`` learned
+            for each state.
+        normalize_advantage: Whether the difference is divided by its standard deviation.
+        n_critic_updates: Updates of the value a batch.
     """
 
     panels = (
-        *GAMES,
-        ENTROPY,
+        *EPISODE_PANELS,
+        ENTROPY_PANEL,
         Panel(
             "Policy",
             "Losses",
@@ -47,104 +44,101 @@ class PolicyGradient(Agent):
             curves=("policy_loss", "value_loss"),
         ),
         Panel("Policy", "Episodes", "Episodes learned from so far.", curves=("episodes",)),
-        EPISODE,
+        VIDEO_PANEL,
     )
 
     def __init__(
         self,
-        hidden: tuple[int, ...] = (64,),
+        hidden_sizes: tuple[int, ...] = (64,),
         lr: float = 1e-2,
         gamma: float = 0.99,
         baseline: Literal["none", "mean", "value"] = "value",
-        normalise: bool = True,
-        entropy: float = 0.0,
-        fits: int = 10,
-        greedy: bool = True,
+        normalize_advantage: bool = True,
+        ent_coef: float = 0.0,
+        n_critic_updates: int = 10,
+        deterministic: bool = True,
     ) -> None:
-        super().__init__()
-        if min(fits, *hidden) < 1 or lr <= 0 or not 0 <= gamma <= 1 or entropy < 0:
-            raise ValueError("hidden and fits must be at least 1, lr above 0, gamma from 0 to 1, entropy not negative")
+        super().__init__(hidden_sizes, lr, gamma, ent_coef, deterministic)
+        if n_critic_updates < 1:
+            raise ValueError(f"n_critic_updates must be at least 1, not {n_critic_updates}")
         self.save_hyperparameters()
-        self.hidden, self.lr, self.gamma, self.entropy, self.greedy = hidden, lr, gamma, entropy, greedy
-        self.baseline, self.normalise, self.fits = baseline, normalise, fits
+        self.baseline, self.normalize_advantage = baseline, normalize_advantage
+        self.n_critic_updates = n_critic_updates
 
     def build(self, info: EnvInfo) -> None:
         """Make the policy and, where it is the baseline, the value."""
-        self.policy = Policy(info, self.hidden, value=self.baseline == "value")
-        self.register_buffer("played", torch.zeros((), dtype=torch.long))
-        self.played: Tensor
+        self.policy = Policy(info, self.hidden_sizes, critic=self.baseline == "value")
+        self.register_buffer("num_episodes", torch.zeros((), dtype=torch.long))
+        self.num_episodes: Tensor
 
-    def act(self, observations: Tensor) -> Tensor:
-        """Return the most probable actions, or drawn ones."""
-        return choose(self.policy, observations, self.greedy)
-
-    def training_step(self, envs: Envs, batch_idx: int) -> None:
+    def training_step(self, envs: VectorEnv, batch_idx: int) -> None:
         """Play an episode in each environment, then make one update of the policy."""
         rollout, playing = self.collect(envs)
         observations, actions = rollout.observations[playing], rollout.actions[playing]  # (steps, ...)
-        returns = self.returns(rollout, playing)[playing]
-        self.played += envs.count * self.trainer.world_size
-        recorded = {"episodes": self.played.float(), **self.count(envs, len(returns))}
-        found = self.optimizers()
-        optimizer, *others = found if isinstance(found, list) else [found]
-        assert isinstance(optimizer, LightningOptimizer)
-        choices = self.policy(observations)
-        gains = returns - self._expected(observations, returns)
-        if self.normalise and len(gains) > 1:
-            gains = gains / (gains.std() + 1e-8)
-        policy_loss, entropy = -(self.policy.log_prob(choices, actions) * gains).mean(), self.policy.entropy(choices)
-        self.minimise(policy_loss - self.entropy * entropy, optimizer)
-        for other in others:
-            assert isinstance(other, LightningOptimizer)
-            for _ in range(self.fits):
+        returns = self.returns_to_go(rollout, playing)[playing]
+        self.num_episodes += envs.num_envs * self.trainer.world_size
+        metrics = {"episodes": self.num_episodes.float(), **self.count_steps(envs, len(returns))}
+        optimizers = self.optimizers()
+        actor, *critic = optimizers if isinstance(optimizers, list) else [optimizers]
+        assert isinstance(actor, LightningOptimizer)
+        params = self.policy(observations)
+        advantages = returns - self._baseline(observations, returns)
+        if self.normalize_advantage and len(advantages) > 1:
+            advantages = advantages / (advantages.std() + 1e-8)
+        policy_loss = -(self.policy.log_prob(params, actions) * advantages).mean()
+        entropy = self.policy.entropy(params)
+        self.minimise(policy_loss - self.ent_coef * entropy, actor)
+        for optimizer in critic:
+            assert isinstance(optimizer, LightningOptimizer)
+            for _ in range(self.n_critic_updates):
                 value_loss = smooth_l1_loss(self.policy.values(observations), returns)
-                self.minimise(value_loss, other)
-            recorded["value_loss"] = value_loss
-        self.record(policy_loss=policy_loss, entropy=entropy, **recorded)
+                self.minimise(value_loss, optimizer)
+            metrics["value_loss"] = value_loss
+        self.record(policy_loss=policy_loss, entropy=entropy, **metrics)
 
     @torch.no_grad()
-    def collect(self, envs: Envs) -> tuple[Rollout, Tensor]:
+    def collect(self, envs: VectorEnv) -> tuple[Rollout, Tensor]:
         """Play an episode in each environment; return what happened and, shape (time, n), where it was part of one."""
-        seeds = torch.randint(2**31, (envs.count,)).tolist()
-        envs.reset(seeds)
-        envs.finished = []
-        playing = torch.ones(envs.count, dtype=torch.bool, device=self.device)
-        steps: list[tuple[Tensor, ...]] = []
+        envs.reset(torch.randint(2**31, (envs.num_envs,)).tolist())
+        envs.finished_episodes = []
+        playing = torch.ones(envs.num_envs, dtype=torch.bool, device=self.device)
+        steps, masks = [], []
         while playing.any():
-            seen = envs.observations
-            actions = choose(self.policy, seen, greedy=False)
+            observations = envs.observations
+            actions = self.policy.act(observations)
             step = envs.step(actions)
-            steps.append((seen, actions, playing, *step))
+            steps.append((observations, actions, *step))
+            masks.append(playing)
             playing = playing & ~(step.terminated | step.truncated)
-        observations, actions, part, *rest = (torch.stack(column) for column in zip(*steps, strict=True))
-        rewards, lengths = rest[0] * part, part.sum(0)
-        envs.finished = list(zip(rewards.sum(0).tolist(), lengths.tolist(), strict=True))
-        return Rollout(observations, actions, rewards, *rest[1:]), part
+        rollout, mask = Rollout.stack(steps), torch.stack(masks)
+        rollout = rollout._replace(rewards=rollout.rewards * mask)
+        returns, lengths = rollout.rewards.sum(0).tolist(), mask.sum(0).tolist()
+        envs.finished_episodes = list(zip(returns, lengths, strict=True))
+        return rollout, mask
 
     @torch.no_grad()
-    def returns(self, rollout: Rollout, playing: Tensor) -> Tensor:
+    def returns_to_go(self, rollout: Rollout, playing: Tensor) -> Tensor:
         """Return the discounted sum of rewards from each step on, shape (time, n).
 
         Where an episode was cut off, the value of what would have followed is added, if there is a value.
         """
         cut = rollout.truncated & ~rollout.terminated & playing
         later = torch.zeros_like(rollout.rewards[0])
-        found = torch.empty_like(rollout.rewards)
-        for step in range(len(found) - 1, -1, -1):
+        returns = torch.empty_like(rollout.rewards)
+        for step in range(len(returns) - 1, -1, -1):
             if self.baseline == "value" and cut[step].any():
-                later = torch.where(cut[step], self.policy.values(rollout.led_to[step]), later)
-            later = (rollout.rewards[step] + self.gamma * later) * playing[step]
-            found[step] = later
-        return found
+                later = torch.where(cut[step], self.policy.values(rollout.next_observations[step]), later)
+            returns[step] = later = (rollout.rewards[step] + self.gamma * later) * playing[step]
+        return returns
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """Return an Adam for the policy and one for the value, if any."""
-        weights = [p for name, p in self.policy.named_parameters() if not name.startswith("critic")]
-        parts = [weights] + ([list(self.policy.critic.parameters())] if self.policy.critic else [])
+        actor = [p for name, p in self.policy.named_parameters() if not name.startswith("critic")]
+        parts = [actor] + ([list(self.policy.critic.parameters())] if self.policy.critic else [])
         return [torch.optim.Adam(part, self.lr, fused=True) for part in parts]
 
     @torch.no_grad()
-    def _expected(self, observations: Tensor, returns: Tensor) -> Tensor:
+    def _baseline(self, observations: Tensor, returns: Tensor) -> Tensor:
         if self.baseline == "value":
             return self.policy.values(observations)
         return returns.mean() if self.baseline == "mean" else torch.zeros_like(returns)

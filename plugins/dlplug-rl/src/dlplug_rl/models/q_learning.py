@@ -7,9 +7,9 @@ from torch import Tensor
 
 from dlplug import InputError, Panel
 from dlplug.media import Figure, Media
-from dlplug_rl.data.environments import EnvInfo, Envs
+from dlplug_rl.data.environments import EnvInfo, VectorEnv
 from dlplug_rl.evaluation.grid_worlds import plot_policy
-from dlplug_rl.models.agent import EPISODE, GAMES, Agent, falling
+from dlplug_rl.models.agent import EPISODE_PANELS, VIDEO_PANEL, Agent, linear_epsilon
 
 
 class QLearning(Agent):
@@ -17,26 +17,26 @@ class QLearning(Agent):
 
     Watkins and Dayan (1992); section 6.2 of the notes: Q(s, a), the expected sum of rewards after choosing a in s and
     acting as well as can be from then on, and a = argmax Q(s, a'). After each step Q moves towards the reward plus the
-    highest Q of the state it led to, whatever is done next (off-policy). Fits environments whose states and actions can
-    be counted. The learning rate of a pair falls with its visits, as convergence needs.
+    highest Q of the state it led to, whatever is done next (off-policy). Fits environments whose states and actions are
+    discrete. The learning rate of a pair falls with its visits, as convergence needs.
 
-    It has no gradients to average and so runs on one process; more environments there are as good.
+    It has no gradients to average and so runs in one process, with any number of environments.
 
     Logs ``td_error``, the mean size of the corrections, ``visited``, the share of pairs of state and action that
-    occurred, and ``epsilon``; ``return`` and ``length`` of episodes.
+    occurred, and ``epsilon``; ``episode_return`` and ``episode_length``.
 
     Args:
         gamma: Discount of a step.
         lr: Learning rate of a pair at its first visit.
         lr_decay: Power of the number of visits that the learning rate falls with; 0 for a constant one.
-        epsilon: Share of random actions in the end.
-        epsilon_steps: Environment steps over which that share falls from 1.
-        initial: Value that all pairs start with; one above what can be had makes it try everything (optimism).
-        steps: Steps in each environment a batch.
+        exploration_final_eps: Share of random actions in the end.
+        exploration_steps: Environment steps over which that share falls from 1.
+        initial_value: Value that all pairs start with; one above what can be had makes it try everything (optimism).
+        steps_per_batch: Steps in each environment a batch; the table is updated after each.
     """
 
     panels = (
-        *GAMES,
+        *EPISODE_PANELS,
         Panel(
             "Values",
             "Corrections",
@@ -50,7 +50,7 @@ class QLearning(Agent):
             "early. Broken: it stops low, so that the rest is never learned.",
             curves=("epsilon", "visited"),
         ),
-        EPISODE,
+        VIDEO_PANEL,
         Panel(
             "Pictures",
             "Policy",
@@ -65,25 +65,28 @@ class QLearning(Agent):
         gamma: float = 0.99,
         lr: float = 1.0,
         lr_decay: float = 0.7,
-        epsilon: float = 0.1,
-        epsilon_steps: int = 1,
-        initial: float = 0.0,
-        steps: int = 250,
+        exploration_final_eps: float = 0.1,
+        exploration_steps: int = 1,
+        initial_value: float = 0.0,
+        steps_per_batch: int = 250,
     ) -> None:
         super().__init__()
-        if not (0 <= gamma <= 1 and 0 < lr <= 1 and 0 <= epsilon <= 1 and lr_decay >= 0):
-            raise ValueError("gamma, lr and epsilon must be from 0 to 1, lr above 0 and lr_decay not negative")
-        if min(epsilon_steps, steps) < 1:
-            raise ValueError(f"epsilon_steps and steps must be at least 1, not {epsilon_steps} and {steps}")
+        if not (0 <= gamma <= 1 and 0 < lr <= 1 and 0 <= exploration_final_eps <= 1 and lr_decay >= 0):
+            raise ValueError(
+                "gamma, lr and exploration_final_eps must be from 0 to 1, lr above 0 and lr_decay not negative"
+            )
+        if min(exploration_steps, steps_per_batch) < 1:
+            raise ValueError("exploration_steps and steps_per_batch must be at least 1")
         self.save_hyperparameters()
-        self.gamma, self.lr, self.lr_decay, self.initial, self.steps = gamma, lr, lr_decay, initial, steps
-        self.epsilon, self.epsilon_steps = epsilon, epsilon_steps
+        self.gamma, self.lr, self.lr_decay = gamma, lr, lr_decay
+        self.initial_value, self.steps_per_batch = initial_value, steps_per_batch
+        self.exploration_final_eps, self.exploration_steps = exploration_final_eps, exploration_steps
 
     def build(self, info: EnvInfo) -> None:
         """Make the table."""
         if not info.states or not info.actions:
-            raise ValueError(f"needs states and actions that can be counted, which {info.env} does not have")
-        self.register_buffer("table", torch.full((info.states, info.actions), self.initial))
+            raise ValueError(f"needs discrete states and actions, which {info.env} does not have")
+        self.register_buffer("table", torch.full((info.states, info.actions), self.initial_value))
         self.register_buffer("visits", torch.zeros(info.states, info.actions))
         self.table: Tensor
         self.visits: Tensor
@@ -102,32 +105,37 @@ class QLearning(Agent):
         """Return the actions of the highest value, the first of several."""
         return self.table[observations].argmax(1)
 
-    def training_step(self, envs: Envs, batch_idx: int) -> None:
+    def training_step(self, envs: VectorEnv, batch_idx: int) -> None:
         """Act and learn, step by step."""
-        epsilon = falling(self.epsilon, self.env_steps / self.epsilon_steps)
-        random = torch.rand(self.steps, envs.count, device=self.device) < epsilon
-        chosen = torch.randint(self.info.actions, random.shape, device=self.device)
+        epsilon = linear_epsilon(self.exploration_final_eps, self.env_steps / self.exploration_steps)
+        explore = torch.rand(self.steps_per_batch, envs.num_envs, device=self.device) < epsilon
+        random_actions = torch.randint(self.info.actions, explore.shape, device=self.device)
         # Of equal values any may be the best: a little noise decides, or the first would always win.
-        noise = 1e-6 * torch.rand(self.steps, self.info.actions, device=self.device)
+        noise = 1e-6 * torch.rand(self.steps_per_batch, self.info.actions, device=self.device)
         total = torch.zeros((), device=self.device)
-        for step in range(self.steps):
+        for step in range(self.steps_per_batch):
             states = envs.observations
             best = (self.table[states] + noise[step]).argmax(1)
-            actions = torch.where(random[step], chosen[step], best)
-            rewards, terminated, _, led_to = envs.step(actions)
-            future = self.table[led_to].amax(1) * ~terminated
-            total += self.learn(states, actions, rewards + self.gamma * future)
+            actions = torch.where(explore[step], random_actions[step], best)
+            rewards, terminated, _, next_states = envs.step(actions)
+            next_values = self.table[next_states].amax(1) * ~terminated
+            total += self.learn(states, actions, rewards + self.gamma * next_values)
         self.record(
-            td_error=total / self.steps,
+            td_error=total / self.steps_per_batch,
             epsilon=torch.tensor(epsilon),
             visited=(self.visits > 0).float().mean(),
-            **self.count(envs, self.steps * envs.count),
+            **self.count_steps(envs, self.steps_per_batch * envs.num_envs),
         )
 
     def learn(self, states: Tensor, actions: Tensor, targets: Tensor) -> Tensor:
-        """Move the values of pairs towards targets, shape (n,) each; return the mean size of the errors.
+        """Move the values of pairs of state and action towards targets, and return the mean size of the errors.
 
         A pair that several environments visit at once moves as far as it would for their mean target one by one.
+
+        Args:
+            states: Shape (n,), as the other two.
+            actions: What was done there.
+            targets: Reward plus the discounted value of the next state.
         """
         pairs, where = torch.unique(states * self.table.shape[1] + actions, return_inverse=True)
         table, visits = self.table.view(-1), self.visits.view(-1)

@@ -1,4 +1,4 @@
-"""What observations go through."""
+"""Networks for observations."""
 
 from collections.abc import Sequence
 
@@ -8,13 +8,13 @@ from torch.nn.functional import one_hot
 
 from dlplug_rl.data.environments import EnvInfo
 
-NATURE = 36  # pixels that a picture needs for the convolutions of Mnih et al.
+NATURE_CNN_SIDE = 36  # pixels that the convolutions of Mnih et al. need: 36 → 8 → 3 → 1
 
 
-class Inputs(nn.Module):
-    """Observations as numbers that a network takes.
+class ObservationInput(nn.Module):
+    """Observations as a network takes them.
 
-    States become a one among zeros, pictures get their channels first and values from 0 to 1, others are flattened.
+    States become one-hot, images get their channels first and values from 0 to 1, others are flattened.
 
     Args:
         info: What observations are like.
@@ -22,42 +22,64 @@ class Inputs(nn.Module):
 
     def __init__(self, info: EnvInfo) -> None:
         super().__init__()
-        self.states, self.picture = info.states, len(info.shape) == 3
-        self.last = self.picture and info.shape[2] < info.shape[0]  # channels last
+        shape = info.observation_shape
+        self.states, self.is_image = info.states, len(shape) == 3
+        self.channels_last = self.is_image and shape[2] < shape[0]
 
     def forward(self, observations: Tensor) -> Tensor:
-        """Return shape (n, features), or (n, channels, height, width) for pictures."""
+        """Return shape (n, features), or (n, channels, height, width) for images."""
         if self.states:
             return one_hot(observations.long(), self.states).float()
-        if not self.picture:
+        if not self.is_image:
             return observations.flatten(1).float()
-        x = observations.permute(0, 3, 1, 2) if self.last else observations
+        x = observations.permute(0, 3, 1, 2) if self.channels_last else observations
         return x.float() / 255 if observations.dtype == torch.uint8 else x.float()
 
 
-def body(info: EnvInfo, hidden: Sequence[int], activation: type[nn.Module] = nn.ReLU) -> tuple[nn.Sequential, int]:
-    """Return a network for observations, and how many features it gives.
+def build_encoder(
+    info: EnvInfo, hidden_sizes: Sequence[int], activation: type[nn.Module] = nn.ReLU
+) -> tuple[nn.Sequential, int]:
+    """Return a network that encodes observations, and how many features it gives.
 
-    Vectors and states go through fully connected layers, pictures first through the convolutions of Mnih et al.
+    Vectors and states go through fully connected layers, images first through the convolutions of Mnih et al.
     (2015), or through one of 3×3 where they are smaller than 36 pixels (Young and Tian, 2019).
 
     Args:
         info: What observations are like.
-        hidden: Units of the fully connected layers.
+        hidden_sizes: Units of the fully connected layers.
         activation: What follows each of these.
     """
-    layers: list[nn.Module] = [Inputs(info)]
-    if len(info.shape) == 3:
-        channels, *size = sorted(info.shape)
-        if min(size) < NATURE:
+    layers: list[nn.Module] = [ObservationInput(info)]
+    if len(info.observation_shape) == 3:
+        channels, *size = sorted(info.observation_shape)
+        if min(size) < NATURE_CNN_SIDE:
             layers += [nn.Conv2d(channels, 16, 3), nn.ReLU(), nn.Flatten()]
         else:
             layers += [nn.Conv2d(channels, 32, 8, 4), nn.ReLU(), nn.Conv2d(32, 64, 4, 2), nn.ReLU()]
             layers += [nn.Conv2d(64, 64, 3, 1), nn.ReLU(), nn.Flatten()]
     dtype = torch.long if info.states else torch.float32
     with torch.no_grad():
-        width = nn.Sequential(*layers)(torch.zeros(1, *info.shape, dtype=dtype)).shape[1]
-    for units in hidden:
-        layers += [nn.Linear(width, units), activation()]
-        width = units
-    return nn.Sequential(*layers), width
+        features = nn.Sequential(*layers)(torch.zeros(1, *info.observation_shape, dtype=dtype)).shape[1]
+    for units in hidden_sizes:
+        layers += [nn.Linear(features, units), activation()]
+        features = units
+    return nn.Sequential(*layers), features
+
+
+class DuelingHead(nn.Module):
+    """Q as the value of the state plus each action's advantage over the mean action (Wang et al., 2016).
+
+    Args:
+        features: Number of features.
+        actions: Number of actions.
+    """
+
+    def __init__(self, features: int, actions: int) -> None:
+        super().__init__()
+        self.value, self.advantage = nn.Linear(features, 1), nn.Linear(features, actions)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return Q, shape (n, actions), of features (n, features)."""
+        advantage = self.advantage(x)  # (n, actions)
+        q: Tensor = self.value(x) + advantage - advantage.mean(1, keepdim=True)
+        return q

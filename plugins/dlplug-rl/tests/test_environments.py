@@ -10,7 +10,7 @@ from gymnasium import spaces
 
 from dlplug import InputError
 from dlplug.data import Info
-from dlplug_rl.data.environments import EnvInfo, Envs
+from dlplug_rl.data.environments import EnvInfo, VectorEnv
 from dlplug_rl.data.gym import Gym
 
 
@@ -37,7 +37,7 @@ class Count(gymnasium.Env):
         return self._see(), float(self.steps), self.steps == self.ends, False, {}
 
 
-class Odd(Count):
+class MultiBinaryActions(Count):
     def __init__(self):
         super().__init__()
         self.action_space = spaces.MultiBinary(2)
@@ -52,7 +52,7 @@ class Cards(Count):
         return (2 + self.steps % 4, self.steps % 3)
 
 
-class Picture(Count):
+class Rendered(Count):
     """Colours as MinAtar gives them."""
 
     metadata = {"render_modes": ["rgb_array"]}
@@ -66,40 +66,40 @@ class Picture(Count):
 
 
 def register():
-    gymnasium.register("Late-v0", Picture, max_episode_steps=5)
+    gymnasium.register("Late-v0", Rendered, max_episode_steps=5)
 
 
-for name, env in {"Count-v0": Count, "Odd-v0": Odd, "Cards-v0": Cards}.items():
+for name, env in {"Count-v0": Count, "Odd-v0": MultiBinaryActions, "Cards-v0": Cards}.items():
     gymnasium.register(name, env, max_episode_steps=5)
 go = torch.zeros(2, dtype=torch.long)
 
 
 def envs(count=2, **options):
-    return Envs(EnvInfo.of("Count-v0", options, {}, "", 0), count)
+    return VectorEnv(EnvInfo.of("Count-v0", options, {}, "", 0), count)
 
 
-def test_a_cut_off_episode_is_no_ended_one_and_shows_its_last_observation():
+def test_truncation_is_not_termination_and_gives_the_last_observation():
     for options, ended in (({"ends": 3}, True), ({}, False)):
-        side = envs(**options)
-        side.reset([7, 8])
+        vector = envs(**options)
+        vector.reset([7, 8])
         length = 3 if ended else 5
         for step in range(1, length):
-            result = side.step(go)
+            result = vector.step(go)
             assert not (result.terminated | result.truncated).any()
-            assert torch.equal(result.observations, side.observations)
-            assert result.observations.tolist() == [[7, step], [8, step]]
-        result = side.step(go)
+            assert torch.equal(result.next_observations, vector.observations)
+            assert result.next_observations.tolist() == [[7, step], [8, step]]
+        result = vector.step(go)
         assert result.terminated.tolist() == [ended] * 2
         assert result.truncated.tolist() == [not ended] * 2
-        assert result.observations.tolist() == [[7, length], [8, length]]  # what was led to
-        assert side.observations.tolist() == [[7, 0], [8, 0]]  # the next episode, in the same step
-        assert side.finished == [(length * (length + 1) / 2, length)] * 2
-        after = side.step(go)  # the first step of the next episode: none was lost to starting again
+        assert result.next_observations.tolist() == [[7, length], [8, length]]  # what was led to
+        assert vector.observations.tolist() == [[7, 0], [8, 0]]  # the next episode, in the same step
+        assert vector.finished_episodes == [(length * (length + 1) / 2, length)] * 2
+        after = vector.step(go)  # the first step of the next episode: none was lost to starting again
         assert after.rewards.tolist() == [1, 1]
-        assert after.observations[:, 1].tolist() == [1, 1]
+        assert after.next_observations[:, 1].tolist() == [1, 1]
 
 
-def test_an_episode_is_played_once_in_each():
+def test_play_plays_one_episode_in_each_environment():
     seen = []
     returns, lengths = envs(ends=4).play(lambda x: go, [1, 2], lambda x: seen.append(x[:, 1].tolist()))
     assert returns.tolist() == [10, 10]
@@ -108,50 +108,50 @@ def test_an_episode_is_played_once_in_each():
 
 
 def test_an_environment_that_crashes_says_so_in_one_line():
-    side = envs(crash=2)
-    side.reset([0, 1])
-    side.step(go)
+    vector = envs(crash=2)
+    vector.reset([0, 1])
+    vector.step(go)
     with pytest.raises(InputError, match=r"^Count-v0 raised RuntimeError: the pole broke$"):
-        side.step(go)
+        vector.step(go)
 
 
 def test_parallel_environments_are_the_same():
     results = []
     for parallel in (False, True):
-        side = Envs(EnvInfo.of("CartPole-v1", {}, {}, "", 0), 2, parallel=parallel)
-        side.reset([3, 4])
-        steps = [side.step(torch.tensor([1, i % 2])) for i in range(12)]  # pushed to one side, the first falls
-        results.append(torch.cat([step.observations for step in steps]))
+        vector = VectorEnv(EnvInfo.of("CartPole-v1", {}, {}, "", 0), 2, parallel=parallel)
+        vector.reset([3, 4])
+        steps = [vector.step(torch.tensor([1, i % 2])) for i in range(12)]  # pushed to one vector, the first falls
+        results.append(torch.cat([step.next_observations for step in steps]))
         assert any(step.terminated[0] for step in steps)
-        side.close()
+        vector.close()
     assert torch.equal(*results)
 
 
-def test_several_discrete_values_are_one_state():
+def test_several_discrete_values_become_one_state():
     info = EnvInfo.of("Cards-v0", {}, {}, "", 0)
-    assert (info.states, info.shape) == (12, ())
-    side = Envs(info, 1)
-    side.reset([0])
-    states = [int(side.step(go[:1]).observations) for _ in range(4)]
+    assert (info.states, info.observation_shape) == (12, ())
+    vector = VectorEnv(info, 1)
+    vector.reset([0])
+    states = [int(vector.step(go[:1]).next_observations) for _ in range(4)]
     assert states == [1 * 3 + 1, 2 * 3 + 2, 3 * 3 + 0, 0 * 3 + 1]
 
 
 @pytest.mark.parametrize("env", ["CartPole-v1", "FrozenLake-v1", "Pendulum-v1", "Blackjack-v1", "CliffWalking-v1"])
-def test_info_is_plain_data_and_tells_limit_and_threshold(env):
+def test_info_is_plain_data_with_limit_and_reward_threshold(env):
     info = EnvInfo.of(env, {}, {}, "", 0)
     assert Info.from_dict(info.to_dict()) == info
     spec = gymnasium.spec(env)
-    assert info.threshold == spec.reward_threshold
-    assert info.max_steps == (spec.max_episode_steps or 1000)
+    assert info.reward_threshold == spec.reward_threshold
+    assert info.max_episode_steps == (spec.max_episode_steps or 1000)
 
 
-def test_a_function_of_a_module_registers_environments_and_drawing_leaves_variables_alone():
+def test_a_function_of_a_module_registers_environments_and_rendering_leaves_variables_alone():
     variables = dict(os.environ)
     for _ in range(2):
         info = EnvInfo.of("Late-v0", {}, {}, f"{__name__}:register", 0)
-    side = Envs(info, 1, render=True)
-    side.reset([0])
-    frame = side.draw()
+    vector = VectorEnv(info, 1, render=True)
+    vector.reset([0])
+    frame = vector.render()
     assert frame.shape == (3, 4, 6)
     assert frame.unique().tolist() == [127.5]
     assert dict(os.environ) == variables
@@ -159,9 +159,9 @@ def test_a_function_of_a_module_registers_environments_and_drawing_leaves_variab
 
 def test_wrappers_and_limits():
     info = EnvInfo.of("CartPole-v1", {}, {"FrameStackObservation": {"stack_size": 3}}, "", 7)
-    assert info.shape == (3, 4)
-    side = Envs(info, 1)
-    assert side.play(lambda x: go[:1], [0])[1].item() <= 7
+    assert info.observation_shape == (3, 4)
+    vector = VectorEnv(info, 1)
+    assert vector.play(lambda x: go[:1], [0])[1].item() <= 7
 
 
 @pytest.mark.parametrize(
@@ -175,13 +175,13 @@ def test_wrappers_and_limits():
         ({"num_envs": 0}, "must be at least 1"),
     ],
 )
-def test_what_cannot_be_made_is_refused(options, message):
+def test_environments_that_cannot_be_made_are_refused(options, message):
     with pytest.raises(InputError, match=message) as error:
         Gym(**options)
     assert "\n" not in str(error.value)
 
 
-def test_epochs_start_anew_from_seeds_of_their_own():
+def test_each_epoch_and_process_resets_with_seeds_of_its_own():
     class Trainer:
         global_rank, world_size, current_epoch = 0, 1, 0
 
@@ -197,15 +197,14 @@ def test_epochs_start_anew_from_seeds_of_their_own():
     assert starts[1] == starts[3]
 
 
-def test_each_process_watches_its_share_of_the_same_episodes():
-    class Trainer:
-        world_size = 2
-
+def test_each_process_evaluates_its_share_of_the_same_episodes(monkeypatch):
     shares = []
     for rank in (0, 1):
-        data = Gym(episodes=7)
-        data.trainer = Trainer()
-        data.trainer.global_rank = rank
-        shares += torch.cat(list(data.val_dataloader())).tolist()
+        with monkeypatch.context() as patch:
+            patch.setattr(torch.distributed, "is_initialized", lambda: True)
+            patch.setattr(torch.distributed, "get_world_size", lambda: 2)
+            patch.setattr(torch.distributed, "get_rank", lambda rank=rank: rank)
+            loader = Gym(episodes=7).val_dataloader()
+        shares += torch.cat(list(loader)).tolist()
     assert sorted(shares) == torch.cat(list(Gym(episodes=7).val_dataloader())).tolist()
     assert not set(shares) & set(torch.cat(list(Gym().test_dataloader())).tolist())

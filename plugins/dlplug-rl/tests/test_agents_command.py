@@ -17,9 +17,17 @@ from dlplug_rl.models.q_learning import QLearning
 pytestmark = pytest.mark.slow
 
 FEW = ("--data.batches=4", "--data.episodes=3", "--data.test_episodes=6", "--trainer.log_every_n_steps=2")
-DQN_SMALL = ("--model", "dqn", *FEW, "--model.hidden=[16]", "--model.n_step=1", "--model.steps=16", "--model.updates=4")
-DQN_TINY = (*DQN_SMALL, "--model.warm_up=64", "--model.replay=300", "--data.max_steps=30")
-PPO_TINY = ("--model", "ppo", *FEW, "--model.hidden=[16]", "--model.steps=16", "--model.rounds=2")
+DQN_SMALL = (
+    "--model",
+    "dqn",
+    *FEW,
+    "--model.hidden_sizes=[16]",
+    "--model.n_steps=1",
+    "--model.train_freq=16",
+    "--model.gradient_steps=4",
+)
+DQN_TINY = (*DQN_SMALL, "--model.learning_starts=64", "--model.buffer_size=300", "--data.max_episode_steps=30")
+PPO_TINY = ("--model", "ppo", *FEW, "--model.hidden_sizes=[16]", "--model.n_steps=16", "--model.n_epochs=2")
 
 
 def rows(path):
@@ -35,7 +43,7 @@ def test_q_learning_finds_the_way_and_draws_it(command, tmp_path):
     [run] = tmp_path.glob("runs/q-learning/*")
     check_panels(run)
     assert command("test", run).returncode == 0
-    assert float(rows(run / "test.csv")[0]["test/return"]) == -13
+    assert float(rows(run / "test.csv")[0]["test/episode_return"]) == -13
     counted = [float(row["train/env_steps"]) for row in rows(run / "metrics.csv") if row["train/env_steps"]]
     assert counted == sorted(counted)
     assert counted[-1] == 2 * 10 * 250 * 4
@@ -43,7 +51,7 @@ def test_q_learning_finds_the_way_and_draws_it(command, tmp_path):
 
 
 def test_dqn_shows_tests_and_generates(command, tmp_path):
-    result = command("fit", *DQN_TINY, "--model.priority=0.6", "--model.n_step=3", "--trainer.max_epochs=2")
+    result = command("fit", *DQN_TINY, "--model.priority_alpha=0.6", "--model.n_steps=3", "--trainer.max_epochs=2")
     assert result.returncode == 0, result.stderr
     [run] = tmp_path.glob("runs/dqn/*")
     check_panels(run)
@@ -67,8 +75,8 @@ class Kill(Callback):
 """
 
 
-@pytest.mark.parametrize("options", [("dqn",), ("dqn", "--model.priority=0.6"), ("ppo",)])
-def test_a_killed_run_that_goes_on_is_the_run_that_never_stopped(command, tmp_path, options):
+@pytest.mark.parametrize("options", [("dqn",), ("dqn", "--model.priority_alpha=0.6"), ("ppo",)])
+def test_a_killed_run_that_resumes_is_the_run_that_never_stopped(command, tmp_path, options):
     (tmp_path / "killer.py").write_text(KILL)
     name, *more = options
     line = ("fit", *(DQN_TINY if name == "dqn" else PPO_TINY), *more, "--trainer.max_epochs=3")
@@ -82,8 +90,8 @@ def test_a_killed_run_that_goes_on_is_the_run_that_never_stopped(command, tmp_pa
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
 
 
-def test_replay_may_be_left_out(command, tmp_path):
-    assert command("fit", *DQN_TINY, "--model.keep_replay=false", "--trainer.max_epochs=1").returncode == 0
+def test_checkpoints_may_leave_out_the_replay_buffer(command, tmp_path):
+    assert command("fit", *DQN_TINY, "--model.save_replay_buffer=false", "--trainer.max_epochs=1").returncode == 0
     [run] = tmp_path.glob("runs/dqn/*")
     assert "replay" not in torch.load(run / "checkpoints" / "last.ckpt")["agent"]
     assert command("fit", run, "--trainer.max_epochs=2").returncode == 0
@@ -92,13 +100,13 @@ def test_replay_may_be_left_out(command, tmp_path):
 @pytest.mark.parametrize(
     "line",
     [
-        ("ppo", "--data.env=Pendulum-v1", "--model.steps=16", "--model.rounds=2", "--data.max_steps=20"),
+        ("ppo", "--data.env=Pendulum-v1", "--model.n_steps=16", "--model.n_epochs=2", "--data.max_episode_steps=20"),
         ("policy-gradient", "--model.baseline=value"),
-        ("policy-gradient", "--data.env=Pendulum-v1", "--model.baseline=mean", "--data.max_steps=20"),
+        ("policy-gradient", "--data.env=Pendulum-v1", "--model.baseline=mean", "--data.max_episode_steps=20"),
     ],
 )
 def test_policies(command, tmp_path, line):
-    result = command("fit", "--model", *line, *FEW, "--model.hidden=[16]", "--trainer.max_epochs=2")
+    result = command("fit", "--model", *line, *FEW, "--model.hidden_sizes=[16]", "--trainer.max_epochs=2")
     assert result.returncode == 0, result.stderr
     [run] = tmp_path.glob("runs/*/*")
     if "--model.baseline=mean" not in line:
@@ -107,10 +115,8 @@ def test_policies(command, tmp_path, line):
     assert float(rows(run / "metrics.csv")[-1]["train/entropy"]) > 0
 
 
-def test_what_does_not_fit_is_one_line(refused):
-    assert "needs states and actions that can be counted" in refused(
-        "fit", "--model", "q-learning", "--data.env", "CartPole-v1"
-    )
+def test_misfits_are_refused_in_one_line(refused):
+    assert "needs discrete states and actions" in refused("fit", "--model", "q-learning", "--data.env", "CartPole-v1")
     assert "cannot make Pong-v9" in refused("fit", "--model", "dqn", "--data.env", "Pong-v9")
     assert "compute in 32-true or bf16-mixed, not 16-true" in refused(
         "fit", "--model", "ppo", "--trainer.precision", "16-true"

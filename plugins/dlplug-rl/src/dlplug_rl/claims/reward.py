@@ -1,0 +1,46 @@
+"""Rewards: the value is their expected sum, and they are all that tells an agent what to do."""
+
+import torch
+
+from dlplug.claims import Evidence, Lab, Measure
+from dlplug_rl.claims import ENVIRONMENTS, QUIET
+from dlplug_rl.data.environments import EnvInfo, VectorEnv
+from dlplug_rl.models.policy_gradient import PolicyGradient
+
+
+def discounted_sum(lab: Lab) -> Evidence:
+    """Hold the mean discounted sum of rewards of many episodes against the exact value of the process."""
+    gamma = 0.9
+    transitions = torch.tensor([[0.5, 0.5], [0.0, 0.8]]).double()
+    exact = torch.linalg.solve(torch.eye(2).double() - gamma * transitions, torch.tensor([1.0, 2.0]).double())[0]
+    info = EnvInfo.of("dlplug/Chain-v0", {}, {}, ENVIRONMENTS, 0)
+    errors: dict[str, list[float]] = {"discounted": [], "undiscounted": []}
+    for seed in lab.seeds:
+        for name, discount in (("discounted", gamma), ("undiscounted", 1.0)):
+            model: PolicyGradient = lab.model("policy-gradient", info, seed, gamma=discount, baseline="none")
+            envs = VectorEnv(info, 500)
+            sums = [model.returns_to_go(*model.collect(envs))[0] for _ in range(8)]
+            errors[name].append(float((torch.cat(sums).mean() - exact).abs() / exact))
+    what = "relative error of the mean of 4,000 episodes"
+    return Evidence(
+        [Measure(what, errors["discounted"], "<=", 0.02, f"{exact:.4f}, solved for")],
+        [Measure("the same without discount", errors["undiscounted"], "<=", 0.02)],
+    )
+
+
+def reward_teaches(lab: Lab) -> Evidence:
+    """Train PPO on a pole that pays for each step that it stands, and on one that charges for it."""
+    options = ("--trainer.max_epochs=3", "--trainer.check_val_every_n_epoch=3", "--data.max_episode_steps=200", *QUIET)
+    lengths: dict[str, list[float]] = {"CartPole-v1": [], "dlplug/Falling-v0": []}
+    for seed in lab.seeds:
+        for env, found in lengths.items():
+            trained = lab.fit("ppo", f"--data.env={env}", f"--data.package={ENVIRONMENTS}", *options, seed=seed)
+            found.append(lab.test(trained)["test/episode_length"])
+    what = "mean steps of 100 episodes of at most 200, after 30,000 steps"
+    return Evidence(
+        [Measure(what, lengths["CartPole-v1"], ">=", 150, "acting at random has about 22")],
+        [Measure("the same where each step costs 1 instead of paying 1", lengths["dlplug/Falling-v0"], ">=", 150)],
+        note="The two poles differ in the reward alone, and so does what is learned: to stand, and to fall quickly. An "
+        "untrained network is no control here: of those that always choose the more probable action some balance the "
+        "pole from the start.",
+    )

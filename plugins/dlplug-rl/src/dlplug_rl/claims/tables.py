@@ -1,0 +1,72 @@
+"""Q-learning in a table, held against value iteration."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dlplug.claims import Evidence, Lab, Measure
+from dlplug.media import Figure, Media
+from dlplug_rl.claims import NO_VALIDATION
+from dlplug_rl.evaluation.grid_worlds import optimal_values, plot_policy, transitions
+
+
+def q_converges(lab: Lab) -> Evidence:
+    """Let Q-learning act at random on slippery ice, and hold its table against value iteration."""
+    errors: dict[float, list[float]] = {0.99: [], 0.0: []}
+    figures: dict[str, Media] = {}
+    for seed in lab.seeds:
+        for gamma, found in errors.items():
+            trained = lab.fit(
+                "q-learning", *NO_VALIDATION, "--trainer.max_epochs=6", f"--model.gamma={gamma}", seed=seed
+            )
+            model = trained.model
+            env = model.info.make().unwrapped
+            best = optimal_values(env, 0.99)
+            found.append(float((model.table - best).abs()[model.visits > 0].max()))
+            if gamma and (drawing := plot_policy(env, model.table)):
+                figures["What was learned"] = Figure(drawing)
+    what = "largest error of Q over all pairs of state and action that occurred, 960,000 steps"
+    return Evidence(
+        [Measure(what, errors[0.99], "<=", 0.05, "Q* by value iteration; the best start is worth 0.54")],
+        [Measure("the same of a myopic learner (discount 0)", errors[0.0], "<=", 0.05)],
+        figures,
+        note="It acted at random throughout, and yet learned the values of the best policy.",
+    )
+
+
+def argmax_is_optimal(lab: Lab) -> Evidence:
+    """Ask in each state that can be reached whether the action of the highest learned value is an optimal one."""
+    shares: dict[float, list[float]] = {1.0: [], 0.0: []}
+    options = (
+        "--data.env=CliffWalking-v1",
+        "--trainer.max_epochs=3",
+        "--model.exploration_final_eps=0.3",
+        *NO_VALIDATION,
+    )
+    figures: dict[str, Media] = {}
+    for seed in lab.seeds:
+        for gamma, found in shares.items():
+            model = lab.fit("q-learning", *options, f"--model.gamma={gamma}", seed=seed).model
+            env = model.info.make().unwrapped
+            best = optimal_values(env, 1.0)
+            chosen = best.gather(1, model.table.argmax(1, keepdim=True))[:, 0]
+            found.append(float((chosen >= best.amax(1) - 1e-6)[_reachable(env)].float().mean()))
+            if gamma and (drawing := plot_policy(env, model.table)):
+                figures["What was learned"] = Figure(drawing)
+    what = "share of the cliff's reachable states in which argmax Q is an optimal action"
+    return Evidence(
+        [Measure(what, shares[1.0], ">=", 1.0, "Q* by value iteration")],
+        [Measure("the same of a myopic learner (discount 0)", shares[0.0], ">=", 1.0)],
+        figures,
+    )
+
+
+def _reachable(env: Any) -> Tensor:
+    """Return which states any actions lead to from the start before the episode ends, shape (states,)."""
+    leads_to = transitions(env)[0].sum(1) > 0  # (states, states)
+    reached = torch.from_numpy(np.asarray(env.initial_state_distrib) > 0)
+    while not torch.equal(more := reached | leads_to[reached].any(0), reached):
+        reached = more
+    return reached
