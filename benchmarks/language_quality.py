@@ -26,7 +26,7 @@ def judge(folder: str, model: str, *options: str) -> str:
     with open(run / "test.csv") as file:
         [row] = csv.DictReader(file)
     print(
-        f"{float(row['test/bits']):.3f} bits, {seconds:4.0f} s of processor time: {model} {' '.join(options)}",
+        f"{float(row['test/bits_per_char']):.3f} bits, {seconds:4.0f} s of processor time: {model} {' '.join(options)}",
         flush=True,
     )
     return str(run)

@@ -62,7 +62,7 @@ def judge_phrases(runs: list[Path]) -> None:
         rows = tests[count][: len(outputs)]
         found = Translator.score([(*pair, output) for pair, output in zip(rows, outputs, strict=True)])
         figures = "   ".join(
-            f"{key} {value:.3f}" if key == "exact" else f"{key} {value:.1f}" for key, value in found.items()
+            f"{key} {value:.3f}" if key == "exact_match" else f"{key} {value:.1f}" for key, value in found.items()
         )
         print(f"  {name:40} {count} joined   {figures}", flush=True)
 
@@ -74,8 +74,9 @@ def judge_phrases(runs: list[Path]) -> None:
     for run in runs:
         model: Translator = MODELS[run.parent.name].load_from_checkpoint(run / "checkpoints" / "best.ckpt").eval()
         for count, rows in tests.items():
-            for beam in (1, 5):
-                report(f"{str(run)[-32:]}, beam {beam}", count, model.outputs([text for text, _ in rows], beam))
+            for beams in (1, 5):
+                outputs = model.translate_texts([text for text, _ in rows], beams)
+                report(f"{str(run)[-32:]}, num_beams {beams}", count, outputs)
 
 
 def main() -> None:

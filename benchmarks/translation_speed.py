@@ -90,8 +90,8 @@ def train(net: nn.Module, optimizer: torch.optim.Optimizer, data: L.LightningDat
     start = time.process_time()
     for _ in range(steps):
         source, target = next(batches)
-        scores = net(source, target[..., :-1])
-        loss = cross_entropy(scores.flatten(0, -2), target[..., 1:].flatten(), ignore_index=0)
+        logits = net(source, target[..., :-1])
+        loss = cross_entropy(logits.flatten(0, -2), target[..., 1:].flatten(), ignore_index=0)
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(net.parameters(), 1.0)
@@ -114,10 +114,10 @@ def ours(steps: int, *options: str) -> float:
     return Clock.took
 
 
-def search(model: Seq2Seq, source: torch.Tensor, beam: int) -> float:
+def search(model: Seq2Seq, source: torch.Tensor, num_beams: int) -> float:
     """Time a search that goes on for 30 tokens, as a trained model's does, whatever an untrained one would write."""
     with torch.no_grad():
-        return timed(lambda: [model.translate(source, beam, longest=30) for _ in range(3)])
+        return timed(lambda: [model.translate(source, num_beams, max_length=30) for _ in range(3)])
 
 
 def reading(read: Callable[[torch.Tensor], torch.Tensor], batches: list[tuple[torch.Tensor, torch.Tensor]]) -> float:

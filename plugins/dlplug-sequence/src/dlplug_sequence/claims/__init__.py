@@ -1,1 +1,1 @@
-"""The sentences of lecture 2, measured, a file a section."""
+"""Sentences of lecture 2, measured, a file a topic."""

@@ -10,15 +10,15 @@ from torch import Tensor
 from dlplug.claims import Evidence, Lab, Measure
 from dlplug.media import Figure
 from dlplug.plots import plot_curves
-from dlplug_sequence.models.ngram import NGrams
+from dlplug_sequence.models.markov import NGrams
 
 ORDERS = (1, 2, 3, 4, 5, 6, 8, 10)
-KEYS = "abcd"  # what a planted text repeats after a gap: 2 bits each
+KEYS = "abcd"  # what a planted text repeats after a gap, worth 2 bits each
 CHANCE = "2 for a letter of four"
-# Many small updates, about 2,900: what is far away is learnt late.
+# Many small updates, about 2,900: long dependencies are learned late.
 PLANTED = (
     *("--data=text-file", "--data.batch_size=8", "--trainer.max_epochs=10", "--trainer.check_val_every_n_epoch=10"),
-    *("--model.hidden=32", "--model.embedding=16"),
+    *("--model.hidden_size=32", "--model.embedding_dim=16"),
 )
 LSTM = ("--model.cell=lstm", "--model.init=orthogonal", "--model.lr=0.01")
 
@@ -32,14 +32,14 @@ def orders(lab: Lab) -> Evidence:
     bits = {"the text": bits_by_order(train, test, tokens), "its characters shuffled": bits_by_order(*mixed, tokens)}
     gains = {name: (found[0] - found[4], found[4] - found[-1]) for name, found in bits.items()}
     (first, later), (shuffled, _) = gains.values()
-    name = "bits a character that the four characters before save"
+    name = "bits per character that the four characters before save"
     return Evidence(
         [
             Measure(name, [first], ">=", 1.5, f"{bits['the text'][0]:.2f} bits without any"),
             Measure("bits that the five before those save", [later], "<=", 0.3, "Kneser–Ney of orders 5 and 10"),
         ],
         [Measure(f"{name}, shuffled", [shuffled], ">=", 1.5)],
-        {"Bits by order": Figure(plot_curves(ORDERS, bits, "order of the n-gram", "bits a character"))},
+        {"Bits by order": Figure(plot_curves(ORDERS, bits, "order of the n-gram", "bits per character"))},
         note="Modified Kneser–Ney on the first million characters, tested on 200,000 of the last part.",
     )
 
@@ -76,29 +76,29 @@ def plant(path: Path, gaps: tuple[int, ...], related: bool = True, count: int = 
 
     Args:
         path: Where to.
-        gaps: How many dots, in turn; the letters of each gap are others.
+        gaps: How many dots, in turn; the second gap has upper-case letters.
         related: Whether the second letter is the first.
         count: Number of segments.
     """
     rng = np.random.default_rng(0)
     parts = []
     for i in range(count):
-        place, gap = i % len(gaps), gaps[i % len(gaps)]
+        which = i % len(gaps)
         first, second = rng.integers(len(KEYS), size=2)
-        letters = KEYS.upper() if place else KEYS
-        parts.append(f"{letters[first]}{'.' * gap}={letters[first if related else second]}")
+        letters = KEYS.upper() if which else KEYS
+        parts.append(f"{letters[first]}{'.' * gaps[which]}={letters[first if related else second]}")
     path.write_text("".join(parts))
     return path
 
 
 @torch.no_grad()
 def repeated_bits(trained: object, gap: int, letters: Literal["lower", "upper"] = "lower") -> float:
-    """Return what the letters after ``=`` of segments with that gap cost a model in the test text, in bits."""
+    """Return the mean loss of the letters after ``=`` of segments with that gap in the test text, in bits."""
     model, data = trained.model, trained.data  # type: ignore[attr-defined]
     text: Tensor = data.splits["test"].long()
     losses, _ = model.losses(text[None, :-1], text[None, 1:], ())
     keys = KEYS.upper() if letters == "upper" else KEYS
-    wanted = torch.tensor([model.vocabulary.code(key) for key in keys])
-    repeated = (text[:-1] == model.vocabulary.code("=")) & torch.isin(text[1:], wanted)
+    wanted = torch.tensor([model.vocabulary.token_to_id(key) for key in keys])
+    repeated = (text[:-1] == model.vocabulary.token_to_id("=")) & torch.isin(text[1:], wanted)
     repeated[: 2 * gap] = False  # the text may start in the middle of a segment
     return float(losses[0][repeated].mean()) / float(np.log(2))

@@ -9,20 +9,20 @@ from torch import Tensor
 from dlplug.claims import Evidence, Lab, Measure, Trained
 from dlplug.media import Table
 from dlplug_sequence.data.labelled_text import LabelledTextData
-from dlplug_sequence.data.padded import PAD_CODE
+from dlplug_sequence.data.padded import PAD_ID
 
 GOOD = ("good", "lovely", "fine", "great", "funny", "kind", "clever", "warm", "bright", "nice")
 BAD = ("bad", "awful", "poor", "dull", "rude", "cold", "cruel", "boring", "ugly", "sad")
 FRAMES = ("not {}, {}", "it was not {} but {}", "never {}, always {}", "they were {}, not {}", "less {} than {}")
 AFFIRMS_FIRST = ("they were {}, not {}",)
-# Long enough to learn more than single words, which comes first.
+# Long enough to learn more than single words, which are learned first.
 SHORT = ("--trainer.max_epochs=3", "--trainer.limit_train_batches=0.8", "--trainer.limit_val_batches=4")
 
 
 class OrderProbe(LabelledTextData):
-    """Texts such as "not good, bad" and "not bad, good": the same words, so that only their order tells the class.
+    """Texts such as "not good, bad" and "not bad, good": the same words, so that only their order determines the class.
 
-    Both texts of two words are in the same part.
+    Both texts of a pair of words are in the same split.
     """
 
     def __init__(self) -> None:
@@ -32,32 +32,25 @@ class OrderProbe(LabelledTextData):
         """Return all texts, those of the same words one after the other."""
         items = []
         for frame, good, bad in itertools.product(FRAMES, GOOD, BAD):
-            first = frame in AFFIRMS_FIRST
-            items.append((frame.format(good, bad), "good" if first else "bad"))
-            items.append((frame.format(bad, good), "bad" if first else "good"))
+            first, second = ("good", "bad") if frame in AFFIRMS_FIRST else ("bad", "good")
+            items += [(frame.format(good, bad), first), (frame.format(bad, good), second)]
         return items
 
     def texts(self) -> dict[str, list[tuple[str, str]]]:
         """Split by the two words."""
-        items = self.read()
-        words = list(itertools.product(range(len(GOOD)), range(len(BAD))))
-        order = torch.randperm(len(words), generator=torch.Generator().manual_seed(0)).tolist()
-        bounds = {"train": order[:60], "val": order[60:70], "test": order[70:]}
-        return {
-            split: [
-                items[2 * (frame * len(words) + pair) + k]
-                for pair in pairs
-                for frame in range(len(FRAMES))
-                for k in (0, 1)
-            ]
-            for split, pairs in bounds.items()
-        }
+        items, pairs = self.read(), len(GOOD) * len(BAD)
+        order = torch.randperm(pairs, generator=torch.Generator().manual_seed(0)).tolist()
+        splits: dict[str, list[tuple[str, str]]] = {}
+        for split, part in (("train", order[:60]), ("val", order[60:70]), ("test", order[70:])):
+            firsts = [2 * (frame * pairs + pair) for pair in part for frame in range(len(FRAMES))]
+            splits[split] = [item for first in firsts for item in items[first : first + 2]]
+        return splits
 
 
 def shuffled(tokens: Tensor, seed: int) -> Tensor:
     """Return the tokens of each row (n, time) in random order, the padding where it was."""
     generator = torch.Generator().manual_seed(seed)
-    keys = torch.rand(tokens.shape, generator=generator).masked_fill(tokens == PAD_CODE, 2)
+    keys = torch.rand(tokens.shape, generator=generator).masked_fill(tokens == PAD_ID, 2)
     return tokens.gather(1, keys.argsort(1))
 
 
@@ -73,7 +66,7 @@ def change(trained: Trained, seed: int) -> float:
 
 @torch.no_grad()
 def accuracy(trained: Trained, seed: int | None = None) -> float:
-    """Return the percentage of test texts told right, their words shuffled if there is a seed."""
+    """Return the percentage of test texts classified correctly, their words shuffled if there is a seed."""
     hits = []
     for tokens, labels in trained.data.test_dataloader():
         rows = tokens if seed is None else shuffled(tokens, seed)
@@ -90,7 +83,7 @@ def shuffling(lab: Lab) -> Evidence:
     name = "probability that moves when a tweet's words are shuffled"
     return Evidence(
         [
-            Measure(f"{name}, bag-of-words", moves["bag-of-words"], "<=", 1e-5, "0: it cannot see order"),
+            Measure(f"{name}, bag-of-words", moves["bag-of-words"], "<=", 1e-5, "0: it cannot represent order"),
             Measure(f"{name}, rnn-classifier", moves["rnn-classifier"], ">=", 0.05, "bag-of-words"),
         ],
         [Measure(f"{name}, bag-of-words", moves["bag-of-words"], ">=", 0.05)],
@@ -99,20 +92,20 @@ def shuffling(lab: Lab) -> Evidence:
 
 
 def probe(lab: Lab) -> Evidence:
-    """Tell "not good, bad" from "not bad, good", which have the same bag."""
+    """Classify "not good, bad" and "not bad, good", which have the same bag."""
     data = "--data=dlplug_sequence.claims.order.OrderProbe"
     options = (data, "--trainer.max_epochs=20", "--trainer.check_val_every_n_epoch=20", "--model.word_dropout=0")
-    bags, readers, blind = [], [], []
+    bags, recurrent, blind = [], [], []
     for seed in lab.seeds:
         runs = [lab.fit("bag-of-words", *options, f"--model.lr={rate}", seed=seed) for rate in (2e-3, 1e-2, 5e-2)]
-        bags.append(max(accuracy(run) for run in runs))
-        reader = lab.fit("rnn-classifier", *options, "--model.lr=5e-3", seed=seed)
-        readers.append(accuracy(reader))
-        blind.append(accuracy(reader, seed))
-    name = "% of texts told right whose order alone tells"
+        bags.append(max(map(accuracy, runs)))
+        run = lab.fit("rnn-classifier", *options, "--model.lr=5e-3", seed=seed)
+        recurrent.append(accuracy(run))
+        blind.append(accuracy(run, seed))
+    name = "% of texts classified correctly where order alone decides"
     return Evidence(
         [
-            Measure(f"{name}, rnn-classifier", readers, ">=", 95, "chance 50"),
+            Measure(f"{name}, rnn-classifier", recurrent, ">=", 95, "chance 50"),
             Measure(f"{name}, bag-of-words, its best of three learning rates", bags, "<=", 55, "chance 50"),
         ],
         [

@@ -24,14 +24,14 @@ CELLS: dict[str, dict[str, Any]] = {
 def shared_weights(lab: Lab) -> Evidence:
     """Read texts of several lengths with one network, and count the weights; a dense network needs more for each."""
     info = lab.data("bible").info
-    model = lab.model("rnn-lm", info, hidden=64)
+    model = lab.model("rnn-lm", info, hidden_size=64)
     tokens = torch.zeros(1, max(LENGTHS), dtype=torch.long)
     read, dense = [], []
     for length in LENGTHS:
-        scores, _ = model(tokens[:, :length])
-        assert scores.shape[1] == length
+        logits, _ = model(tokens[:, :length])
+        assert logits.shape[1] == length
         read.append(sum(p.numel() for p in model.parameters()))
-        dense.append(sum(p.numel() for p in nn.Linear(length * model.embedding, 64).parameters()))
+        dense.append(sum(p.numel() for p in nn.Linear(length * model.embedding_dim, 64).parameters()))
     name = f"weights at length {LENGTHS[-1]} over those at length {LENGTHS[0]}"
     return Evidence(
         [Measure(name, [read[-1] / read[0]], "<=", 1, "W and U are used at every step")],
@@ -39,7 +39,7 @@ def shared_weights(lab: Lab) -> Evidence:
     )
 
 
-def remembered(lab: Lab) -> Evidence:
+def history(lab: Lab) -> Evidence:
     """Probe the state after n random symbols for the first of them, with networks as they are initialised."""
     accuracy: dict[str, list[list[float]]] = {name: [] for name in CELLS}
     control = []
@@ -47,7 +47,7 @@ def remembered(lab: Lab) -> Evidence:
         torch.manual_seed(seed)
         symbols = torch.randint(SYMBOLS, (3000, max(DISTANCES)))
         for name, options in CELLS.items():
-            net = Recurrent(size=SYMBOLS, hidden=256, **options)
+            net = Recurrent(input_size=SYMBOLS, hidden_size=256, **options)
             accuracy[name].append([probe(net, symbols[:, :n], symbols[:, 0]) for n in DISTANCES])
             if name == "rnn, orthogonal":
                 control.append(probe(net, symbols[:, :10], symbols[:, 0].roll(1)))
@@ -64,14 +64,14 @@ def remembered(lab: Lab) -> Evidence:
 
 
 @torch.no_grad()
-def probe(net: Recurrent, symbols: Tensor, wanted: Tensor) -> float:
-    """Return how often least squares tell a symbol from the state after all symbols, on a third not fitted."""
+def probe(net: Recurrent, symbols: Tensor, targets: Tensor) -> float:
+    """Return the accuracy of a linear probe of the state after all symbols, by least squares, on a held-out third."""
     _, state = net(one_hot(symbols, SYMBOLS).float())
     features = torch.cat([part[-1] for part in state] + [torch.ones(len(symbols), 1)], dim=1).double()
     cut = 2 * len(features) // 3
-    # The features may depend on each other, which gelsd bears.
-    weights = torch.linalg.lstsq(features[:cut], one_hot(wanted[:cut], SYMBOLS).double(), driver="gelsd").solution
-    return float(((features[cut:] @ weights).argmax(1) == wanted[cut:]).float().mean())
+    # The features may be linearly dependent, which gelsd allows.
+    weights = torch.linalg.lstsq(features[:cut], one_hot(targets[:cut], SYMBOLS).double(), driver="gelsd").solution
+    return float(((features[cut:] @ weights).argmax(1) == targets[cut:]).float().mean())
 
 
 def chain_rule(lab: Lab) -> Evidence:
@@ -106,7 +106,7 @@ def by_hand(w: Tensor, out: nn.Linear, states: Tensor, targets: Tensor, short: b
 
     Args:
         w: Recurrent weights (hidden, hidden) of s_t = tanh(W s_{t-1} + U x_t + b).
-        out: What turns a state into scores.
+        out: The layer from a state to logits.
         states: s_1 to s_T, shape (time, hidden).
         targets: Right classes, shape (time,).
         short: Whether to stop at k = t, as if s_{t-1} did not depend on W.

@@ -1,47 +1,48 @@
-"""Sentences of different lengths: kept as one row of tokens, read in batches that are hardly padded."""
+"""Sentences of different lengths: kept as one row of tokens, and given in batches with little padding."""
 
 from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from dlplug.data import BatchIndexSampler, TensorData, run_seed
-from dlplug_sequence.data.vocabulary import UNKNOWN
+from dlplug_sequence.data.vocabulary import UNKNOWN, Level, Vocabulary
 
-PAD, BEGIN, END = "<pad>", "<s>", "</s>"
-SPECIALS = (PAD, UNKNOWN, BEGIN, END)  # their numbers are their places
-PAD_CODE, UNKNOWN_CODE, BEGIN_CODE, END_CODE = range(4)
-POOL = 50  # batches that are sorted by length together
+SPECIALS = ("<pad>", UNKNOWN, "<s>", "</s>")
+PAD_ID, UNK_ID, BOS_ID, EOS_ID = range(4)  # the places of the special tokens
+POOL = 50  # batches that are sorted by length together: more save little padding and make the order less random
+Item = TypeVar("Item")
 
 
 class Ragged:
-    """Rows of token numbers, one after the other; indexed by a tensor, it gives those rows padded to their longest.
+    """Rows of token ids, one after the other; indexed by a tensor, it gives those rows padded to their longest.
 
     Args:
-        rows: The rows; one that is empty becomes an unknown token.
+        rows: The rows; an empty one becomes an unknown token.
 
     Attributes:
         lengths: Tokens of each row.
     """
 
     def __init__(self, rows: Sequence[Sequence[int]]) -> None:
-        rows = [row or [UNKNOWN_CODE] for row in rows]
+        rows = [row or [UNK_ID] for row in rows]
         self.lengths = torch.tensor([len(row) for row in rows], dtype=torch.long)
         self._starts = self.lengths.cumsum(0) - self.lengths
-        self._tokens = torch.tensor([code for row in rows for code in row], dtype=torch.int32)
+        self._tokens = torch.tensor([token_id for row in rows for token_id in row], dtype=torch.int32)
 
     def __len__(self) -> int:
         return len(self.lengths)
 
     def __getitem__(self, index: Tensor) -> Tensor:
         lengths = self.lengths[index].unsqueeze(1)  # (n, 1)
-        places = torch.arange(int(lengths.max()))  # (time,)
-        tokens = self._tokens[(self._starts[index].unsqueeze(1) + places).clamp_max(len(self._tokens) - 1)]
-        return tokens.long().masked_fill(places >= lengths, PAD_CODE)  # (n, time)
+        positions = torch.arange(int(lengths.max()))  # (time,)
+        tokens = self._tokens[(self._starts[index].unsqueeze(1) + positions).clamp_max(len(self._tokens) - 1)]
+        return tokens.long().masked_fill(positions >= lengths, PAD_ID)  # (n, time)
 
 
 class LengthBucketSampler(BatchIndexSampler):
-    """Shuffled batches of items of about the same length, so that few are padded by much.
+    """Shuffled batches of items of about the same length, so that there is little padding.
 
     Each epoch's random order is cut into pools of some batches; a pool is sorted by length and cut into batches, and
     these come in random order. All ranks of a step have about the same lengths too.
@@ -62,19 +63,33 @@ class LengthBucketSampler(BatchIndexSampler):
         order = torch.randperm(self.size, generator=generator)[: len(self) * step]
         pools = [pool[self.lengths[pool].argsort(stable=True)] for pool in torch.split(order, POOL * step)]
         batches = [batch for pool in pools for batch in torch.split(pool, step)]
-        for place in torch.randperm(len(batches), generator=generator).tolist():
-            yield batches[place][self.rank :: self.num_replicas]
+        for index in torch.randperm(len(batches), generator=generator).tolist():
+            yield batches[index][self.rank :: self.num_replicas]
 
 
 class SentenceData(TensorData):
-    """Sentences with what belongs to each: a class, or a translation. Training batches are of about the same length.
+    """Sentences, each with a class or a translation. Training batches are of about the same length.
 
     Args:
-        batch_size: Items a batch on each device.
+        level: What a token is.
+        vocabulary_size: Maximum number of tokens of a vocabulary; 0 for no limit, which for ``bpe`` means 8,000.
+        min_count: Tokens seen less often in the training texts are unknown.
     """
 
+    def __init__(
+        self, level: Level = "word", vocabulary_size: int = 0, min_count: int = 1, batch_size: int = 64
+    ) -> None:
+        super().__init__(batch_size)
+        self.level, self.vocabulary_size, self.min_count = level, vocabulary_size, min_count
+
+    def train_vocabulary(self, texts: Sequence[str], lowercase: bool = False) -> Vocabulary:
+        """Learn a vocabulary, with the special tokens first, from training texts."""
+        return Vocabulary.train(
+            texts, self.level, self.vocabulary_size, self.min_count, SPECIALS, sentences=True, lowercase=lowercase
+        )
+
     def sampler(self, split: str, columns: "Sequence[Ragged | Tensor]") -> BatchIndexSampler:
-        """Return batches of items of about the same length to train on, and else as usual."""
+        """Return batches of items of about the same length for training, and otherwise as usual."""
         if split != "train":
             return super().sampler(split, columns)
         # By the first column and, where that is equal, by the others: a translation has a length of its own.
@@ -84,8 +99,8 @@ class SentenceData(TensorData):
         return LengthBucketSampler(key, self.batch_size, run_seed())
 
 
-def split_places(count: int, seed: int) -> dict[str, list[int]]:
-    """Return places of so many items, shuffled and split 80 : 10 : 10.
+def split_indices(count: int, seed: int) -> dict[str, list[int]]:
+    """Return the indices of so many items, shuffled and split 80 : 10 : 10.
 
     Raises:
         ValueError: There are too few.
@@ -95,3 +110,8 @@ def split_places(count: int, seed: int) -> dict[str, list[int]]:
     order = torch.randperm(count, generator=torch.Generator().manual_seed(seed)).tolist()
     tenth = count // 10
     return {"train": order[2 * tenth :], "val": order[:tenth], "test": order[tenth : 2 * tenth]}
+
+
+def split_items(items: Sequence[Item], seed: int) -> dict[str, list[Item]]:
+    """Return items shuffled and split as by ``split_indices``."""
+    return {split: [items[i] for i in indices] for split, indices in split_indices(len(items), seed).items()}

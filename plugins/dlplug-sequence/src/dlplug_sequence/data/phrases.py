@@ -10,7 +10,7 @@ from babel import Locale, UnknownLocaleError, dates, lists, numbers, units
 from dlplug_sequence.data.text_pairs import Pair, PairData
 from dlplug_sequence.data.vocabulary import Level
 
-Say = Callable[[Locale], str]
+Say = Callable[[Locale], str]  # says one phrase in a language
 SPLITS = {"train": 0.9, "val": 0.03, "test": 0.07}
 JOIN = "; "
 UNITS = (
@@ -31,22 +31,20 @@ LANGUAGES = ("fr", "de", "it", "es", "pt", "en", "nl", "pl", "sv", "da", "el", "
 
 
 class Phrases(PairData):
-    """Phrases as a person writes them in two languages, made without end from the Unicode CLDR.
+    """Phrases as a person writes them in two languages, generated from the Unicode CLDR.
 
     Dates ("Friday, March 2, 2018" is "vendredi 2 mars 2018"), times, relative times, numbers, measures, sums of money,
-    lists. Words change their order, and digits have to be copied. By the package ``babel`` (BSD; CLDR: Unicode
-    licence). No phrase is in two of the parts; joined phrases are of one part.
+    lists. Words change their order, and digits, a token each, have to be copied. By the package ``babel`` (BSD; CLDR:
+    Unicode licence). No phrase is in two of the splits, and joined phrases are of one split.
 
     Args:
         source: Language of the texts, such as ``en`` or ``pt_BR``.
         target: Language of the translations.
         size: Pairs to train on.
-        fewest: Fewest phrases in a text, joined by ``"; "``.
-        most: Most phrases in a text.
+        fewest: Minimum number of phrases in a text, joined by ``"; "``.
+        most: Maximum number of phrases in a text.
         kinds: Kinds of phrases, of ``date``, ``time``, ``moment``, ``relative``, ``number``, ``unit``, ``money`` and
             ``list``; all where empty.
-        level: What a token is; a digit is a word.
-        batch_size: Pairs a batch on each device.
     """
 
     def __init__(
@@ -83,26 +81,27 @@ class Phrases(PairData):
             pairs[split] = self._joined(part, count, Random(1))
         return pairs
 
-    def _phrases(self, random: "Random") -> list[Pair]:
+    def _phrases(self, rng: "Random") -> list[Pair]:
         source, target = (_locale(name) for name in (self.source, self.target))
-        makers = [KINDS[kind] for kind in self.kinds or KINDS]
+        kinds = [KINDS[kind] for kind in self.kinds or KINDS]
         found: dict[str, str] = {}
         for _ in range(self.size):
-            say = random.choice(makers)(random)
+            say = rng.choice(kinds)(rng)
             found.setdefault(say(source), say(target))
         phrases = list(found.items())
-        random.shuffle(phrases)  # or the parts would differ: rare kinds repeat themselves
+        rng.shuffle(phrases)  # otherwise the splits would differ: phrases of kinds that have few come first
         return phrases
 
-    def _joined(self, phrases: Sequence[Pair], count: int, random: "Random") -> list[Pair]:
+    def _joined(self, phrases: Sequence[Pair], count: int, rng: "Random") -> list[Pair]:
         joined: dict[str, str] = {}
         if self.most == 1:
             return list(phrases[:count])
         deck: list[Pair] = []
         for _ in range(count):
-            wanted = random.randint(self.fewest, self.most)
-            while len(deck) < wanted:  # all come equally often, so that rare kinds are not left out by chance
-                deck = random.sample(phrases, len(phrases)) + deck
+            wanted = rng.randint(self.fewest, self.most)
+            while len(deck) < wanted:
+                # All come equally often: drawn at random, an eighth of them never came.
+                deck = rng.sample(phrases, len(phrases)) + deck
             chosen = [deck.pop() for _ in range(wanted)]
             text, translation = (JOIN.join(pair[side] for pair in chosen) for side in (0, 1))
             joined[text] = translation
@@ -126,67 +125,60 @@ class Random(random.Random):
         return whole if self.random() < 0.5 else whole + self.randrange(100) / 100
 
 
-def _date(random: Random) -> Say:
-    day, style = random.day(), random.choice(("short", "medium", "long", "full"))
+def _date(rng: Random) -> Say:
+    day, style = rng.day(), rng.choice(("short", "medium", "long", "full"))
     return lambda locale: dates.format_date(day, style, locale=locale)
 
 
-def _time(random: Random) -> Say:
-    clock, style = random.clock(), random.choice(("short", "medium"))
+def _time(rng: Random) -> Say:
+    clock, style = rng.clock(), rng.choice(("short", "medium"))
     return lambda locale: dates.format_time(clock, style, locale=locale)
 
 
-def _moment(random: Random) -> Say:
-    moment, style = datetime.combine(random.day(), random.clock()), random.choice(("short", "medium"))
+def _moment(rng: Random) -> Say:
+    moment, style = datetime.combine(rng.day(), rng.clock()), rng.choice(("short", "medium"))
     return lambda locale: dates.format_datetime(moment, style, locale=locale)
 
 
-def _relative(random: Random) -> Say:
-    unit, most = random.choice((("seconds", 59), ("minutes", 59), ("hours", 23), ("days", 6), ("weeks", 3)))
-    delta = timedelta(**{unit: random.choice((-1, 1)) * random.randint(1, most)})
+def _relative(rng: Random) -> Say:
+    unit, most = rng.choice((("seconds", 59), ("minutes", 59), ("hours", 23), ("days", 6), ("weeks", 3)))
+    delta = timedelta(**{unit: rng.choice((-1, 1)) * rng.randint(1, most)})
     return lambda locale: dates.format_timedelta(delta, threshold=1, add_direction=True, locale=locale)
 
 
-def _number(random: Random) -> Say:
-    amount = random.amount()
-    if random.random() < 0.3:
+def _number(rng: Random) -> Say:
+    amount = rng.amount()
+    if rng.random() < 0.3:
         return lambda locale: numbers.format_percent(amount / 1000, locale=locale)
     return lambda locale: numbers.format_decimal(amount, locale=locale)
 
 
-def _unit(random: Random) -> Say:
+def _unit(rng: Random) -> Say:
     lengths: tuple[Literal["long", "short"], ...] = ("long", "short")
-    unit, amount, length = random.choice(UNITS), random.amount(), random.choice(lengths)
+    unit, amount, length = rng.choice(UNITS), rng.amount(), rng.choice(lengths)
     return lambda locale: units.format_unit(amount, unit, length, locale=locale)
 
 
-def _money(random: Random) -> Say:
-    currency, amount = random.choice(CURRENCIES), random.amount()
+def _money(rng: Random) -> Say:
+    currency, amount = rng.choice(CURRENCIES), rng.amount()
     styles: tuple[Literal["standard", "name"], ...] = ("standard", "name")
-    style = random.choice(styles)
+    style = rng.choice(styles)
     return lambda locale: numbers.format_currency(amount, currency, format_type=style, locale=locale)
 
 
-def _list(random: Random) -> Say:
+def _list(rng: Random) -> Say:
     styles: tuple[Literal["standard", "or"], ...] = ("standard", "or")
-    style = random.choice(styles)
-    if random.random() < 0.7:
-        countries = random.sample(COUNTRIES, random.randint(2, 4))
+    style = rng.choice(styles)
+    if rng.random() < 0.7:
+        countries = rng.sample(COUNTRIES, rng.randint(2, 4))
         return lambda locale: lists.format_list([locale.territories[code] for code in countries], style, locale)
-    languages = random.sample(LANGUAGES, random.randint(2, 4))
+    languages = rng.sample(LANGUAGES, rng.randint(2, 4))
     return lambda locale: lists.format_list([locale.languages[code] for code in languages], style, locale)
 
 
-KINDS: dict[str, Callable[[Random], Say]] = {
-    "date": _date,
-    "time": _time,
-    "moment": _moment,
-    "relative": _relative,
-    "number": _number,
-    "unit": _unit,
-    "money": _money,
-    "list": _list,
-}
+KINDS: dict[str, Callable[[Random], Say]] = dict(
+    date=_date, time=_time, moment=_moment, relative=_relative, number=_number, unit=_unit, money=_money, list=_list
+)
 
 
 def _locale(name: str) -> Locale:

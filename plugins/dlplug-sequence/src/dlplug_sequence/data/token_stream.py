@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, DistributedSampler
+from torch.utils.data import DataLoader, Dataset
 
-from dlplug.data import Batch, Data, Info, load_batches, run_seed
+from dlplug.data import Batch, BatchIndexSampler, Data, Info, load_batches, run_seed
 from dlplug.errors import InputError
 from dlplug_sequence.data.vocabulary import Level, Vocabulary
 
@@ -28,54 +28,48 @@ class TextInfo(Info):
 
     def __str__(self) -> str:
         vocabulary = Vocabulary.from_json(self.vocabulary)
-        sample = "".join(vocabulary.token(code) for code in range(len(vocabulary.specials), len(vocabulary)))[-20:]
+        sample = "".join(vocabulary.id_to_token(i) for i in range(len(vocabulary.specials), len(vocabulary)))[-20:]
         return f"text of {len(vocabulary)} tokens, {vocabulary.level} level (…{sample!r})"
 
 
-class ContiguousSampler(DistributedSampler[Tensor]):
-    """Positions of a stream that is read in lanes: each of a batch's rows goes on where it stopped in the batch before.
+class ContiguousSampler(BatchIndexSampler):
+    """Positions of a stream, where each row of a batch continues the same row of the batch before.
 
-    Ranks share the lanes. Where lanes start moves from epoch to epoch, by less than a batch's length.
+    So state can be carried over from batch to batch (truncated backpropagation through time). The stream is cut into as
+    many parts as there are rows on all ranks; where they start moves from epoch to epoch, by less than a row's length.
 
     Args:
         size: Tokens of the stream.
-        lanes: Rows of a batch on each rank.
-        length: Tokens of a row.
-        moves: Whether lanes start elsewhere each epoch, and a last, shorter batch is left out: for training.
+        batch_size: Rows of a batch on each rank.
+        seq_len: Tokens of a row.
+        random_offset: Whether rows start elsewhere each epoch, and a last, shorter batch is left out: for training.
         seed: The run's seed.
     """
 
-    def __init__(self, size: int, lanes: int, length: int, moves: bool, seed: int = 0) -> None:
-        distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
-        super().__init__(
-            range(size),  # type: ignore[arg-type]
-            num_replicas=torch.distributed.get_world_size() if distributed else 1,
-            rank=torch.distributed.get_rank() if distributed else 0,
-            shuffle=moves,
-            seed=seed,
-        )
-        total = lanes * self.num_replicas
-        self.lanes, self.moves = lanes, moves
-        self.lane = (size - 1) // total  # tokens to predict in a lane
-        self.length = min(length, self.lane)
-        if self.lane < 1:
-            raise InputError(f"the text is too short: {size:,} tokens do not make {total} lanes; lower data.batch_size")
-        # Lanes are whole batches long, and the rest of the stream is what they can move by.
-        self.steps = self.lane // self.length if moves else -(-self.lane // self.length)
-        self.room = size - 1 - total * self.steps * self.length if moves else 0
+    def __init__(self, size: int, batch_size: int, seq_len: int, random_offset: bool, seed: int = 0) -> None:
+        super().__init__(size, batch_size, "shuffled" if random_offset else "in order", seed)
+        rows = batch_size * self.num_replicas
+        self.part = (size - 1) // rows  # tokens to predict in a row of all batches together
+        self.seq_len = min(seq_len, self.part)
+        if self.part < 1:
+            raise InputError(f"the text is too short: {size:,} tokens do not make {rows} rows; lower data.batch_size")
+        self.steps = self.part // self.seq_len if random_offset else -(-self.part // self.seq_len)
+        if random_offset:  # parts are whole rows long, and the rest of the stream is what they can move by
+            self.part = self.steps * self.seq_len
+        self.room = size - 1 - rows * self.part
 
     def __len__(self) -> int:
         return self.steps
 
-    def __iter__(self) -> Iterator[Tensor]:
-        """Give positions, shape (lanes, length + 1): the last of a row is only predicted."""
+    def __iter__(self) -> Iterator[Tensor]:  # type: ignore[override]
+        """Give positions, shape (batch_size, seq_len + 1): the last of a row is only predicted."""
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        shift = int(torch.randint(min(self.room, self.length) + 1, (), generator=generator)) if self.moves else 0
-        lane = self.steps * self.length if self.moves else self.lane
-        first = shift + lane * torch.arange(self.rank * self.lanes, (self.rank + 1) * self.lanes).unsqueeze(1)
-        for start in range(0, lane, self.length):
-            end = min(start + self.length, lane)
-            yield first + torch.arange(start, end + 1)
+        room = min(self.room, self.seq_len) + 1
+        offset = int(torch.randint(room, (), generator=generator)) if self.shuffle else 0
+        rows = torch.arange(self.rank * self.batch_size, (self.rank + 1) * self.batch_size).unsqueeze(1)
+        for start in range(0, self.part, self.seq_len):
+            end = min(start + self.seq_len, self.part)
+            yield offset + self.part * rows + torch.arange(start, end + 1)
 
 
 class _Stream(Dataset[Batch]):
@@ -90,16 +84,16 @@ class _Stream(Dataset[Batch]):
 class TextData(Data):
     """One text, the first 90 % to train on, 5 % to validate and 5 % to test; the vocabulary comes from the first part.
 
-    Batches are (tokens, the tokens that follow), both of shape (batch_size, length). A row goes on where the same row
-    of the batch before stopped, from the first batch of an epoch to its last.
+    Batches are (tokens, the tokens that follow), both of shape (batch_size, seq_len). A row continues the same row of
+    the batch before, from the first batch of an epoch to its last.
 
     Args:
         level: What a token is.
-        vocabulary_size: Most tokens of the vocabulary; 0 for all, and for 8,000 with ``bpe``.
+        vocabulary_size: Maximum number of tokens of the vocabulary; 0 for no limit, and for 8,000 with ``bpe``.
         min_count: Tokens seen less often in the training text are unknown.
         batch_size: Rows of a batch on each device.
-        length: Tokens of a row: as far as gradients flow back.
-        held_out: Most characters of the validation text, and of the test text; 0 for all.
+        seq_len: Tokens of a row: the length of truncated backpropagation through time.
+        held_out: Maximum number of characters of the validation text, and of the test text; 0 for no limit.
     """
 
     def __init__(
@@ -108,17 +102,17 @@ class TextData(Data):
         vocabulary_size: int = 0,
         min_count: int = 1,
         batch_size: int = 20,
-        length: int = 64,
+        seq_len: int = 64,
         held_out: int = 200_000,
     ) -> None:
         super().__init__()
-        if min(batch_size, length) < 1 or held_out < 0:
+        if min(batch_size, seq_len) < 1 or held_out < 0:
             raise InputError(
-                f"batch_size and length must be at least 1 and held_out at least 0, not {batch_size}, {length} and "
+                f"batch_size and seq_len must be at least 1 and held_out at least 0, not {batch_size}, {seq_len} and "
                 f"{held_out}"
             )
         self.level, self.vocabulary_size, self.min_count = level, vocabulary_size, min_count
-        self.batch_size, self.length, self.held_out = batch_size, length, held_out
+        self.batch_size, self.seq_len, self.held_out = batch_size, seq_len, held_out
         self.splits: dict[str, Tensor] = {}
 
     @abstractmethod
@@ -133,9 +127,8 @@ class TextData(Data):
             pieces = self.read()
             total = sum(map(len, pieces()))
             bounds = {split: (int(a * total), int(b * total)) for split, (a, b) in BOUNDS.items()}
-            vocabulary = Vocabulary.train(
-                cut(pieces(), *bounds["train"]), self.level, self.vocabulary_size, self.min_count
-            )
+            options = (self.level, self.vocabulary_size, self.min_count)
+            vocabulary = Vocabulary.train(cut(pieces(), *bounds["train"]), *options)
             for split, (first, last) in bounds.items():
                 if self.held_out and split != "train":
                     last = min(last, first + self.held_out)
@@ -158,8 +151,9 @@ class TextData(Data):
 
     def _loader(self, split: str) -> "DataLoader[Batch]":
         self.setup()
-        sampler = ContiguousSampler(len(self.splits[split]), self.batch_size, self.length, split == "train", run_seed())
-        return load_batches(_Stream(self.splits[split]), sampler)
+        tokens = self.splits[split]
+        sampler = ContiguousSampler(len(tokens), self.batch_size, self.seq_len, split == "train", run_seed())
+        return load_batches(_Stream(tokens), sampler)
 
 
 def cut(pieces: Iterable[str], first: int, last: int) -> Iterator[str]:

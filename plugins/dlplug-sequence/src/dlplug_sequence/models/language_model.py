@@ -1,4 +1,4 @@
-"""What models of language share: what is measured, what is shown, and how they write."""
+"""What language models share: their metrics, what they show, and how they generate text."""
 
 import math
 from abc import ABC, abstractmethod
@@ -7,95 +7,95 @@ from typing import Any, ClassVar
 import torch
 from matplotlib.figure import Figure as Drawing
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 from torchmetrics import MeanMetric
 
 from dlplug.data import Batch
+from dlplug.errors import InputError
 from dlplug.media import Figure, Media, Text
 from dlplug.model import Model
+from dlplug.optim import WarmupCosine
 from dlplug.panels import Panel
 from dlplug.plots import plot_curves
 from dlplug_sequence.data.token_stream import TextInfo
 from dlplug_sequence.data.vocabulary import Vocabulary
 
 SHOWN = 400  # tokens of the sample that is shown
-PANELS = (
-    Panel(
-        "Learning",
-        "Loss",
-        "Nats a token. Healthy: train and val fall together. Broken: val rises while train falls (overfitting), or "
-        "jumps (too high a learning rate).",
-        curves=("loss",),
-    ),
-    Panel(
-        "Learning",
-        "Bits a character",
-        "What a character would cost if the text were compressed by the model. English takes about 8 uncompressed, 2.3 "
-        "with xz, and 1.7 with the best models of this size. Healthy: falls.",
-        curves=("bits",),
-    ),
-    Panel(
-        "Learning",
-        "Perplexity",
-        "Among how many tokens, equally likely, it might as well choose. Healthy: falls.",
-        curves=("perplexity",),
-    ),
-    Panel(
-        "Learning",
-        "Loss by position",
-        "How surprised it is after so many tokens from a blank state. Healthy: falls steeply, then slowly. Broken: "
-        "flat: it uses the last token only.",
-        media="loss by position",
-    ),
-    Panel(
-        "Writing",
-        "Sampled text",
-        "Written by the model from the start of the validation text, the same random numbers each time. Healthy: "
-        "letters, then words, then phrases. Broken: one token again and again.",
-        media="sample",
-    ),
-)
-
-
-State = tuple[Any, ...]  # whatever a model remembers of what it read, () before the first token
+State = tuple[Any, ...]  # whatever a model keeps of the text before, () before the first token
 
 
 class LanguageModel(Model, ABC):
-    """A model that says how likely each token is to come next.
+    """A model of the probability of the next token.
 
-    Logs ``loss`` in nats a token, and for text not trained on ``bits`` a character and ``perplexity``, exp(loss).
+    Logs ``loss`` in nats a token, and in validation and test ``bits_per_char`` and ``perplexity``, exp(loss).
     """
 
     monitor = ("val/loss", "min")
-    panels: ClassVar[tuple[Panel, ...]] = PANELS
+    panels: ClassVar[tuple[Panel, ...]] = (
+        Panel(
+            "Learning",
+            "Loss",
+            "Nats a token. Healthy: train and val fall together. Broken: val rises while train falls (overfitting), "
+            "or jumps (the learning rate is too high).",
+            curves=("loss",),
+        ),
+        Panel(
+            "Learning",
+            "Bits per character",
+            "What a character would cost if the text were compressed by the model. English takes about 8 uncompressed, "
+            "2.3 with xz, and 1.7 with the best models of this size. Healthy: falls.",
+            curves=("bits_per_char",),
+        ),
+        Panel(
+            "Learning",
+            "Perplexity",
+            "The number of equally likely tokens that would be as hard to predict. Healthy: falls.",
+            curves=("perplexity",),
+        ),
+        Panel(
+            "Learning",
+            "Loss by position",
+            "The loss after so many tokens from an empty state. Healthy: falls steeply, then slowly. Broken: flat: it "
+            "uses the last token only.",
+            media="loss by position",
+        ),
+        Panel(
+            "Generation",
+            "Sampled text",
+            "Generated from the start of the validation text, with the same random numbers each time. Healthy: "
+            "letters, then words, then phrases. Broken: one token again and again.",
+            media="sample",
+        ),
+    )
 
     @abstractmethod
     def losses(self, tokens: Tensor, targets: Tensor, state: State) -> tuple[Tensor, State]:
-        """Read on, and return how much each target surprised.
+        """Return the loss of each target.
 
         Args:
             tokens: Shape (n, time).
             targets: The tokens that follow them, shape (n, time).
-            state: What to remember of the text before.
+            state: The state after the text before.
 
         Returns:
             Nats, shape (n, time), and the state after the last token.
         """
 
     @abstractmethod
-    def read_on(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
-        """Read on, and say what may follow the last token.
+    def next_logits(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        """Predict what follows the last token.
 
         Args:
             tokens: Shape (n, time).
-            state: What to remember of the text before.
+            state: The state after the text before.
 
         Returns:
-            Log-probabilities, not always normalised, shape (n, vocabulary), and the state after the last token.
+            Logits, shape (n, vocabulary), and the state after the last token.
         """
 
     @abstractmethod
-    def prepare(self, vocabulary: Vocabulary) -> None:
-        """Make what is learnt, for a vocabulary."""
+    def build_layers(self, vocabulary: Vocabulary) -> None:
+        """Make what is learned, for a vocabulary."""
 
     def build(self, info: TextInfo) -> None:
         """Make the layers and the metrics."""
@@ -105,85 +105,133 @@ class LanguageModel(Model, ABC):
         self.register_buffer("lengths", self.vocabulary.lengths())
         self.lengths: Tensor
         self.mean_loss, self.mean_bits = MeanMetric(), MeanMetric()
-        self._evaluated: State = ()
-        self.prepare(self.vocabulary)
+        self._eval_state: State = ()
+        self.build_layers(self.vocabulary)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Measure."""
-        self._measure(batch, batch_idx)
-
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """The same on the test text."""
-        self._measure(batch, batch_idx)
-
-    def _measure(self, batch: Batch, batch_idx: int) -> None:
-        """Read on: a row goes on where it stopped in the batch before."""
+        """Measure; a row continues that of the batch before."""
         tokens, targets = batch
-        losses, self._evaluated = self.losses(tokens, targets, self._evaluated if batch_idx else ())
+        losses, self._eval_state = self.losses(tokens, targets, self._eval_state if batch_idx else ())
         characters = self.lengths[targets].sum()
         self.mean_loss.update(losses.mean(), weight=losses.numel())
         self.mean_bits.update(losses.sum() / characters / math.log(2), weight=characters)
 
     def on_validation_epoch_end(self) -> None:
         """Log what was measured over the whole text."""
-        self._log_measured("val")
-
-    def on_test_epoch_end(self) -> None:
-        """The same for the test text."""
-        self._log_measured("test")
+        loss, bits = self.mean_loss.compute(), self.mean_bits.compute()
+        metrics = {"loss": loss, "bits_per_char": bits, "perplexity": loss.exp()}
+        self.log_dict({f"{self.stage}/{name}": value for name, value in metrics.items()})
+        self.mean_loss.reset()
+        self.mean_bits.reset()
 
     def showcase(self, batch: Batch) -> dict[str, Media]:
-        """Show text that it writes, and how its surprise falls as it has read more."""
+        """Show generated text, and the loss by the number of tokens read before."""
         tokens, targets = batch
         prompt = tokens[:1, :20]
-        written = self.write(prompt, SHOWN, 1.0, 0)[0]
-        sample = f"{self.vocabulary.decode(prompt[0].tolist())} …\n\n{self.vocabulary.decode(written)}\n"
+        generated = self.sample(prompt, SHOWN, 1.0, 0)[0]
+        sample = f"{self.vocabulary.decode(prompt[0].tolist())} …\n\n{self.vocabulary.decode(generated)}\n"
         losses, _ = self.losses(tokens, targets, ())
         return {"sample": Text(sample), "loss by position": Figure(plot_positions(losses.float().cpu()))}
 
     def generate(self, prompt: str = "", length: int = 500, temperature: float = 1.0, top_k: int = 0) -> Text:
-        """Write text.
+        """Generate text.
 
         Args:
-            prompt: What it starts from; the model then knows what came before.
-            length: Tokens to write.
-            temperature: Below 1 likely tokens become likelier; 0 for always the likeliest.
-            top_k: Choose among so many of the likeliest; 0 for all.
+            prompt: The text to continue.
+            length: Tokens to generate.
+            temperature: Below 1 likely tokens become likelier; 0 always takes the likeliest.
+            top_k: Sample from so many of the likeliest tokens; 0 for all.
         """
         if length < 1 or temperature < 0 or top_k < 0:
             raise ValueError(
                 f"length must be at least 1, temperature and top_k at least 0, not {length}, {temperature} and {top_k}"
             )
-        codes = self.vocabulary.encode(prompt)
-        start = torch.tensor([codes or self.vocabulary.encode("\n") or [0]], device=self.device)
-        return Text(prompt + self.vocabulary.decode(self.write(start, length, temperature, top_k)[0]))
+        ids = self.vocabulary.encode(prompt)
+        start = torch.tensor([ids or self.vocabulary.encode("\n") or [0]], device=self.device)
+        return Text(prompt + self.vocabulary.decode(self.sample(start, length, temperature, top_k)[0]))
 
-    def write(self, prompts: Tensor, length: int, temperature: float, top_k: int) -> list[list[int]]:
-        """Return tokens written after prompts of shape (n, time), a token a step with the state carried over."""
-        scores, state = self.read_on(prompts, ())
-        written = []
+    def sample(self, prompts: Tensor, length: int, temperature: float, top_k: int) -> list[list[int]]:
+        """Return tokens sampled after prompts of shape (n, time), one a step with the state carried over."""
+        logits, state = self.next_logits(prompts, ())
+        sampled = []
         for _ in range(length):
-            scores[:, : len(self.vocabulary.specials)] = -torch.inf
-            tokens = choose(scores.float(), temperature, top_k)  # (n, 1)
-            written.append(tokens)
-            scores, state = self.read_on(tokens, state)
-        return torch.cat(written, dim=1).tolist()
-
-    def _log_measured(self, stage: str) -> None:
-        loss, bits = self.mean_loss.compute(), self.mean_bits.compute()
-        self.log_dict({f"{stage}/loss": loss, f"{stage}/bits": bits, f"{stage}/perplexity": loss.exp()})
-        self.mean_loss.reset()
-        self.mean_bits.reset()
+            logits[:, : len(self.vocabulary.specials)] = -torch.inf
+            tokens = sample_token(logits.float(), temperature, top_k)  # (n, 1)
+            sampled.append(tokens)
+            logits, state = self.next_logits(tokens, state)
+        return torch.cat(sampled, dim=1).tolist()
 
 
-def choose(scores: Tensor, temperature: float, top_k: int) -> Tensor:
-    """Return a token for each row of log-probabilities (n, vocabulary): shape (n, 1)."""
+class GradientFreeLM(LanguageModel):
+    """A language model that no gradient trains, on one process."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+
+    def setup(self, stage: str) -> None:
+        """Refuse several processes."""
+        if self.trainer.world_size > 1:
+            name = type(self).__name__
+            raise InputError(f"{name} runs on one process, and has no gradients to share: --trainer.devices 1")
+
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        """Return none."""
+        return []
+
+
+class NeuralLM(WarmupCosine, LanguageModel):
+    """A network that predicts what follows each token, trained on the loss at every time step (section 2.6).
+
+    Attributes:
+        stateful: Whether a training batch continues from the state after the batch before.
+    """
+
+    betas = (0.9, 0.99)
+    stateful: bool = False
+    _train_state: State = ()
+
+    @abstractmethod
+    def forward(self, tokens: Tensor, state: State = ()) -> tuple[Tensor, State]:
+        """Predict what follows each token.
+
+        Args:
+            tokens: Shape (n, time).
+            state: The state after the text before; () for none.
+
+        Returns:
+            Logits of what follows each token, shape (n, time, vocabulary), and the state after the last.
+        """
+
+    def losses(self, tokens: Tensor, targets: Tensor, state: State) -> tuple[Tensor, State]:
+        """Return nats (n, time), and the state after the last token."""
+        logits, state = self(tokens, state)
+        nats = cross_entropy(logits.float().flatten(0, 1), targets.flatten(), reduction="none")
+        return nats.view_as(targets), state
+
+    def next_logits(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        """Return logits of what follows the last token."""
+        logits, state = self(tokens, state)
+        return logits[:, -1], state
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the loss on a batch."""
+        tokens, targets = batch
+        losses, state = self.losses(tokens, targets, self._train_state if self.stateful and batch_idx else ())
+        self._train_state = tuple(part.detach() for part in state)  # gradients stop at the batch's start
+        loss = losses.mean()
+        self.record(loss=loss)
+        return loss
+
+
+def sample_token(logits: Tensor, temperature: float, top_k: int) -> Tensor:
+    """Return a token for each row of logits (n, vocabulary): shape (n, 1)."""
     if temperature == 0:
-        return scores.argmax(1, keepdim=True)
+        return logits.argmax(1, keepdim=True)
     if top_k:
-        least = scores.topk(min(top_k, scores.shape[1])).values[:, -1:]
-        scores = scores.masked_fill(scores < least, -torch.inf)
-    return (scores / temperature).softmax(1).multinomial(1)
+        least = logits.topk(min(top_k, logits.shape[1])).values[:, -1:]
+        logits = logits.masked_fill(logits < least, -torch.inf)
+    return (logits / temperature).softmax(1).multinomial(1)
 
 
 def plot_positions(losses: Tensor) -> Drawing:

@@ -1,4 +1,4 @@
-"""What models that tell texts apart share: how they learn, what is measured and what is shown."""
+"""What text classifiers share: how they are trained, their metrics and what they show."""
 
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
@@ -16,7 +16,7 @@ from dlplug.optim import WarmupCosine
 from dlplug.panels import Panel
 from dlplug.plots import plot_confusion_matrix
 from dlplug_sequence.data.labelled_text import LabelledTextInfo
-from dlplug_sequence.data.padded import PAD_CODE, UNKNOWN_CODE, Ragged
+from dlplug_sequence.data.padded import PAD_ID, UNK_ID, Ragged
 from dlplug_sequence.data.vocabulary import Vocabulary
 
 WORST = 30  # mistakes shown
@@ -26,12 +26,13 @@ EMBEDDING_SCALE = 0.1
 
 
 class TextClassifier(WarmupCosine, ABC):
-    """A model that gives a text's class, trained on the cross-entropy.
+    """A classifier of texts, trained on the cross-entropy.
 
-    Logs ``loss`` in nats and ``accuracy``, and for texts not trained on ``recall``, the mean over classes.
+    Logs ``loss`` in nats and ``accuracy``, and in validation and test ``macro_recall``, the mean over classes.
 
     Args:
-        word_dropout: Probability that a word is unknown while training, so that no single word decides.
+        word_dropout: Probability that a word is replaced by unknown in training, so that no single word decides.
+        lr: Highest learning rate of Adam; it decays along a cosine to 0 at the last batch.
     """
 
     monitor = ("val/loss", "min")
@@ -40,29 +41,29 @@ class TextClassifier(WarmupCosine, ABC):
         Panel(
             "Learning",
             "Loss",
-            "Mean surprise at the right class, in nats; guessing among k classes costs ln k. Healthy: both curves fall "
-            "and stay together. Broken: val rises while train falls (overfitting).",
+            "Cross-entropy in nats; guessing among k classes costs ln k. Healthy: both curves fall and stay together. "
+            "Broken: val rises while train falls (overfitting).",
             curves=("loss",),
         ),
         Panel(
             "Learning",
             "Accuracy",
-            "Share of texts told right, and the mean recall of the classes. Healthy: both rise to a plateau. Broken: "
-            "recall far below accuracy (rare classes are ignored).",
-            curves=("accuracy", "recall"),
+            "Share of texts classified correctly, and the mean recall of the classes. Healthy: both rise to a plateau. "
+            "Broken: recall far below accuracy (rare classes are ignored).",
+            curves=("accuracy", "macro_recall"),
         ),
         Panel(
-            "What it reads",
-            "Confusion",
-            "Validation texts by true class (rows) and given class (columns). Healthy: a dark diagonal. Broken: a dark "
-            "column (all are called that).",
+            "Predictions",
+            "Confusion matrix",
+            "Validation texts by true class (rows) and predicted class (columns). Healthy: a dark diagonal. Broken: a "
+            "dark column (all are predicted to be that).",
             media="confusion",
         ),
         Panel(
-            "What it reads",
+            "Predictions",
             "Worst mistakes",
-            "The wrongly told validation texts that surprised it most. Healthy: you would hesitate too, or the label "
-            "is wrong. Broken: plain cases.",
+            "The misclassified validation texts of the highest loss. Healthy: you would hesitate too, or the label is "
+            "wrong. Broken: obvious cases.",
             media="mistakes",
         ),
     )
@@ -72,12 +73,12 @@ class TextClassifier(WarmupCosine, ABC):
         if not 0 <= word_dropout < 1:
             raise ValueError(f"word_dropout must be from 0 to below 1, not {word_dropout}")
         self.word_dropout = word_dropout
-        self._mistakes: list[tuple[float, str, str, str, float]] = []  # loss, text, true and given class, confidence
+        self._mistakes: list[tuple[float, str, str, str, float]] = []  # loss, text, true and predicted, confidence
         self._confusion: Tensor | None = None
 
     @abstractmethod
     def network(self, vocabulary: int, classes: int) -> nn.Module:
-        """Return the network, from tokens (n, time), padded with 0, to scores (n, classes)."""
+        """Return the network, from tokens (n, time), padded with 0, to logits (n, classes)."""
 
     def build(self, info: LabelledTextInfo) -> None:
         """Make the layers and the metrics."""
@@ -93,98 +94,80 @@ class TextClassifier(WarmupCosine, ABC):
         self.metrics = MetricCollection(
             {
                 "accuracy": MulticlassAccuracy(average="micro", **options),
-                "recall": MulticlassRecall(average="macro", **options),
+                "macro_recall": MulticlassRecall(average="macro", **options),
                 "confusion": MulticlassConfusionMatrix(**options),
             }
         )
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Return scores (n, classes) of tokens (n, time), padded with 0."""
-        scores: Tensor = self.net(tokens)
-        return scores
+        """Return logits (n, classes) of tokens (n, time), padded with 0."""
+        logits: Tensor = self.net(tokens)
+        return logits
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss on a batch."""
         tokens, labels = batch
         if self.word_dropout:
-            lost = torch.rand(tokens.shape, device=tokens.device) < self.word_dropout
-            tokens = tokens.masked_fill(lost & (tokens != PAD_CODE), UNKNOWN_CODE)
-        scores = self(tokens)
-        loss = cross_entropy(scores, labels)
-        self.record(loss=loss, accuracy=(scores.detach().argmax(1) == labels).float().mean())
+            dropped = torch.rand(tokens.shape, device=tokens.device) < self.word_dropout
+            tokens = tokens.masked_fill(dropped & (tokens != PAD_ID), UNK_ID)
+        logits = self(tokens)
+        loss = cross_entropy(logits, labels)
+        self.record(loss=loss, accuracy=(logits.detach().argmax(1) == labels).float().mean())
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Measure, and keep the worst mistakes."""
         tokens, labels = batch
-        scores = self(tokens).float()
-        losses = cross_entropy(scores, labels, reduction="none")
+        logits = self(tokens).float()
+        losses = cross_entropy(logits, labels, reduction="none")
         self.record(loss=losses.mean())
-        self.metrics.update(scores, labels)
-        confidences, guesses = scores.softmax(1).max(1)
-        wrong = guesses != labels
-        found = tuple(part[wrong] for part in (losses, labels, guesses, confidences))
-        self._keep(found, tokens[wrong])
-
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """The same on the test texts."""
-        self.validation_step(batch, batch_idx)
+        self.metrics.update(logits, labels)
+        confidences, predicted = logits.softmax(1).max(1)
+        wrong = (predicted != labels).nonzero().squeeze(1)
+        for index in wrong[losses[wrong].argsort(descending=True)[:WORST]].tolist():
+            text = self.vocabulary.decode([token_id for token_id in tokens[index].tolist() if token_id != PAD_ID])
+            true, given = (self.labels[int(classes[index])] for classes in (labels, predicted))
+            self._mistakes.append((losses[index].item(), text, true, given, confidences[index].item()))
+        self._mistakes = sorted(self._mistakes, key=lambda mistake: -mistake[0])[:WORST]
 
     def on_validation_epoch_start(self) -> None:
-        """Forget the last time's mistakes."""
+        """Forget the mistakes of the last time."""
         self._mistakes = []
-
-    def on_test_epoch_start(self) -> None:
-        """The same before a test."""
-        self.on_validation_epoch_start()
 
     def on_validation_epoch_end(self) -> None:
         """Log what was measured over all texts."""
-        self._log_metrics("val")
-
-    def on_test_epoch_end(self) -> None:
-        """The same for the test texts."""
-        self._log_metrics("test")
+        values: dict[str, Tensor] = self.metrics.compute()
+        self.metrics.reset()
+        self._confusion = values.pop("confusion")
+        self.log_dict({f"{self.stage}/{name}": value for name, value in values.items()})
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, list[str] | Tensor]:
-        """Return the name of the class given to each text and its probability, shapes (n,)."""
+        """Return the name of the predicted class of each text and its probability, shapes (n,)."""
         confidences, classes = self(batch[0]).float().softmax(1).max(1)
         return {"class": [self.labels[index] for index in classes.tolist()], "confidence": confidences}
 
     def showcase(self, batch: Batch) -> dict[str, Media]:
-        """Show what it mixes up, and its worst mistakes."""
+        """Show the confusion matrix and the worst mistakes."""
         assert self._confusion is not None
-        rows = [(given, f"{sure:.0%}", true, text) for _, text, true, given, sure in self._mistakes]
+        rows = [(predicted, f"{sure:.0%}", true, text) for _, text, true, predicted, sure in self._mistakes]
         return {
             "confusion": Figure(plot_confusion_matrix(self._confusion.cpu(), self.labels)),
-            "mistakes": Table(("given", "confidence", "true", "text"), rows),
+            "mistakes": Table(("predicted", "confidence", "true", "text"), rows),
         }
 
     def generate(self, text: str = "", file: str = "") -> Text:
-        """Give the class of texts, a line each: the class, its probability, the text.
+        """Classify texts, a line each: the class, its probability, the text.
 
         Args:
             text: A text.
             file: A UTF-8 file with a text a line, instead.
         """
         lines = asked_lines(text, file)
-        told: list[tuple[int, float]] = []
+        answers = []
         for start in range(0, len(lines), CHUNK):
-            tokens = Ragged(self.vocabulary.encode_batch(lines[start : start + CHUNK]))
-            scores = self(tokens[torch.arange(len(tokens))].to(self.device)).float().softmax(1)
-            sure, classes = scores.max(1)
-            told += zip(classes.tolist(), sure.tolist(), strict=True)
-        return Text("\n".join(f"{self.labels[c]}\t{p:.2f}\t{line}" for (c, p), line in zip(told, lines, strict=True)))
-
-    def _keep(self, found: tuple[Tensor, ...], tokens: Tensor) -> None:
-        for place in found[0].argsort(descending=True)[:WORST].tolist():
-            loss, label, guess, sure = (part[place].item() for part in found)
-            text = self.vocabulary.decode([code for code in tokens[place].tolist() if code != PAD_CODE])
-            self._mistakes.append((loss, text, self.labels[int(label)], self.labels[int(guess)], sure))
-        self._mistakes = sorted(self._mistakes, key=lambda mistake: -mistake[0])[:WORST]
-
-    def _log_metrics(self, stage: str) -> None:
-        values: dict[str, Tensor] = self.metrics.compute()
-        self.metrics.reset()
-        self._confusion = values.pop("confusion")
-        self.log_dict({f"{stage}/{name}": value for name, value in values.items()})
+            chunk = lines[start : start + CHUNK]
+            tokens = Ragged(self.vocabulary.encode_batch(chunk))
+            confidences, classes = self(tokens[torch.arange(len(tokens))].to(self.device)).float().softmax(1).max(1)
+            for label, sure, line in zip(classes.tolist(), confidences.tolist(), chunk, strict=True):
+                answers.append(f"{self.labels[label]}\t{sure:.2f}\t{line}")
+        return Text("\n".join(answers))

@@ -1,4 +1,4 @@
-"""What models that write texts share: how they learn, and how what they wrote is measured."""
+"""What models that generate texts share: how they are trained, and how their texts are scored."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -13,33 +13,34 @@ from dlplug.optim import WarmupCosine
 Row = TypeVar("Row")
 
 
-class Writer(WarmupCosine, ABC, Generic[Row]):
-    """A model that learns to predict each token after the true ones before it, and is judged by what it writes.
+class TextGenerator(WarmupCosine, ABC, Generic[Row]):
+    """A model trained to predict each token after the true ones before it, and scored by the texts that it generates.
 
-    Logs ``loss`` in nats a token, and for what was not trained on, what ``judge`` says of the texts written.
+    Logs ``loss`` in nats a token, and in validation and test what ``score`` says of the generated texts.
 
     Attributes:
-        written: What was to be written and what was, by this process since validation or test began.
+        generated: References and generated texts, of this process since validation or test began.
     """
 
+    # Adam's second mean over about a hundred steps, since these trainings are short.
     betas = (0.9, 0.99)
 
     def __init__(self) -> None:
         super().__init__()
-        self.written: list[Row] = []
+        self.generated: list[Row] = []
 
     @abstractmethod
     def loss(self, batch: Batch) -> Tensor:
-        """Return the mean over tokens of a batch, in nats."""
+        """Return the mean cross-entropy over the tokens of a batch, in nats."""
 
     @abstractmethod
-    def rows(self, batch: Batch) -> list[Row]:
-        """Write the texts of a batch, greedily; return each beside what was to be written."""
+    def decode_batch(self, batch: Batch) -> list[Row]:
+        """Generate the texts of a batch, greedily; return each with its reference."""
 
     @staticmethod
     @abstractmethod
-    def judge(rows: Sequence[Row]) -> dict[str, float]:
-        """Return measures of what was written by name."""
+    def score(rows: Sequence[Row]) -> dict[str, float]:
+        """Return metrics of generated texts by name."""
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss on a batch."""
@@ -48,34 +49,19 @@ class Writer(WarmupCosine, ABC, Generic[Row]):
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Measure the loss, and write."""
-        self.record(loss=self.loss(batch))
-        self.written += self.rows(batch)
-
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """The same on the test part."""
-        self.validation_step(batch, batch_idx)
+        """Measure the loss, and generate."""
+        self.training_step(batch, batch_idx)
+        self.generated += self.decode_batch(batch)
 
     def on_validation_epoch_start(self) -> None:
-        """Forget what was written the last time."""
-        self.written = []
-
-    def on_test_epoch_start(self) -> None:
-        """The same before a test."""
-        self.written = []
+        """Forget what was generated the last time."""
+        self.generated = []
 
     def on_validation_epoch_end(self) -> None:
-        """Log how good it is."""
-        self._log_quality("val")
-
-    def on_test_epoch_end(self) -> None:
-        """The same for the test part."""
-        self._log_quality("test")
-
-    def _log_quality(self, stage: str) -> None:
-        rows: list[Any] = self.written
+        """Log the scores."""
+        rows: list[Any] = self.generated
         if self.trainer.world_size > 1:
             parts: list[Any] = [None] * self.trainer.world_size
-            torch.distributed.all_gather_object(parts, self.written)
+            torch.distributed.all_gather_object(parts, self.generated)
             rows = [row for part in parts for row in part]
-        self.log_dict({f"{stage}/{name}": value for name, value in self.judge(rows).items()})
+        self.log_dict({f"{self.stage}/{name}": value for name, value in self.score(rows).items()})

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from dlplug_sequence.data.padded import PAD_CODE
+from dlplug_sequence.data.padded import PAD_ID
 from dlplug_sequence.models.translator import Translator
 from dlplug_sequence.nn.beam_search import State
 from dlplug_sequence.nn.decoder import Memory
@@ -15,103 +15,103 @@ from dlplug_sequence.nn.decoder import Memory
 class Transformer(Translator):
     """An encoder and a decoder without recurrence: today's reference for translation (Vaswani et al., 2017).
 
-    Layers normalise what goes into them (Xiong et al., 2020); positions are told by sines.
+    Layer norms come before each part (Xiong et al., 2020), where the paper's come after it; positional encodings are
+    sinusoidal.
 
     Args:
-        width: Numbers that stand for a token; even, and a multiple of ``heads``.
-        heads: Looks at once, each at its own part of the numbers.
-        layers: Layers of the encoder, and of the decoder.
-        dropout: Probability that a number that a layer adds is dropped while training.
-        lr: Highest learning rate of Adam; it rises over the first tenth and falls along a cosine to 0.
+        d_model: Embedding dimension; even, and a multiple of ``num_heads``.
+        num_heads: Attention heads.
+        num_layers: Layers of the encoder, and of the decoder.
+        dropout: Dropout probability.
+        lr: Highest learning rate of Adam, after a linear warmup; it decays along a cosine to 0.
     """
 
     warmup_fraction = 0.1
 
     def __init__(
-        self, width: int = 128, heads: int = 4, layers: int = 2, dropout: float = 0.0, lr: float = 2e-3
+        self, d_model: int = 128, num_heads: int = 4, num_layers: int = 2, dropout: float = 0.0, lr: float = 2e-3
     ) -> None:
         super().__init__()
-        if min(width, heads, layers) < 1 or width % heads or width % 2 or lr <= 0 or not 0 <= dropout < 1:
+        sizes = (d_model, num_heads, num_layers)
+        if min(sizes) < 1 or d_model % num_heads or d_model % 2 or lr <= 0 or not 0 <= dropout < 1:
             raise ValueError(
-                "width, heads and layers must be at least 1, width even and a multiple of heads, dropout from 0 to "
-                f"below 1 and lr above 0, not {width}, {heads}, {layers}, {dropout} and {lr}"
+                "d_model, num_heads and num_layers must be at least 1, d_model even and a multiple of num_heads, "
+                f"dropout from 0 to below 1 and lr above 0, not {sizes}, {dropout} and {lr}"
             )
         self.save_hyperparameters()
-        self.width, self.heads, self.layers, self.dropout, self.lr = width, heads, layers, dropout, lr
+        self.d_model, self.num_heads, self.num_layers = sizes
+        self.dropout, self.lr = dropout, lr
 
-    def prepare(self, source: int, target: int) -> None:
+    def build_layers(self, source: int, target: int) -> None:
         """Make the layers."""
-        self.embed_source = nn.Embedding(source, self.width, padding_idx=PAD_CODE)
-        self.embed_target = nn.Embedding(target, self.width, padding_idx=PAD_CODE)
+        self.embed_source = nn.Embedding(source, self.d_model, padding_idx=PAD_ID)
+        self.embed_target = nn.Embedding(target, self.d_model, padding_idx=PAD_ID)
         for embedding in (self.embed_source, self.embed_target):
-            nn.init.normal_(embedding.weight, std=0.5)  # positions are about 0.7 long a pair
-        options = (self.width, self.heads, self.dropout)
-        self.encoder = nn.ModuleList(Layer(*options, crossed=False) for _ in range(self.layers))
-        self.decoder = nn.ModuleList(Layer(*options, crossed=True) for _ in range(self.layers))
-        self.norm_source, self.norm_target = nn.LayerNorm(self.width), nn.LayerNorm(self.width)
+            nn.init.normal_(embedding.weight, std=0.5)  # like positions: the sine and cosine of a rate have a rms of .7
+        options = (self.d_model, self.num_heads, self.dropout)
+        self.encoder = nn.ModuleList(Layer(*options, cross_attention=False) for _ in range(self.num_layers))
+        self.decoder = nn.ModuleList(Layer(*options, cross_attention=True) for _ in range(self.num_layers))
+        self.norm_source, self.norm_target = nn.LayerNorm(self.d_model), nn.LayerNorm(self.d_model)
         self.drop = nn.Dropout(self.dropout)
-        self.out = nn.Linear(self.width, target)
+        self.out = nn.Linear(self.d_model, target)
 
-    def read(self, source: Tensor) -> tuple[Memory, State]:
-        """Return each layer's keys and values of the texts, and a state that holds no token."""
-        keep = (source != PAD_CODE)[:, None, None]  # (n, 1, 1, time)
-        x = self.drop(self.embed_source(source) + positions(source.shape[1], self.width, source.device))
+    def encode(self, source: Tensor) -> tuple[Memory, State]:
+        """Return the keys and values of the texts for each layer of the decoder, and a state without tokens."""
+        keep = (source != PAD_ID)[:, None, None]  # (n, 1, 1, time)
+        x = self.drop(self.embed_source(source) + positional_encoding(source.shape[1], self.d_model, source.device))
         for layer in self.encoder:
             x, _ = layer(x, keep)
         x = self.norm_source(x)
-        memory = [part for layer in self.decoder for part in layer.remember(x)]  # type: ignore[operator]
-        nothing = x.new_zeros(len(source), 1, self.heads, 0, self.width // self.heads)
-        return (keep, *memory), (nothing,) * (2 * self.layers)
+        memory = [part for layer in self.decoder for part in layer.cross_attention.keys_values(x)]  # type: ignore[operator, union-attr]
+        nothing = x.new_zeros(len(source), 1, self.num_heads, 0, self.d_model // self.num_heads)
+        return (keep, *memory), (nothing,) * (2 * self.num_layers)
 
-    def write(self, memory: Memory, state: State, tokens: Tensor) -> tuple[Tensor, State]:
-        """Take a step for all hypotheses, whose keys and values so far are the state."""
-        n, width = tokens.shape
-        place = state[0].shape[3]
-        where = positions(place + 1, self.width, tokens.device)[place:]
-        x = self.embed_target(tokens) + where  # (n, width, width of a token)
+    def decode_step(self, memory: Memory, state: State, tokens: Tensor) -> tuple[Tensor, State]:
+        """Take a step for all hypotheses; the state is the keys and values of the tokens so far."""
+        n, beams = tokens.shape
+        position = state[0].shape[3]
+        x = self.embed_target(tokens) + positional_encoding(position + 1, self.d_model, tokens.device)[position:]
+        x = x.view(n * beams, 1, -1)  # (n · beams, 1, d_model)
         after: list[Tensor] = []
-        for number, layer in enumerate(self.decoder):
-            before = tuple(part.flatten(0, 1) for part in state[2 * number : 2 * number + 2])
-            x, seen = layer(x.reshape(n * width, 1, -1), None, before, memory[0], memory[1 + 2 * number :][:2], width)
-            after += [part.unflatten(0, (n, width)) for part in seen]
-        scores: Tensor = self.out(self.norm_target(x)).view(n, width, -1)
-        return scores, tuple(after)
+        for i, layer in enumerate(self.decoder):
+            before = tuple(part.flatten(0, 1) for part in state[2 * i : 2 * i + 2])
+            x, seen = layer(x, None, before, memory[0], memory[1 + 2 * i :][:2], beams)
+            after += [part.unflatten(0, (n, beams)) for part in seen]
+        logits: Tensor = self.out(self.norm_target(x)).view(n, beams, -1)
+        return logits, tuple(after)
 
     def forward(self, source: Tensor, target: Tensor) -> Tensor:
-        """Return scores (n, time, vocabulary) of what follows each token of ``target``, the true ones before it."""
-        (keep, *memory), _ = self.read(source)
+        """Return logits (n, time, vocabulary) of what follows each token of ``target``, with teacher forcing."""
+        (keep, *memory), _ = self.encode(source)
         time = target.shape[1]
-        past = torch.ones(time, time, dtype=torch.bool, device=target.device).tril()
-        x = self.drop(self.embed_target(target) + positions(time, self.width, target.device))  # (n, time, width)
-        for number, layer in enumerate(self.decoder):
-            x, _ = layer(x, past, (), keep, memory[2 * number :][:2])
-        scores: Tensor = self.out(self.norm_target(x))
-        return scores
+        causal = torch.ones(time, time, dtype=torch.bool, device=target.device).tril()
+        x = self.embed_target(target) + positional_encoding(time, self.d_model, target.device)  # (n, time, d_model)
+        x = self.drop(x)
+        for i, layer in enumerate(self.decoder):
+            x, _ = layer(x, causal, (), keep, memory[2 * i :][:2])
+        logits: Tensor = self.out(self.norm_target(x))
+        return logits
 
 
 class Layer(nn.Module):
-    """Looks at the text itself, in a decoder then at the text that is translated, and then thinks.
+    """Self-attention, in a decoder cross-attention to the encoded texts, and a feed-forward network.
 
     Args:
-        width: Numbers of a token.
-        heads: Looks at once.
-        dropout: Probability that a number that is added is dropped.
-        crossed: Whether it is a decoder's.
+        d_model: Embedding dimension.
+        num_heads: Attention heads.
+        dropout: Dropout probability.
+        cross_attention: Whether it is a decoder's.
     """
 
-    def __init__(self, width: int, heads: int, dropout: float, crossed: bool) -> None:
+    def __init__(self, d_model: int, num_heads: int, dropout: float, cross_attention: bool) -> None:
         super().__init__()
-        self.own, self.norm_own = Look(width, heads), nn.LayerNorm(width)
-        if crossed:
-            self.cross, self.norm_cross = Look(width, heads), nn.LayerNorm(width)
-        self.think = nn.Sequential(
-            nn.LayerNorm(width), nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
+        self.self_attention, self.norm_self = MultiHeadAttention(d_model, num_heads), nn.LayerNorm(d_model)
+        if cross_attention:
+            self.cross_attention, self.norm_cross = MultiHeadAttention(d_model, num_heads), nn.LayerNorm(d_model)
+        self.feed_forward = nn.Sequential(
+            nn.LayerNorm(d_model), nn.Linear(d_model, 4 * d_model), nn.GELU(), nn.Linear(4 * d_model, d_model)
         )
         self.drop = nn.Dropout(dropout)
-
-    def remember(self, texts: Tensor) -> tuple[Tensor, Tensor]:
-        """Return a decoder's keys and values of the texts (n, time, width)."""
-        return self.cross.remember(texts)
 
     def forward(
         self,
@@ -120,58 +120,58 @@ class Layer(nn.Module):
         before: tuple[Tensor, ...] = (),
         keep: Tensor | None = None,
         memory: tuple[Tensor, ...] = (),
-        width: int = 1,
+        beams: int = 1,
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Return what it makes of tokens, and their keys and values.
+        """Return the tokens' new embeddings, and their keys and values.
 
         Args:
-            x: Shape (n · width, time, numbers).
-            mask: Which tokens may be looked at, as it fits (n, heads, time, time); None for all.
+            x: Shape (n · beams, time, d_model).
+            mask: Which tokens may be attended to, broadcast to (n, num_heads, time, time); None for all.
             before: Keys and values of the tokens before.
-            keep: Which tokens of the memory may be looked at.
-            memory: Keys and values of the texts, shape (n, heads, time, numbers).
-            width: Hypotheses of an item, which share its memory.
+            keep: Which tokens of the memory may be attended to.
+            memory: Keys and values of the texts, shape (n, num_heads, time, d_model / num_heads).
+            beams: Hypotheses of an item, which share its memory.
         """
-        normed = self.norm_own(x)
-        keys, values = self.own.remember(normed)
+        normed = self.norm_self(x)
+        keys, values = self.self_attention.keys_values(normed)
         if before:
             keys, values = torch.cat([before[0], keys], dim=2), torch.cat([before[1], values], dim=2)
-        x = x + self.drop(self.own(normed, keys, values, mask))
+        x = x + self.drop(self.self_attention(normed, keys, values, mask))
         if memory:
             # Hypotheses are steps of one item here, so that the memory is not copied for each.
-            queries = self.norm_cross(x).reshape(-1, width * x.shape[1], x.shape[2])
-            x = x + self.drop(self.cross(queries, *memory, keep)).view_as(x)
-        return x + self.drop(self.think(x)), (keys, values)
+            queries = self.norm_cross(x).reshape(-1, beams * x.shape[1], x.shape[2])
+            x = x + self.drop(self.cross_attention(queries, *memory, keep)).view_as(x)
+        return x + self.drop(self.feed_forward(x)), (keys, values)
 
 
-class Look(nn.Module):
-    """Attention with several heads.
+class MultiHeadAttention(nn.Module):
+    """Multi-head attention whose keys and values are computed apart, so that they can be cached.
 
     Args:
-        width: Numbers of a token.
-        heads: Looks at once.
+        d_model: Embedding dimension.
+        num_heads: Attention heads.
     """
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, d_model: int, num_heads: int) -> None:
         super().__init__()
-        self.heads = heads
-        self.query, self.key_value, self.out = (nn.Linear(width, w) for w in (width, 2 * width, width))
+        self.num_heads = num_heads
+        self.query, self.key_value, self.out = (nn.Linear(d_model, size) for size in (d_model, 2 * d_model, d_model))
 
-    def remember(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return keys and values of tokens (n, time, width): each (n, heads, time, width / heads)."""
-        keys, values = self.key_value(x).unflatten(2, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
+    def keys_values(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return keys and values of tokens (n, time, d_model): each (n, num_heads, time, d_model / num_heads)."""
+        keys, values = self.key_value(x).unflatten(2, (2, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
         return keys, values
 
     def forward(self, x: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
-        """Return what tokens (n, time, width) find among keys and values (n, heads, time, width / heads)."""
-        queries = self.query(x).unflatten(2, (self.heads, -1)).transpose(1, 2)  # (n, heads, time, width / heads)
-        found = scaled_dot_product_attention(queries, keys, values, mask)
-        out: Tensor = self.out(found.transpose(1, 2).flatten(2))  # (n, time, width)
+        """Attend from tokens (n, time, d_model) to keys and values; return shape (n, time, d_model)."""
+        queries = self.query(x).unflatten(2, (self.num_heads, -1)).transpose(1, 2)
+        attended = scaled_dot_product_attention(queries, keys, values, mask)  # (n, num_heads, time, d_model / heads)
+        out: Tensor = self.out(attended.transpose(1, 2).flatten(2))
         return out
 
 
-def positions(time: int, width: int, device: torch.device) -> Tensor:
-    """Return sines and cosines that tell positions, shape (time, width)."""
-    rates = torch.exp(torch.arange(0, width, 2, device=device) * (-math.log(10_000) / width))
+def positional_encoding(time: int, d_model: int, device: torch.device) -> Tensor:
+    """Return sinusoidal positional encodings, shape (time, d_model)."""
+    rates = torch.exp(torch.arange(0, d_model, 2, device=device) * (-math.log(10_000) / d_model))
     angles = torch.arange(time, device=device)[:, None] * rates
     return torch.stack([angles.sin(), angles.cos()], dim=2).flatten(1)

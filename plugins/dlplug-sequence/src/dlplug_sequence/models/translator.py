@@ -1,4 +1,4 @@
-"""What models that translate share: how they learn, how they write, what is measured and what is shown."""
+"""What translation models share: how they are trained, how they translate, their metrics and what they show."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -14,11 +14,11 @@ from dlplug.data import Batch
 from dlplug.files import asked_lines
 from dlplug.media import Media, Table, Text
 from dlplug.panels import Panel
-from dlplug_sequence.data.padded import END_CODE, PAD_CODE, Ragged
+from dlplug_sequence.data.padded import EOS_ID, PAD_ID, Ragged
 from dlplug_sequence.data.text_pairs import PairInfo
 from dlplug_sequence.data.vocabulary import Vocabulary
-from dlplug_sequence.models.text_generator import Writer
-from dlplug_sequence.nn.beam_search import Found, State
+from dlplug_sequence.models.text_generator import TextGenerator
+from dlplug_sequence.nn.beam_search import BeamResult, State
 from dlplug_sequence.nn.decoder import Memory, search_texts
 
 SHOWN = 30  # translations shown
@@ -27,11 +27,12 @@ CHUNK = 64  # texts translated at once
 Row = tuple[str, str, str]  # text, reference, output
 
 
-class Translator(Writer[Row]):
-    """A model that reads a text and writes another, trained to predict each token after the true ones before it.
+class Translator(TextGenerator[Row]):
+    """A model that encodes a text and decodes another, trained to predict each token after the true ones before it.
 
-    Logs ``loss`` in nats a token, and for texts not trained on, translated greedily, the share that is ``exact``,
-    ``bleu`` and ``chrf`` from 0 to 100 (by sacrebleu; BLEU on tokens split at spaces and marks, ``13a``).
+    Logs ``loss`` in nats a token, and in validation and test, of greedy translations, ``exact_match``, the share equal
+    to the reference, and ``bleu`` and ``chrf`` from 0 to 100 (by sacrebleu; BLEU on tokens split at spaces and
+    punctuation, ``13a``).
     """
 
     monitor = ("val/loss", "min")
@@ -44,26 +45,26 @@ class Translator(Writer[Row]):
         ),
         Panel(
             "Learning",
-            "Exact translations",
+            "Exact match",
             "Share that equals the reference to the letter. Healthy: nothing for long, then it rises steeply.",
-            curves=("exact",),
+            curves=("exact_match",),
         ),
         Panel(
             "Learning",
             "BLEU and chrF",
-            "Word and character n-grams shared with the reference, from 0 to 100. Healthy: rise before exact "
-            "translations do. Broken: BLEU high, exact near 0: fluent, but wrong in each.",
+            "Word and character n-grams shared with the reference, from 0 to 100. Healthy: rise before exact match "
+            "does. Broken: BLEU high, exact match near 0: fluent, but each with a mistake.",
             curves=("bleu", "chrf"),
         ),
         Panel(
-            "Writing",
+            "Generation",
             "Translations",
-            "Validation texts, the reference, and what it wrote. Healthy: the wrong ones differ by a digit or a word. "
+            "Validation texts, the reference, and the output. Healthy: the wrong ones differ by a digit or a word. "
             "Broken: the same for all texts, or repeats without end.",
             media="translations",
         ),
         Panel(
-            "Writing",
+            "Generation",
             "Worst mistakes",
             "The validation texts whose translation is furthest from the reference (chrF). Healthy: rare words, long "
             "texts.",
@@ -72,29 +73,32 @@ class Translator(Writer[Row]):
     )
 
     @abstractmethod
-    def prepare(self, source: int, target: int) -> None:
+    def build_layers(self, source: int, target: int) -> None:
         """Make the layers, for vocabularies of such sizes."""
 
     @abstractmethod
-    def read(self, source: Tensor) -> tuple[Memory, State]:
-        """Read texts (n, time), padded with 0; return what to keep of them and the first state, tensors (n, 1, …)."""
+    def encode(self, source: Tensor) -> tuple[Memory, State]:
+        """Encode texts (n, time), padded with 0; return the memory and the decoder's first state, tensors (n, 1, …)."""
 
     @abstractmethod
-    def write(self, memory: Memory, state: State, tokens: Tensor) -> tuple[Tensor, State]:
-        """Write on.
+    def decode_step(self, memory: Memory, state: State, tokens: Tensor) -> tuple[Tensor, State]:
+        """Predict the next token.
 
         Args:
-            memory: What was kept of the texts.
-            state: One entry a hypothesis, shapes (n, width, …).
-            tokens: The last tokens, shape (n, width).
+            memory: What ``encode`` returned of the texts.
+            state: One entry a hypothesis, shapes (n, num_beams, …).
+            tokens: The last tokens, shape (n, num_beams).
 
         Returns:
-            Scores of what follows, shape (n, width, vocabulary), and the state after it.
+            Logits of the next token, shape (n, num_beams, vocabulary), and the state after ``tokens``.
         """
 
     @abstractmethod
     def forward(self, source: Tensor, target: Tensor) -> Tensor:
-        """Return scores of what follows each token of ``target`` (n, time) given the texts: (n, time, vocabulary)."""
+        """Return logits (n, time, vocabulary) of what follows each token of ``target`` (n, time), with teacher forcing.
+
+        ``source`` (n, time) holds the texts.
+        """
 
     def build(self, info: PairInfo) -> None:
         """Make the layers."""
@@ -102,104 +106,103 @@ class Translator(Writer[Row]):
             raise ValueError(f"learns from texts with a translation each, not {info}")
         self.source: Vocabulary = Vocabulary.from_json(info.source)
         self.target: Vocabulary = Vocabulary.from_json(info.target)
-        self.prepare(len(self.source), len(self.target))
+        self.build_layers(len(self.source), len(self.target))
 
     def loss(self, batch: Batch) -> Tensor:
         """Return the mean over the translations' tokens."""
         source, target = batch
-        scores = self(source, target[:, :-1])
-        return cross_entropy(scores.float().flatten(0, 1), target[:, 1:].flatten(), ignore_index=PAD_CODE)
+        logits = self(source, target[:, :-1])
+        return cross_entropy(logits.float().flatten(0, 1), target[:, 1:].flatten(), ignore_index=PAD_ID)
 
-    def rows(self, batch: Batch) -> list[Row]:
+    def decode_batch(self, batch: Batch) -> list[Row]:
         """Translate the texts of a batch."""
-        return self._beside(batch, self.translate(batch[0]))
+        return self._with_references(batch, self.translate(batch[0]))
 
     @staticmethod
-    def judge(rows: Sequence[Row]) -> dict[str, float]:
-        """Return the share of exact translations, BLEU and chrF of (text, reference, output)."""
+    def score(rows: Sequence[Row]) -> dict[str, float]:
+        """Return exact match, BLEU and chrF of (text, reference, output)."""
         references, outputs = [row[1] for row in rows], [row[2] for row in rows]
         return {
-            "exact": sum(a == b for a, b in zip(references, outputs, strict=True)) / len(rows),
+            "exact_match": sum(a == b for a, b in zip(references, outputs, strict=True)) / len(rows),
             "bleu": sacrebleu.corpus_bleu(outputs, [references]).score,
             "chrf": sacrebleu.corpus_chrf(outputs, [references]).score,
         }
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor | list[str]]:
         """Return the translation of each text, whether it is exact, and its score, shapes (n,)."""
-        found = self.translate(batch[0])
-        rows = self._beside(batch, found)
+        result = self.translate(batch[0])
+        rows = self._with_references(batch, result)
         exact = torch.tensor([int(reference == output) for _, reference, output in rows])
-        return {"translation": [output for _, _, output in rows], "exact": exact, "score": found.scores}
+        return {"translation": [output for _, _, output in rows], "exact": exact, "score": result.scores}
 
-    def translate(self, source: Tensor, beam: int = 1, length_penalty: float = 0.6, longest: int = 0) -> Found:
+    def translate(
+        self, source: Tensor, num_beams: int = 1, length_penalty: float = 0.6, max_length: int = 0
+    ) -> BeamResult:
         """Translate texts (n, time), padded with 0.
 
         Args:
             source: The texts.
-            beam: Hypotheses kept; 1 is greedy.
+            num_beams: Hypotheses kept; 1 is greedy.
             length_penalty: See ``beam_search``.
-            longest: Most tokens; 0 for twice those of the longest text and ten.
+            max_length: Maximum number of tokens; 0 for twice those of the longest text and ten.
         """
-        memory, state = self.read(source)
-        longest = longest or 2 * source.shape[1] + 10
-        return search_texts(self.write, memory, state, beam, length_penalty, longest)
+        memory, state = self.encode(source)
+        max_length = max_length or 2 * source.shape[1] + 10
+        return search_texts(self.decode_step, memory, state, num_beams, length_penalty, max_length)
 
     def showcase(self, batch: Batch) -> dict[str, Media]:
         """Show translations and the worst of them."""
         columns = ("text", "reference", "output")
         worst = sorted(
-            (round(chrf(output, reference), 1), text, reference, output)
-            for text, reference, output in self.written
+            (round(float(sacrebleu.sentence_chrf(output, [reference]).score), 1), text, reference, output)
+            for text, reference, output in self.generated
             if output != reference
         )
         return {
-            "translations": Table(columns, self.written[:SHOWN]),
+            "translations": Table(columns, self.generated[:SHOWN]),
             "mistakes": Table(("chrF", *columns), worst[:SHOWN]),
         }
 
-    def generate(self, text: str = "", file: str = "", beam: int = 5, length_penalty: float = 0.6) -> Text:
+    def generate(self, text: str = "", file: str = "", num_beams: int = 5, length_penalty: float = 0.6) -> Text:
         """Translate texts, a line each.
 
         Args:
             text: A text.
             file: A UTF-8 file with a text a line, instead.
-            beam: Hypotheses kept while searching; 1 is greedy.
+            num_beams: Hypotheses of the beam search; 1 is greedy.
             length_penalty: 0 favours short translations.
         """
-        return Text("\n".join(self.outputs(asked_lines(text, file), beam, length_penalty)))
+        return Text("\n".join(self.translate_texts(asked_lines(text, file), num_beams, length_penalty)))
 
-    def outputs(self, lines: Sequence[str], beam: int = 1, length_penalty: float = 0.6) -> list[str]:
+    def translate_texts(self, texts: Sequence[str], num_beams: int = 1, length_penalty: float = 0.6) -> list[str]:
         """Return the translation of each text."""
         outputs: list[str] = []
-        for start in range(0, len(lines), CHUNK):
-            source = Ragged(self.source.encode_batch(lines[start : start + CHUNK]))
-            found = self.translate(source[torch.arange(len(source))].to(self.device), beam, length_penalty)
-            outputs += self.target.decode_batch(found.rows(END_CODE))
+        for start in range(0, len(texts), CHUNK):
+            source = Ragged(self.source.encode_batch(texts[start : start + CHUNK]))
+            result = self.translate(source[torch.arange(len(source))].to(self.device), num_beams, length_penalty)
+            outputs += self.target.decode_batch(result.rows(EOS_ID))
         return outputs
 
-    def _beside(self, batch: Batch, found: Found) -> list[Row]:
-        """Return the texts of a batch, their references and what was found."""
+    def _with_references(self, batch: Batch, result: BeamResult) -> list[Row]:
+        """Return the texts of a batch, their references and the outputs."""
         texts = self.source.decode_batch(batch[0].tolist())
         references = self.target.decode_batch(batch[1].tolist())
-        return list(zip(texts, references, self.target.decode_batch(found.rows(END_CODE)), strict=True))
+        return list(zip(texts, references, self.target.decode_batch(result.rows(EOS_ID)), strict=True))
 
 
-def chrf(output: str, reference: str) -> float:
-    """Return how like two texts are, from 0 to 100."""
-    return float(sacrebleu.sentence_chrf(output, [reference]).score)
+def token_texts(vocabulary: Vocabulary, ids: Tensor) -> list[str]:
+    """Return the text of each token of ids (time,), without padding."""
+    return [vocabulary.id_to_token(token_id) for token_id in ids[ids != PAD_ID].tolist()]
 
 
 def plot_alignment(weights: Tensor, source: Sequence[str], target: Sequence[str]) -> Drawing:
-    """Draw how strongly each token written (rows) looked at each token read (columns)."""
+    """Draw the attention weights of each output token (rows) over the source tokens (columns), padding left out."""
     drawing = Drawing(figsize=(1.5 + 0.28 * len(source), 1 + 0.28 * len(target)), layout="constrained")
     axes = drawing.add_subplot()
-    axes.imshow(weights.float().cpu().numpy(), cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    axes.set_xticks(range(len(source)), [show(token) for token in source], rotation=60, ha="left", size=8)
-    axes.set_yticks(range(len(target)), [show(token) for token in target], size=8)
+    weights = weights[: len(target), : len(source)].float().cpu()
+    axes.imshow(weights.numpy(), cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    ticks, labels = ([token.strip() or "␣" for token in tokens] for tokens in (source, target))
+    axes.set_xticks(range(len(source)), ticks, rotation=60, ha="left", size=8)
+    axes.set_yticks(range(len(target)), labels, size=8)
     axes.xaxis.tick_top()
     return drawing
-
-
-def show(token: str) -> str:
-    """Return a token so that spaces of its own are seen."""
-    return token.strip() or "␣"

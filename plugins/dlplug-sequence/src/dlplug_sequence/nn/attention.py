@@ -1,4 +1,4 @@
-"""What part of the encoder's states a decoder is given (section 2.9)."""
+"""Attention over the encoder's states (section 2.9)."""
 
 from typing import Literal
 
@@ -9,15 +9,15 @@ Score = Literal["none", "dot", "bahdanau", "luong-general"]
 
 
 class Attention(nn.Module):
-    """Gives a decoder's state the mean of the encoder's states, weighted by how well they fit it.
+    """Gives a decoder's state the mean of the encoder's states, weighted by the softmax of their scores.
 
     All queries of an item, steps or hypotheses, share its keys, which are never copied.
 
     Args:
-        score: How a state s and a key h fit: ``dot``, s·h; ``luong-general``, s·W h (Luong et al., 2015);
+        score: The score of a state s and a key h: ``dot``, s·h; ``luong-general``, s·W h (Luong et al., 2015);
             ``bahdanau``, v·tanh(W s + U h) (Bahdanau et al., 2015, but with the state after the step, so that all steps
-            of a known text are looked up at once).
-        size: Numbers of a state and of what it looks at.
+            of a known text are computed at once).
+        size: Size of a state and of a key.
     """
 
     def __init__(self, score: Score, size: int) -> None:
@@ -29,27 +29,27 @@ class Attention(nn.Module):
             self.query = nn.Linear(size, size)
             self.energy = nn.Linear(size, 1, bias=False)
 
-    def prepare(self, states: Tensor) -> Tensor:
-        """Return the keys of the encoder's states (n, time, size); once a text, whatever is written then."""
+    def project_keys(self, states: Tensor) -> Tensor:
+        """Return the keys of the encoder's states (n, time, size): once a text, however many tokens are generated."""
         keys: Tensor = states if self.score == "dot" else self.key(states)
         return keys
 
     def forward(self, queries: Tensor, keys: Tensor, states: Tensor, padding: Tensor) -> tuple[Tensor, Tensor]:
-        """Look up.
+        """Attend.
 
         Args:
             queries: Shape (n, m, size).
-            keys: What ``prepare`` returned.
+            keys: What ``project_keys`` returned.
             states: The encoder's, shape (n, time, size).
             padding: Where there is no text, shape (n, time).
 
         Returns:
-            The means (n, m, size) and the weights (n, m, time).
+            The context vectors (n, m, size) and the attention weights (n, m, time).
         """
         if self.score == "bahdanau":
             sums = self.query(queries)[:, :, None] + keys[:, None]  # (n, m, time, size)
-            fit = self.energy(sums.tanh()).squeeze(3)  # (n, m, time)
+            scores = self.energy(sums.tanh()).squeeze(3)  # (n, m, time)
         else:
-            fit = queries @ keys.transpose(1, 2)  # (n, m, time)
-        weights = fit.masked_fill(padding[:, None], -torch.inf).softmax(2)
+            scores = queries @ keys.transpose(1, 2)  # (n, m, time)
+        weights = scores.masked_fill(padding[:, None], -torch.inf).softmax(2)
         return weights @ states, weights

@@ -1,32 +1,32 @@
-"""The recurrent network that writes: of a text that was read (section 2.4), or of a picture that was seen (5.6)."""
+"""The recurrent decoder: of a text that was encoded (section 2.4), or of an image (5.6)."""
 
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
-from dlplug_sequence.data.padded import BEGIN_CODE, END_CODE, PAD_CODE
+from dlplug_sequence.data.padded import BOS_ID, EOS_ID, PAD_ID
 from dlplug_sequence.nn.attention import Attention, Score
-from dlplug_sequence.nn.beam_search import Found, State, beam_search
+from dlplug_sequence.nn.beam_search import BeamResult, State, beam_search
 from dlplug_sequence.nn.recurrent import Cell, Recurrent
 
-Memory = tuple[Tensor, ...]  # what is known of what is written of: each of shape (n, …)
+Memory = tuple[Tensor, ...]  # what the decoder may attend to: each of shape (n, …)
 
 
 class Decoder(nn.Module):
-    """Writes tokens, each from those before it, from a first state and, with attention, from a memory.
+    """Generates tokens, each from those before it, from a first state and, with attention, from a memory.
 
-    Several texts may be written of one item: the true ones while it is taught, hypotheses while it writes. They share
-    the item's memory, which is never copied for each.
+    Several texts may be decoded of one item: the true ones with teacher forcing, hypotheses in a search. They share the
+    item's memory, which is never copied for each.
 
     Args:
-        attention: How a state and the memory fit, see ``Attention``; ``none`` for no memory.
+        attention: The score of a state and a key, see ``Attention``; ``none`` for no memory.
         cell: The recurrent cell.
-        vocabulary: Number of tokens; 0 pads.
-        embedding: Numbers that stand for a token.
-        hidden: Units of a layer.
-        layers: Number of layers.
-        dropout: Probability that a number between layers is dropped while training.
+        vocabulary: Number of tokens; 0 is padding.
+        embedding_dim: Embedding dimension.
+        hidden_size: Hidden units of a layer.
+        num_layers: Number of layers.
+        dropout: Dropout probability between layers.
     """
 
     def __init__(
@@ -34,79 +34,79 @@ class Decoder(nn.Module):
         attention: Score,
         cell: Cell,
         vocabulary: int,
-        embedding: int,
-        hidden: int,
-        layers: int = 1,
+        embedding_dim: int,
+        hidden_size: int,
+        num_layers: int = 1,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        self.embed = nn.Embedding(vocabulary, embedding, padding_idx=PAD_CODE)
-        self.net = Recurrent(cell, embedding, hidden, layers, dropout)
+        self.embed = nn.Embedding(vocabulary, embedding_dim, padding_idx=PAD_ID)
+        self.net = Recurrent(cell, embedding_dim, hidden_size, num_layers, dropout)
         self.drop = nn.Dropout(dropout)
-        self.attend = None if attention == "none" else Attention(attention, hidden)
-        self.mix = nn.Linear(hidden * (1 if attention == "none" else 2), hidden)
-        self.out = nn.Linear(hidden, vocabulary)
+        self.attend = None if attention == "none" else Attention(attention, hidden_size)
+        self.mix = nn.Linear(hidden_size * (1 if attention == "none" else 2), hidden_size)
+        self.out = nn.Linear(hidden_size, vocabulary)
 
-    def remember(self, states: Tensor, padding: Tensor) -> Memory:
-        """Return the memory of what may be looked at; nothing without attention.
+    def precompute_keys(self, states: Tensor, padding: Tensor) -> Memory:
+        """Return the memory of what is attended to; nothing without attention.
 
         Args:
-            states: Shape (n, places, hidden).
-            padding: Where there is nothing, shape (n, places).
+            states: Shape (n, positions, hidden_size).
+            padding: Where there is nothing, shape (n, positions).
         """
-        return () if self.attend is None else (self.attend.prepare(states), states, padding)
+        return () if self.attend is None else (self.attend.project_keys(states), states, padding)
 
     def forward(self, tokens: Tensor, memory: Memory, state: State) -> tuple[Tensor, Tensor | None, State]:
-        """Write on after each of the tokens, those before it given.
+        """Predict what follows each of the tokens, those before it given.
 
         Args:
-            tokens: Several texts an item, shape (n, width, time).
-            memory: What ``remember`` returned.
-            state: Before the first token, shapes (n, width or 1, layers, hidden).
+            tokens: Several texts an item, shape (n, num_beams, time).
+            memory: What ``precompute_keys`` returned.
+            state: Before the first token, shapes (n, num_beams or 1, num_layers, hidden_size).
 
         Returns:
-            Scores of what follows each token, shape (n, width, time, vocabulary); where it looked when it wrote that,
-            adding up to 1, shape (n, width, time, places), or None without attention; the state after the last token.
+            Logits of what follows each token, shape (n, num_beams, time, vocabulary); its attention weights, which add
+            up to 1, shape (n, num_beams, time, positions), or None without attention; the state after the last token.
         """
-        n, width, time = tokens.shape
-        start = tuple(part.expand(-1, width, -1, -1).flatten(0, 1).transpose(0, 1).contiguous() for part in state)
-        h, end = self.net(self.drop(self.embed(tokens.flatten(0, 1))), start)  # (n·width, time, hidden)
-        h, weights = h.reshape(n, width * time, -1), None
+        n, beams, time = tokens.shape
+        start = tuple(part.expand(-1, beams, -1, -1).flatten(0, 1).transpose(0, 1).contiguous() for part in state)
+        h, end = self.net(self.drop(self.embed(tokens.flatten(0, 1))), start)  # (n·beams, time, hidden_size)
+        h, weights = h.reshape(n, beams * time, -1), None
         if self.attend is not None:
-            found, weights = self.attend(h, *memory)
-            h, weights = torch.cat([h, found], dim=2), weights.unflatten(1, (width, time))
-        scores = self.out(self.drop(self.mix(h).tanh())).unflatten(1, (width, time))
-        return scores, weights, tuple(part.transpose(0, 1).unflatten(0, (n, width)) for part in end)
+            context, weights = self.attend(h, *memory)
+            h, weights = torch.cat([h, context], dim=2), weights.unflatten(1, (beams, time))
+        logits = self.out(self.drop(self.mix(h).tanh())).unflatten(1, (beams, time))
+        return logits, weights, tuple(part.transpose(0, 1).unflatten(0, (n, beams)) for part in end)
 
-    def write(self, memory: Memory, state: State, tokens: Tensor) -> tuple[Tensor, State]:
-        """Take one step for all hypotheses, whose last tokens are ``tokens`` (n, width); see ``search_texts``."""
-        scores, _, state = self(tokens[:, :, None], memory, state)
-        return scores[:, :, 0], state
+    def decode_step(self, memory: Memory, state: State, tokens: Tensor) -> tuple[Tensor, State]:
+        """Take one step for all hypotheses, whose last tokens are ``tokens`` (n, num_beams); see ``search_texts``."""
+        logits, _, state = self(tokens[:, :, None], memory, state)
+        return logits[:, :, 0], state
 
 
 def search_texts(
-    write: Callable[[Memory, State, Tensor], tuple[Tensor, State]],
+    decode_step: Callable[[Memory, State, Tensor], tuple[Tensor, State]],
     memory: Memory,
     state: State,
-    beam: int = 1,
+    num_beams: int = 1,
     length_penalty: float = 0.6,
-    longest: int = 100,
-) -> Found:
-    """Write the likeliest text of each item, between the begin and the end token.
+    max_length: int = 100,
+) -> BeamResult:
+    """Decode the likeliest text of each item, between the begin and the end token.
 
     Args:
-        write: Given the memory, the state and the last tokens (n, width), returns scores of what follows, shape
-            (n, width, vocabulary), and the state after it.
+        decode_step: Given the memory, the state and the last tokens (n, num_beams), returns logits of the next token,
+            shape (n, num_beams, vocabulary), and the state after it.
         memory: What is known of the items.
         state: The first state, each tensor of shape (n, 1, …).
-        beam: Hypotheses kept; 1 is greedy.
+        num_beams: Hypotheses kept; 1 is greedy.
         length_penalty: See ``beam_search``.
-        longest: Most tokens.
+        max_length: Maximum number of tokens.
     """
 
     def step(tokens: Tensor, state: State) -> tuple[Tensor, State]:
-        scores, state = write(memory, state, tokens)
-        scores[..., PAD_CODE] = scores[..., BEGIN_CODE] = -torch.inf
-        return scores.float().log_softmax(-1), state
+        logits, state = decode_step(memory, state, tokens)
+        logits[..., PAD_ID] = logits[..., BOS_ID] = -torch.inf
+        return logits.float().log_softmax(-1), state
 
-    return beam_search(step, state, BEGIN_CODE, END_CODE, beam, longest, length_penalty)
+    return beam_search(step, state, BOS_ID, EOS_ID, num_beams, max_length, length_penalty)
