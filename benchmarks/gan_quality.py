@@ -1,7 +1,7 @@
-"""Judges the GAN's default recipe against a Gaussian mixture: `python benchmarks/gan_quality.py RUN RUN RUN`.
+"""Compares the GAN's default recipe with a Gaussian mixture: `python benchmarks/gan_quality.py RUN RUN RUN`.
 
-Train the runs first, a seed each: `dlplug fit --model gan --seed_everything 0` (and 1, 2). The judge and everything
-else that it is compared with are computed here, from the same training split.
+Train the runs first, a seed each: `dlplug fit --model gan --seed_everything 0` (and 1, 2). The classifier whose features
+the FID is of and everything to compare with are made here, from the same training split.
 """
 
 import argparse
@@ -13,8 +13,8 @@ from sklearn.decomposition import PCA
 from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
+from dlplug_generative.fid import FIDClassifier, near_copies
 from dlplug_generative.gan import GAN
-from dlplug_generative.judge import Judge, near_copies
 from dlplug_vision.data.digits import Digits
 from dlplug_vision.data.mnist5k import MNIST5k
 
@@ -33,7 +33,7 @@ def mixture(train: Tensor) -> Tensor:
 def draw(run: Path, raw: bool) -> Tensor:
     gan = GAN.load_from_checkpoint(run / "checkpoints" / "last.ckpt").eval()
     if raw:
-        gan.average = gan.generator
+        gan.generator_ema = gan.generator
     noise = torch.randn(SAMPLES, gan.latent_dim, generator=torch.Generator().manual_seed(0))
     return torch.cat([gan(part) for part in noise.split(500)])
 
@@ -42,21 +42,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runs", nargs="*", type=Path)
     parser.add_argument("--data", choices=("mnist5k", "digits"), default="mnist5k")
-    parser.add_argument("--raw", action="store_true", help="draw with the generator itself, not its running average")
+    parser.add_argument("--raw", action="store_true", help="sample the generator itself, not its moving average")
     options = parser.parse_args()
     data = {"mnist5k": MNIST5k, "digits": Digits}[options.data]()
     data.setup()
     splits = {name: data.prepare_batch(tensors) for name, tensors in data.splits.items()}
     train, labels = splits["train"]
     held_out = torch.cat([splits["val"][0], splits["test"][0]])
-    judge = Judge.train(train, labels)
-    print(f"judge: test accuracy {judge.accuracy(*splits['test']):.3f}; reference: {len(held_out)} held-out images")
+    classifier = FIDClassifier.fit(train, labels)
+    print(
+        f"classifier: test accuracy {classifier.accuracy(*splits['test']):.3f}; reference: {len(held_out)} held-out images"
+    )
     print(f"{'':28} {'FID':>7} {'rarest':>7} {'copies':>7}")
 
     def show(name: str, samples: Tensor) -> float:
-        fid = judge.fid(samples, held_out)
+        fid = classifier.fid(samples, held_out)
         copies = near_copies(samples, train, held_out)
-        print(f"{name:28} {fid:7.1f} {min(judge.coverage(samples)):7.3f} {copies:7.3f}", flush=True)
+        print(f"{name:28} {fid:7.1f} {min(classifier.class_shares(samples)):7.3f} {copies:7.3f}", flush=True)
         return fid
 
     show("real: validation images", splits["val"][0])

@@ -1,7 +1,7 @@
 """Holds generative models on mnist5k against one ruler: `python benchmarks/generative_quality.py RUN RUN …`.
 
 Train and test the runs first: `dlplug fit --model pixel-cnn`, `dlplug test RUN`, and so on for `vae` and `gan`. What
-has a likelihood is compared in nats an image, all in samples under one judge, a classifier of the training images.
+has a likelihood is compared in nats an image, all in the FID of samples by one classifier of the training images.
 """
 
 import sys
@@ -17,7 +17,7 @@ from dlplug.registry import Registry
 from dlplug.registry.job import load_config
 from dlplug.registry.source import load_class
 from dlplug.runs import Run
-from dlplug_generative.judge import Judge, near_copies
+from dlplug_generative.fid import FIDClassifier, near_copies
 from dlplug_vision.data.mnist5k import MNIST5k
 
 SAMPLES = 2000
@@ -45,13 +45,13 @@ def main() -> None:
     data.setup()
     splits = {name: data.prepare_batch(tensors) for name, tensors in data.splits.items()}
     train, held_out = splits["train"][0], torch.cat([splits["val"][0], splits["test"][0]])
-    judge = Judge.train(*splits["train"])
+    classifier = FIDClassifier.fit(*splits["train"])
     print(f"{'':48} {'nats':>6} {'bits':>6} {'FID':>7} {'rarest':>7} {'copies':>7}")
 
     def show(name: str, samples: Tensor | None = None, nats: float | None = None) -> None:
         line = f"{name:48} " + (f"{nats:6.1f} {nats / 784 / log(2):6.3f}" if nats else f"{'':13}")
         if samples is not None:
-            line += f" {judge.fid(samples, held_out):7.1f} {min(judge.coverage(samples)):7.3f}"
+            line += f" {classifier.fid(samples, held_out):7.1f} {min(classifier.class_shares(samples)):7.3f}"
             line += f" {near_copies(samples, train, held_out):7.3f}"
         print(line, flush=True)
 

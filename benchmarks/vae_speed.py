@@ -21,7 +21,7 @@ import tempfile
 import time
 from pathlib import Path
 
-FAST = "--model.hidden=[500] --model.lr=4e-3 --model.warm_up=0 --data.batch_size=40 --data.augment=0"
+FAST = "--model.hidden=[500] --model.lr=4e-3 --model.kl_warmup=0 --data.batch_size=40 --data.augment=0"
 
 
 def peer(seed: int) -> dict[str, float]:

@@ -9,7 +9,7 @@ from dlplug_vision.data.digits import Digits
 
 def built(*shape, **options):
     torch.manual_seed(0)
-    model = Autoencoder(**{"latent_dim": 3, "width": 32, **options})
+    model = Autoencoder(**{"latent_dim": 3, "hidden_size": 32, **options})
     model.build(ImageInfo(*(shape or (1, 8, 8))))
     model.record = lambda **values: None
     return model
@@ -41,13 +41,13 @@ def test_comes_below_the_mean_image(network):
     data = Digits()
     data.setup()
     images = data.splits["val"][0][:64]
-    model = built(network=network, width=128)
+    model = built(network=network, hidden_size=128)
     learn(model, images)
     error = (model(model.encode(images)) - images).square().mean()
-    assert error < 0.7 * images.var(0).mean()  # three numbers an image; over six seeds .07 to .10 and .37 to .51
+    assert error < 0.7 * images.var(0).mean()  # three latents an image; over six seeds .07 to .10 and .37 to .51
 
 
-def test_sparsity_switches_codes_off():
+def test_sparsity_switches_latents_off():
     images = torch.rand(32, 1, 8, 8)
     active = []
     for sparsity in (1e-9, 1.0):
@@ -57,7 +57,7 @@ def test_sparsity_switches_codes_off():
     assert active[1] < 0.1 < active[0]
 
 
-def test_noise_hides_pixels_from_the_encoder_and_not_from_the_loss():
+def test_noise_masks_pixels_for_the_encoder_and_not_for_the_loss():
     model = built(noise=0.5)
     images, seen, losses = torch.ones(100, 1, 8, 8), [], []
     model.encoder.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
@@ -68,7 +68,9 @@ def test_noise_hides_pixels_from_the_encoder_and_not_from_the_loss():
     assert torch.equal(model.predict_step((images,), 0), model.encode(images))
 
 
-@pytest.mark.parametrize("options", [{"latent_dim": 0}, {"width": 8}, {"noise": 1.0}, {"sparsity": -1.0}, {"lr": 0.0}])
+@pytest.mark.parametrize(
+    "options", [{"latent_dim": 0}, {"hidden_size": 8}, {"noise": 1.0}, {"sparsity": -1.0}, {"lr": 0.0}]
+)
 def test_options_out_of_range_are_refused(options):
     with pytest.raises(ValueError, match="must be at least 1"):
         Autoencoder(**options)
@@ -79,7 +81,7 @@ def test_too_small_for_convolutions():
         built(1, 3, 8, network="conv")
 
 
-def test_lines_between_points_of_the_prior_start_and_end_there():
+def test_interpolations_start_and_end_at_points_of_the_prior():
     vae = VAE(latent_dim=3, hidden=(8,))
     vae.build(ImageInfo(1, 4, 4))
     torch.manual_seed(0)

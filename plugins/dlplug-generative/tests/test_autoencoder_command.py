@@ -12,7 +12,7 @@ from dlplug_generative.autoencoder import Autoencoder
 
 pytestmark = pytest.mark.slow
 
-SHORT = ("--model", "autoencoder", "--data", "digits", "--model.width=32", "--trainer.check_val_every_n_epoch=1")
+SHORT = ("--model", "autoencoder", "--data", "digits", "--model.hidden_size=32", "--trainer.check_val_every_n_epoch=1")
 
 
 def rows(path):
@@ -21,7 +21,7 @@ def rows(path):
 
 
 @pytest.mark.parametrize(
-    "options", [[], ["--model.network=conv", "--model.width=128", "--model.noise=0.3", "--model.sparsity=1e-4"]]
+    "options", [[], ["--model.network=conv", "--model.hidden_size=128", "--model.noise=0.3", "--model.sparsity=1e-4"]]
 )
 def test_fit_test_generate_and_load(command, tmp_path, options):
     result = command("fit", *SHORT, *options, "--trainer.max_epochs=6", "--trainer.log_every_n_steps=10")

@@ -9,7 +9,7 @@ from dlplug_generative.gan import GAN, Discriminator, Generator
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("size", [(8, 8), (28, 28), (32, 20), (13, 17), (64, 64)])
-def test_both_players_fit_any_size(channels, size):
+def test_both_networks_fit_any_size(channels, size):
     info = ImageInfo(channels, *size)
     images = Generator(info, latent_dim=5, width=4)(torch.randn(3, 5))
     assert images.shape == (3, channels, *size)
@@ -53,20 +53,20 @@ def test_shift_moves_images_and_passes_gradients():
     assert torch.equal(built(shift=0)._shift(images), images)
 
 
-def test_average_follows_the_generator():
+def test_moving_average_follows_the_generator():
     gan = built(ema=0.75)
-    before = [p.clone() for p in gan.average.parameters()]
+    before = [p.clone() for p in gan.generator_ema.parameters()]
     with torch.no_grad():
         for p in gan.generator.parameters():
             p.add_(1)
-    gan._average()
-    for old, new in zip(before, gan.average.parameters(), strict=True):
+    gan._update_ema()
+    for old, new in zip(before, gan.generator_ema.parameters(), strict=True):
         assert torch.allclose(new, old + 0.25)
-    assert not any(p.requires_grad for p in gan.average.parameters())
+    assert not any(p.requires_grad for p in gan.generator_ema.parameters())
 
 
-def play(gan, batch, rounds):
-    """Train without a trainer; return what was recorded each round."""
+def train(gan, batch, steps):
+    """Train without a trainer; return what was recorded each step."""
     optimizers = gan.configure_optimizers()
     recorded = []
     gan.optimizers = lambda: optimizers
@@ -79,16 +79,16 @@ def play(gan, batch, rounds):
         return loss.detach()
 
     gan.minimise = minimise
-    for i in range(rounds):
+    for i in range(steps):
         gan.training_step((batch, torch.arange(len(batch)) % 3), i)
     return recorded
 
 
-def test_undecided_discriminator_loses_what_the_paper_says():
+def test_loss_of_an_undecided_discriminator_is_the_papers():
     gan = built()
-    torch.nn.init.zeros_(gan.discriminator.tell[-1].weight)
-    torch.nn.init.zeros_(gan.discriminator.tell[-1].bias)
-    [first] = play(gan, torch.rand(4, 1, 8, 8), rounds=1)
+    torch.nn.init.zeros_(gan.discriminator.layers[-1].weight)
+    torch.nn.init.zeros_(gan.discriminator.layers[-1].bias)
+    [first] = train(gan, torch.rand(4, 1, 8, 8), steps=1)
     assert first["d_loss"] == pytest.approx(2 * math.log(2))
     assert first["d_real"] == first["d_fake"] == 0.5
 
@@ -100,15 +100,15 @@ def test_objectives_agree_where_the_discriminator_is_undecided():
         torch.manual_seed(0)
         gan = built(objective=objective, lr=1e-12)
         with torch.no_grad():
-            gan.discriminator.tell[-1].weight.mul_(1e-4)
-            gan.discriminator.tell[-1].bias.zero_()
-        play(gan, torch.rand(4, 1, 8, 8), rounds=1)
+            gan.discriminator.layers[-1].weight.mul_(1e-4)
+            gan.discriminator.layers[-1].bias.zero_()
+        train(gan, torch.rand(4, 1, 8, 8), steps=1)
         gradients.append(torch.cat([p.grad.flatten() for p in gan.generator.parameters()]))
     assert gradients[0].norm() > 0
     assert torch.allclose(*gradients, rtol=1e-2, atol=1e-9)
 
 
-def test_generator_comes_to_draw_the_only_image_there_is():
+def test_generator_learns_the_only_image_there_is():
     torch.manual_seed(0)
     gan = GAN(latent_dim=3, width=4, shift=0, ema=0.9, lr=5e-3)
     gan.build(ImageInfo(1, 8, 8))
@@ -116,11 +116,11 @@ def test_generator_comes_to_draw_the_only_image_there_is():
     image[:, 2:6, 2:6] = 1
     noise = torch.randn(20, 3)
     before = (gan(noise) - image).square().mean()
-    play(gan, image.expand(16, 1, 8, 8), rounds=150)
+    train(gan, image.expand(16, 1, 8, 8), steps=150)
     assert (gan(noise) - image).square().mean() < 0.1 * before
 
 
-def test_half_the_samples_alike_is_seen_by_packs():
+def test_packs_are_classified_together_and_apart_from_others():
     """A pack's logit depends on its images together, and on no other pack's."""
     discriminator = Discriminator(ImageInfo(1, 8, 8), width=4, pack=2)
     images = torch.rand(4, 1, 8, 8, requires_grad=True)
@@ -147,15 +147,15 @@ def test_interpolation_starts_and_ends_at_its_noise():
 
 
 @pytest.mark.parametrize("objective", ["non-saturating", "wasserstein"])
-def test_label_is_told_to_both_players(objective):
+def test_both_networks_are_conditioned_on_the_label(objective):
     gan = built(objective=objective, conditional=True)
     noise = torch.randn(1, 3).expand(3, 3)
     images = gan(noise, torch.arange(3))
     assert not torch.allclose(images[0], images[1])
     pair = images[:2].detach()
-    judged = [gan.discriminator(pair, torch.tensor(labels)) for labels in ([0, 0], [0, 1])]
-    assert not torch.equal(*judged)
-    [first] = play(gan, torch.rand(6, 1, 8, 8), rounds=1)
+    logits = [gan.discriminator(pair, torch.tensor(labels)) for labels in ([0, 0], [0, 1])]
+    assert not torch.equal(*logits)
+    [first] = train(gan, torch.rand(6, 1, 8, 8), steps=1)
     assert all(math.isfinite(value) for value in first.values())
     assert gan.generate(4, label=2).pixels.shape == (4, 1, 8, 8)
     with pytest.raises(ValueError, match="label must be from 0 to 2"):
@@ -164,15 +164,15 @@ def test_label_is_told_to_both_players(objective):
         GAN(conditional=True).build(ImageInfo(1, 8, 8))
 
 
-def test_penalty_is_the_squared_distance_of_the_slope_from_one():
-    """A discriminator of slope 3 along one pixel of each image, in packs of two, has a slope of 3 √2."""
+def test_penalty_is_the_squared_distance_of_the_gradients_norm_from_one():
+    """A discriminator of slope 3 along one pixel of each image, in packs of two, has a gradient of norm 3 √2."""
     gan = built(pack=2, objective="wasserstein")
     gan.discriminator.forward = lambda images, labels: 3 * images[:, 0, 0, 0].view(-1, 2).sum(1)
-    penalty = gan._slope(torch.rand(4, 1, 8, 8), torch.rand(4, 1, 8, 8), None)
+    penalty = gan._gradient_penalty(torch.rand(4, 1, 8, 8), torch.rand(4, 1, 8, 8), None)
     assert penalty.item() == pytest.approx((3 * math.sqrt(2) - 1) ** 2, rel=1e-5)
 
 
-def test_wasserstein_game_comes_to_draw_the_only_image_there_is():
+def test_wasserstein_gan_learns_the_only_image_there_is():
     torch.manual_seed(0)
     gan = GAN(latent_dim=3, width=4, shift=0, ema=0.9, lr=5e-3, objective="wasserstein")
     gan.build(ImageInfo(1, 8, 8))
@@ -180,5 +180,5 @@ def test_wasserstein_game_comes_to_draw_the_only_image_there_is():
     image[:, 2:6, 2:6] = 1
     noise = torch.randn(20, 3)
     before = (gan(noise) - image).square().mean()
-    play(gan, image.expand(16, 1, 8, 8), rounds=150)
+    train(gan, image.expand(16, 1, 8, 8), steps=150)
     assert (gan(noise) - image).square().mean() < 0.2 * before

@@ -1,4 +1,4 @@
-"""The first plugin through the real command, on the smallest data."""
+"""The GAN through the real command, on the smallest data."""
 
 import os
 import signal

@@ -11,9 +11,9 @@ from dlplug_generative.pixel_cnn import PixelCNN
 from dlplug_generative.pixel_rnn import PixelRNN, skew, unskew
 
 KINDS = {
-    "cnn": lambda **options: PixelCNN(width=8, layers=2, **options),
-    "row": lambda **options: PixelRNN(width=8, layers=2, **options),
-    "diagonal": lambda **options: PixelRNN(width=8, layers=2, cell="diagonal", **options),
+    "cnn": lambda **options: PixelCNN(hidden_channels=8, num_layers=2, **options),
+    "row": lambda **options: PixelRNN(hidden_channels=8, num_layers=2, **options),
+    "diagonal": lambda **options: PixelRNN(hidden_channels=8, num_layers=2, cell="diagonal", **options),
 }
 kinds = pytest.mark.parametrize("kind", KINDS)
 
@@ -34,15 +34,15 @@ def test_each_value_depends_on_all_before_it_and_on_no_other(kind, channels):
     place = torch.arange(channels * 20).view(20, channels).T.view(channels, 4, 5)  # by rows, then by channels
     for target in place.flatten().tolist():
         out = model(images)[0, :, 0].flatten()[(place.flatten() == target).nonzero().item()]
-        [slope] = torch.autograd.grad(out, images)
-        assert not slope[0][place >= target].any()
+        [gradient] = torch.autograd.grad(out, images)
+        assert not gradient[0][place >= target].any()
         seen = place < target
         if kind == "row":  # a triangle above, by the paper; the first convolution widens it by three
             row, column = divmod(target // channels, 5)
             seen &= (torch.arange(4)[:, None] == row) | (torch.arange(5) <= column + 3)
         if kind == "diagonal" and target // channels % 5 == 0:  # all but the end of the row above, from far away
             seen &= place // channels != target // channels - 1
-        assert slope[0][seen].all()
+        assert gradient[0][seen].all()
 
 
 @kinds
@@ -65,16 +65,16 @@ def test_probabilities_of_all_levels_sum_to_one(output):
 @pytest.mark.parametrize("options", [{}, {"conditional": True}, {"output": "levels"}, {"output": "gaussian"}])
 def test_cached_sampling_has_the_probabilities_of_the_whole_network(kind, options):
     model = built(kind, 2, 4, 5, **options)
-    images = model.observed(torch.rand(3, 2, 4, 5, dtype=torch.double))
+    images = model.quantise(torch.rand(3, 2, 4, 5, dtype=torch.double))
     labels = torch.tensor([0, 1, 2]) if options.get("conditional") else None
     places = [(c, row, column) for row in range(4) for column in range(5) for c in range(2)]
     values, seen = iter(places), []
 
-    def draw(parameters):
+    def sample_values(parameters):
         seen.append(parameters)
         return images[:, *next(values)]
 
-    model.draw = draw
+    model.sample_values = sample_values
     torch.set_default_dtype(torch.double)
     try:
         assert torch.allclose(model.sample(3, labels), images, atol=1e-12)
@@ -86,22 +86,22 @@ def test_cached_sampling_has_the_probabilities_of_the_whole_network(kind, option
 
 
 @kinds
-def test_cached_and_naive_sampling_draw_the_same(kind):
+def test_cached_and_naive_sampling_give_the_same(kind):
     model = built(kind, 1, 5, 4).float()
-    pictures = []
+    samples = []
     for cached in (True, False):
         torch.manual_seed(1)
-        pictures.append(model.sample(20, cached=cached))
-    assert torch.equal(*pictures)
-    assert set(pictures[0].unique().tolist()) == {0.0, 1.0}
+        samples.append(model.sample(20, cached=cached))
+    assert torch.equal(*samples)
+    assert set(samples[0].unique().tolist()) == {0.0, 1.0}
 
 
 @kinds
 def test_frequencies_of_samples_are_the_probabilities(kind):
     model = built(kind, 1, 2, 2).float()
     torch.manual_seed(0)
-    drawn = model.sample(20_000).flatten(1)
-    counts = torch.bincount((drawn @ torch.tensor([8.0, 4.0, 2.0, 1.0])).long(), minlength=16)
+    samples = model.sample(20_000).flatten(1)
+    counts = torch.bincount((samples @ torch.tensor([8.0, 4.0, 2.0, 1.0])).long(), minlength=16)
     images = torch.tensor(list(itertools.product((0.0, 1.0), repeat=4))).view(-1, 1, 2, 2)
     expected = 20_000 * model.log_likelihood(images).exp()
     assert ((counts - expected) ** 2 / expected).sum() < 37.7  # chi-square, 15 degrees of freedom: 1 in 1,000
@@ -144,10 +144,10 @@ def test_completion_keeps_the_upper_part(kind, tmp_path):
     pixels = Image.new("RGB", (50, 60))
     pixels.paste("white", (20, 0, 30, 60))
     pixels.save(file)
-    picture, *drawn = model.generate(7, complete=str(file), keep=0.5).pixels
-    assert picture[0, :, 2].all()
-    assert all(torch.equal(one[:, :3], picture[:, :3]) for one in drawn)
-    assert len({tuple(one.flatten().tolist()) for one in drawn}) > 1
+    image, *completions = model.generate(7, complete=str(file), keep=0.5).pixels
+    assert image[0, :, 2].all()
+    assert all(torch.equal(one[:, :3], image[:, :3]) for one in completions)
+    assert len({tuple(one.flatten().tolist()) for one in completions}) > 1
 
 
 def test_bad_input_is_refused(tmp_path):
@@ -162,11 +162,11 @@ def test_bad_input_is_refused(tmp_path):
             model.generate(complete=str(tmp_path / name))
     with pytest.raises(ValueError, match="conditional needs labelled images"):
         PixelCNN(conditional=True).build(ImageInfo(1, 4, 4))
-    for wrong in ({"width": 0}, {"lr": 0.0}, {"layers": -1}, {"kernel": 4}):
+    for wrong in ({"hidden_channels": 0}, {"lr": 0.0}, {"num_layers": -1}, {"kernel": 4}):
         with pytest.raises(ValueError, match="must be at least"):
             PixelCNN(**wrong)
-    with pytest.raises(ValueError, match="layers must be at least 1"):
-        PixelRNN(layers=0)
+    with pytest.raises(ValueError, match="num_layers must be at least 1"):
+        PixelRNN(num_layers=0)
 
 
 def test_skewed_diagonals_are_columns():
@@ -176,9 +176,9 @@ def test_skewed_diagonals_are_columns():
     assert torch.equal(unskew(skewed, 4), x)
 
 
-def test_bits_are_nats_by_dimension_and_the_log_of_two():
+def test_bits_per_dim_are_nats_by_dimension_and_the_log_of_two():
     model = built("cnn", 1, 4, 4)
     recorded = {}
     model.record = lambda **values: recorded.update(values)
     model.test_step((torch.rand(5, 1, 4, 4, dtype=torch.double),), 0)
-    assert recorded["bits"].item() == pytest.approx(recorded["nll"].item() / 16 / math.log(2))
+    assert recorded["bits_per_dim"].item() == pytest.approx(recorded["nll"].item() / 16 / math.log(2))

@@ -26,13 +26,13 @@ def test_fits_any_images(shape, likelihood):
     assert vae.generate(9, traverse=True).pixels.shape == (3 * 9, *shape)
 
 
-def test_kl_is_the_integral_it_stands_for():
+def test_kl_is_torchs():
     vae = built()
     images = torch.rand(4, 1, 3, 3)
-    kl, _ = vae._parts(images)
+    kl, _ = vae.kl_and_reconstruction(images)
     assert kl.min() >= 0
-    mean, spread = vae.encode(images)
-    q, p = torch.distributions.Normal(mean, spread), torch.distributions.Normal(0.0, 1.0)
+    mean, std = vae.encode(images)
+    q, p = torch.distributions.Normal(mean, std), torch.distributions.Normal(0.0, 1.0)
     assert torch.allclose(kl, torch.distributions.kl_divergence(q, p), atol=1e-5)
 
 
@@ -56,14 +56,14 @@ def test_likelihood_is_a_distribution(likelihood):
     vae = built(1, 1, 1, likelihood=likelihood)
     levels = torch.linspace(0, 1, 2 if likelihood == "bernoulli" else 256).view(-1, 1, 1, 1)
     with torch.no_grad():
-        for spread in (-6.0, -1.5, 1.0):
-            vae.log_spread.fill_(spread)
+        for log_std in (-6.0, -1.5, 1.0):
+            vae.log_std.fill_(log_std)
             total = vae.log_likelihood(levels, torch.randn(1, 3).expand(len(levels), 3)).exp().sum()
             assert total == pytest.approx(1, abs=2e-3)
 
 
 @pytest.mark.parametrize(
-    "options", [{"latent_dim": 0}, {"hidden": (0,)}, {"lr": 0.0}, {"warm_up": 2.0}, {"samples": 0}]
+    "options", [{"latent_dim": 0}, {"hidden": (0,)}, {"lr": 0.0}, {"kl_warmup": 2.0}, {"num_samples": 0}]
 )
 def test_options_out_of_range_are_refused(options):
     with pytest.raises(ValueError, match="must be at least 1"):

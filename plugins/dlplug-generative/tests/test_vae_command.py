@@ -36,7 +36,7 @@ def test_fit_test_generate_and_load(command, tmp_path):
     assert vae(torch.randn(2, 24)).shape == (2, 1, 8, 8)
 
 
-@pytest.mark.parametrize("options", [("--model.likelihood=gaussian",), ("--model.samples=3",)])
+@pytest.mark.parametrize("options", [("--model.likelihood=gaussian",), ("--model.num_samples=3",)])
 def test_other_objectives_learn(command, tmp_path, options):
     assert command("fit", *SHORT, *options, "--trainer.max_epochs=4", "--trainer.log_every_n_steps=10").returncode == 0
     [run] = tmp_path.glob("runs/vae/*")

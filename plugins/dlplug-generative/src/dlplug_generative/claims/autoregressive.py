@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from dlplug.claims import Evidence, Lab, Measure
 from dlplug.data import ImageInfo
 from dlplug.media import Image, Table
-from dlplug_generative.claims.material import seen_and_tested
+from dlplug_generative.claims.shared import train_and_test_images
 from dlplug_generative.likelihood import discretised_normal
 
 TINY = ImageInfo(1, 3, 3)
@@ -32,35 +32,35 @@ def normalised(lab: Lab) -> Evidence:
         ("pixel-rnn", {"cell": "row"}),
         ("pixel-rnn", {"cell": "diagonal"}),
     ]
-    images, misses, planted = all_images(), [], []
+    images, misses, leaking = all_images(), [], []
     with torch.no_grad():
         for seed in lab.seeds:
             sums = []
             for name, options in networks:
                 model = lab.model(name, TINY, seed, **options)
-                louder(model)
+                sharpen(model)
                 sums.append(float(model.log_likelihood(images).exp().sum()))
             misses.append(max(abs(total - 1) for total in sums))
-            cheat = lab.model("pixel-cnn", TINY, seed)
-            louder(cheat)
-            inner = cheat.net.forward
-            # Moved up by a row and left by a pixel, the features of a pixel know the pixel itself.
-            cheat.net.forward = lambda x, labels, inner=inner: inner(x, labels).roll((-1, -1), (2, 3))
-            planted.append(abs(float(cheat.log_likelihood(images).exp().sum()) - 1))
+            leak = lab.model("pixel-cnn", TINY, seed)
+            sharpen(leak)
+            causal = leak.net.forward
+            # Shifted up by a row and left by a pixel, the features of a pixel depend on the pixel itself.
+            leak.net.forward = lambda x, labels, causal=causal: causal(x, labels).roll((-1, -1), (2, 3))
+            leaking.append(abs(float(leak.log_likelihood(images).exp().sum()) - 1))
     return Evidence(
         [Measure("distance from 1 of the sum over 512 images, the worst of three networks", misses, "<=", 1e-4)],
-        [Measure("the same where each pixel is seen by its own prediction", planted, "<=", 1e-4)],
+        [Measure("the same where each prediction sees its own pixel", leaking, "<=", 1e-4)],
     )
 
 
-def louder(model: Any) -> None:
-    """Make a model's random weights three times as large, so that its predictions are far from even."""
+def sharpen(model: Any) -> None:
+    """Make a model's random weights three times as large, so that its predictions are far from uniform."""
     for weight in model.parameters():
         weight.mul_(3)
 
 
 def sum_of_logs(lab: Lab) -> Evidence:
-    """Hold the logarithm of a product of probabilities against the sum of logarithms, and against the notes' line."""
+    """Compare the logarithm of a product of probabilities with the sum of logarithms, and with the notes' line."""
     right, wrong = [], []
     images = all_images()[::32]
     for seed in lab.seeds:
@@ -84,39 +84,40 @@ def sum_of_logs(lab: Lab) -> Evidence:
 
 
 def sequential(lab: Lab) -> Evidence:
-    """Time images drawn pixel by pixel against those drawn at once, and count what the cache saves."""
+    """Time images sampled pixel by pixel against those sampled at once, and count what the cache saves."""
     info = ImageInfo(1, 28, 28, 10)
     ratios, control, rows = [], [], []
     for seed in lab.seeds:
         pixels, vae, gan = (lab.model(name, info, seed) for name in ("pixel-cnn", "vae", "gan"))
-        seconds = {"at once": timed(pixels), "pixel-cnn": timed(drawer(pixels))}
-        seconds |= {"vae": timed(drawer(vae)), "gan": timed(drawer(gan))}
+        seconds = {"at once": seconds_per_image(pixels), "pixel-cnn": seconds_per_image(sampler(pixels))}
+        seconds |= {"vae": seconds_per_image(sampler(vae)), "gan": seconds_per_image(sampler(gan))}
         slower = max(seconds["vae"], seconds["gan"])
         ratios.append(seconds["pixel-cnn"] / slower)
         control.append(seconds["at once"] / slower)
         rows.append((seed, *(f"{1000 * value:.2f}" for value in seconds.values())))
     small = lab.model("pixel-cnn", ImageInfo(1, 14, 14))
-    cached, naive, whole = operations(small, True), operations(small, False), forward_operations(small)
+    cached, naive = operations(lambda: small.sample(1)), operations(lambda: small.sample(1, cached=False))
+    forward = operations(lambda: small(torch.zeros(1, *small.shape)))
     return Evidence(
         [
             Measure("seconds an image over those of the slower of VAE and GAN, 16 at a time", ratios, ">=", 50),
             Measure("operations of naive sampling over those with a cache, 14×14 pixels", [naive / cached], ">=", 20),
         ],
         [
-            Measure("the same where all pixels are known and looked at once", control, ">=", 50),
-            Measure("operations of one look at a whole image over those of sampling it", [whole / cached], ">=", 20),
+            Measure("the same of one forward pass over a known image", control, ">=", 50),
+            Measure("operations of that forward pass over those of sampling the image", [forward / cached], ">=", 20),
         ],
         {"Milliseconds an image": Table(("seed", "all pixels at once", "pixel-cnn", "vae", "gan"), rows)},
-        note="Untrained models of the default size: speed does not depend on what they know.",
+        note="Untrained models of the default size: speed does not depend on the weights.",
     )
 
 
-def drawer(model: Any) -> Callable[[Tensor], object]:
-    """Return a function that draws as many images as it is given."""
+def sampler(model: Any) -> Callable[[Tensor], object]:
+    """Return a function that samples as many images as it is given."""
     return lambda images: model.generate(len(images))
 
 
-def timed(work: Callable[[Tensor], object]) -> float:
+def seconds_per_image(work: Callable[[Tensor], object]) -> float:
     """Return seconds an image of work on 16 of them, the best of five."""
     images = torch.rand(16, 1, 28, 28).round()
     best = math.inf
@@ -128,61 +129,47 @@ def timed(work: Callable[[Tensor], object]) -> float:
     return best
 
 
-def operations(model: Any, cached: bool) -> int:
-    """Return the floating-point operations of sampling one image."""
-    with FlopCounterMode(display=False) as counter:
-        model.sample(1, cached=cached)
-    return int(counter.get_total_flops())
-
-
-def forward_operations(model: Any) -> int:
-    """Return those of predicting all pixels of a given image at once."""
+def operations(work: Callable[[], object]) -> int:
+    """Return the floating-point operations of work."""
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        model(torch.zeros(1, *model.shape))
+        work()
     return int(counter.get_total_flops())
 
 
 def continuous(lab: Lab) -> Evidence:
-    """Give grey digits by normal densities, each conditioned on the pixels before it, against one for each pixel."""
-    gains: dict[str, list[float]] = {"digits": [], "dlplug_generative.claims.material.Mixed": []}
-    pictures, apart = {}, {}
+    """Model grey digits by normal densities, each conditioned on the pixels before it, against one for each pixel."""
+    gains: dict[str, list[float]] = {"digits": [], "dlplug_generative.claims.shared.ExchangedPixels": []}
+    samples, independent = {}, {}
     for data, seed in itertools.product(gains, lab.seeds):
-        options = (
-            f"--data={data}",
-            "--model.output=gaussian",
-            "--model.width=16",
-            "--model.layers=3",
-            "--model.lr=1e-2",
-            *SHORT,
-        )
-        trained = lab.fit("pixel-cnn", *options, seed=seed)
-        seen, tested = (trained.model.observed(images) for images in seen_and_tested(trained))
+        options = ("--model.output=gaussian", "--model.hidden_channels=16", "--model.num_layers=3", "--model.lr=1e-2")
+        trained = lab.fit("pixel-cnn", f"--data={data}", *options, *SHORT, seed=seed)
+        train, test = (trained.model.quantise(images) for images in train_and_test_images(trained))
         with torch.no_grad():
-            nats = -float(trained.model.log_likelihood(tested).mean())
-        if data not in apart:
-            apart[data] = -float(discretised_normal(tested, *densities(seen)).sum((1, 2, 3)).mean())
-        gains[data].append((apart[data] - nats) / (64 * math.log(2)))
-        pictures[data] = Image(trained.model.sample(36))
-    name = "bits a pixel below one normal density for each pixel"
-    real, mixed = gains.values()
+            nats = -float(trained.model.log_likelihood(test).mean())
+        if data not in independent:
+            independent[data] = -float(discretised_normal(test, *fit_normals(train)).sum((1, 2, 3)).mean())
+        gains[data].append((independent[data] - nats) / (64 * math.log(2)))
+        samples[data] = Image(trained.model.sample(36))
+    name = "bits per dimension below one normal density for each pixel"
+    real, exchanged = gains.values()
     return Evidence(
         [Measure(name, real, ">=", 0.5)],
-        [Measure(f"{name}, pixels of different images mixed", mixed, ">=", 0.5)],
-        {"Drawn from the densities": pictures["digits"]},
-        note="The densities of the pixels apart have the means and spreads of greatest likelihood: much is black, for "
+        [Measure(f"{name}, pixels exchanged between images", exchanged, ">=", 0.5)],
+        {"Sampled from the densities": samples["digits"]},
+        note="The densities for each pixel have the means and deviations of greatest likelihood: much is black, for "
         "which a wide density far below 0 is best. Grey digits stand for the notes' handwriting and speech. Both are "
         "summed over 256 grey levels, so that their nats compare. 12 epochs.",
     )
 
 
-def densities(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the mean and the log of the spread, by pixel, under which images are most likely."""
+def fit_normals(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean and the log standard deviation, by pixel, under which images are most likely."""
     mean = images.mean(0).requires_grad_()
-    log_spread = images.std(0).clamp_min(1 / 255).log().requires_grad_()
-    optimizer = torch.optim.Adam([mean, log_spread], 0.02)
+    log_std = images.std(0).clamp_min(1 / 255).log().requires_grad_()
+    optimizer = torch.optim.Adam([mean, log_std], 0.02)
     for _ in range(1000):
-        loss = -discretised_normal(images, mean, log_spread.clamp_min(-8)).sum((1, 2, 3)).mean()
+        loss = -discretised_normal(images, mean, log_std.clamp_min(-8)).sum((1, 2, 3)).mean()
         optimizer.zero_grad()
         torch.autograd.backward(loss)
         optimizer.step()
-    return mean.detach(), log_spread.detach().clamp_min(-8)
+    return mean.detach(), log_std.detach().clamp_min(-8)

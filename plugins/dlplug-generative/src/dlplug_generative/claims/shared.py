@@ -1,4 +1,4 @@
-"""What claims share: digits mixed up or with few labels, what was seen and tested, differences seed by seed."""
+"""What claims share: digits with pixels exchanged or with few labels, images of a run, differences seed by seed."""
 
 from collections.abc import Sequence
 
@@ -10,24 +10,22 @@ from dlplug.data import Batch, ImageInfo
 from dlplug_vision.data.digits import Digits
 
 
-class Mixed(Digits):
-    """digits with each pixel taken from another image at random: every pixel's values stay, what binds them goes."""
+class ExchangedPixels(Digits):
+    """digits with each pixel taken from another image at random: every pixel keeps its values, but not their joint."""
 
     def load(self) -> tuple[ImageInfo, dict[str, Batch]]:
-        """Return the splits, mixed."""
+        """Return the splits, pixels exchanged."""
         info, splits = super().load()
-        return info, {name: (mix(images), labels) for name, (images, labels) in splits.items()}
+        return info, {name: (exchange_pixels(images), labels) for name, (images, labels) in splits.items()}
 
 
-class Few(Digits):
-    """digits of which some training images are repeated in place of the others, so that there are as many updates.
+class FewLabels(Digits):
+    """digits with a few training images repeated in place of the others, so that there are as many updates.
 
     Args:
-        batch_size: Images a batch.
-        augment: As in ``digits``.
         each: Training images of each class that are kept.
-        choice: Another number keeps others.
-        shuffled: Whether the kept images exchange their labels at random, so that nothing can be learnt from them.
+        choice: Seed of which are kept.
+        shuffled: Whether the kept images exchange their labels at random, so that nothing can be learned from them.
     """
 
     def __init__(
@@ -40,38 +38,38 @@ class Few(Digits):
         """Return the splits, that for training reduced."""
         info, splits = super().load()
         images, labels = splits["train"]
-        kept = few(labels, self.each, self.choice)
+        kept = choose(labels, self.each, self.choice)
         given = labels[kept.roll(len(kept) // 2)] if self.shuffled else labels[kept]
         times = len(labels) // len(kept)
         return info, {**splits, "train": (images[kept].repeat(times, 1, 1, 1), given.repeat(times))}
 
 
-def few(labels: Tensor, each: int, choice: int) -> Tensor:
-    """Return the indices of so many items of each class, all of a smaller class, in random order.
+def choose(labels: Tensor, each: int, choice: int) -> Tensor:
+    """Return the indices of that many items of each class, all of a smaller class, in random order.
 
     Args:
         labels: Shape (n,).
         each: Items of each class.
-        choice: Another number chooses others.
+        choice: Seed of which.
     """
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(choice))
     kept = [(labels[order] == label).nonzero().flatten()[:each] for label in torch.unique(labels)]
     return order[torch.cat(kept).sort().values]
 
 
-def mix(images: Tensor) -> Tensor:
+def exchange_pixels(images: Tensor) -> Tensor:
     """Return images (n, channels, height, width) whose pixels each come from an image of their own."""
     order = torch.rand(images.shape, generator=torch.Generator().manual_seed(0)).argsort(0)
     return images.gather(0, order)
 
 
-def seen_and_tested(trained: Trained) -> tuple[Tensor, Tensor]:
-    """Return the images, from 0 to 1, that a model was trained on and those that it is tested on."""
+def train_and_test_images(trained: Trained) -> tuple[Tensor, Tensor]:
+    """Return the training and the test images of a run, from 0 to 1."""
     data = trained.data
     train, test = (data.prepare_batch(data.splits[name])[0] for name in ("train", "test"))  # type: ignore[attr-defined]
     return train, test
 
 
-def less(ones: Sequence[float], others: Sequence[float]) -> list[float]:
-    """Return the differences, seed by seed."""
-    return [one - other for one, other in zip(ones, others, strict=True)]
+def differences(a: Sequence[float], b: Sequence[float]) -> list[float]:
+    """Return a - b, seed by seed."""
+    return [one - other for one, other in zip(a, b, strict=True)]

@@ -1,0 +1,122 @@
+"""Section 4.6: the equilibrium of a GAN whose generator can win exactly."""
+
+from dataclasses import dataclass
+
+import torch
+from matplotlib.figure import Figure as Drawing
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+
+from dlplug.claims import Evidence, Lab, Measure
+from dlplug.media import Figure
+from dlplug.optim import set_lr
+
+STEPS = 1500
+BATCH_SIZE = 128
+LR = 5e-3
+MEAN = torch.tensor([2.0, -1.0])
+
+
+@dataclass
+class Result:
+    """What a trained GAN came to.
+
+    Attributes:
+        distance: Mean distance from 1/2 of the discriminator's probability of new real and fake points.
+        accuracy: Held-out accuracy of a new discriminator on real and fake points.
+        samples: Points of the generator, shape (n, 2).
+    """
+
+    distance: float
+    accuracy: float
+    samples: Tensor
+
+
+def real_points(n: int) -> Tensor:
+    """Return n points of a correlated normal distribution, shape (n, 2)."""
+    return torch.randn(n, 2) @ torch.tensor([[1.0, 0.6], [0.0, 0.5]]) + MEAN
+
+
+def make_discriminator() -> nn.Sequential:
+    """Return a discriminator of points in the plane."""
+    return nn.Sequential(nn.Linear(2, 32), nn.LeakyReLU(0.2), nn.Linear(32, 32), nn.LeakyReLU(0.2), nn.Linear(32, 1))
+
+
+def train_discriminator(discriminator: nn.Module, optimizer: torch.optim.Optimizer, fake: Tensor) -> None:
+    """Take one step of a discriminator, with a penalty on its gradient at real points, so that training converges.
+
+    The penalty is R1 of Mescheder et al., "Which Training Methods for GANs do actually Converge?" (2018).
+    """
+    real = real_points(len(fake)).requires_grad_()
+    logits = discriminator(real)
+    [gradient] = torch.autograd.grad(logits.sum(), real, create_graph=True)
+    loss = softplus(-logits).mean() + softplus(discriminator(fake)).mean() + 0.5 * gradient.square().sum(1).mean()
+    optimizer.zero_grad()
+    torch.autograd.backward(loss)
+    optimizer.step()
+
+
+def train(seed: int, generator_learns: bool = True, discriminator_learns: bool = True) -> Result:
+    """Train a GAN whose equilibrium is known: a linear generator can give the normal distribution exactly."""
+    torch.manual_seed(seed)
+    generator, discriminator = nn.Linear(2, 2), make_discriminator()
+    optimizer_g, optimizer_d = (
+        torch.optim.Adam(net.parameters(), LR, betas=(0.5, 0.99)) for net in (generator, discriminator)
+    )
+    for step in range(STEPS):
+        for optimizer in (optimizer_g, optimizer_d):
+            set_lr(optimizer, LR * (1 - step / STEPS))
+        if discriminator_learns:
+            train_discriminator(discriminator, optimizer_d, generator(torch.randn(BATCH_SIZE, 2)).detach())
+        if generator_learns:
+            loss = softplus(-discriminator(generator(torch.randn(BATCH_SIZE, 2)))).mean()
+            optimizer_g.zero_grad()
+            torch.autograd.backward(loss)
+            optimizer_g.step()
+    with torch.no_grad():
+        samples = generator(torch.randn(2000, 2))
+        probabilities = torch.cat([discriminator(real_points(2000)), discriminator(samples)]).sigmoid()
+    return Result(float(probabilities.sub(0.5).abs().mean()), new_discriminator_accuracy(generator), samples)
+
+
+def new_discriminator_accuracy(generator: nn.Module, steps: int = 300) -> float:
+    """Return the held-out accuracy of a new discriminator, trained against a generator that no longer learns."""
+    discriminator = make_discriminator()
+    optimizer = torch.optim.Adam(discriminator.parameters(), LR)
+    for _ in range(steps):
+        train_discriminator(discriminator, optimizer, generator(torch.randn(BATCH_SIZE, 2)).detach())
+    with torch.no_grad():
+        real, fake = discriminator(real_points(5000)), discriminator(generator(torch.randn(5000, 2)))
+    return float(torch.cat([real > 0, fake <= 0]).float().mean())
+
+
+def tie(lab: Lab) -> Evidence:
+    """Train a GAN in the plane to its end, and the same with one network alone learning."""
+    both = [train(seed) for seed in lab.seeds]
+    alone_d = [train(seed, generator_learns=False) for seed in lab.seeds]
+    alone_g = [train(seed, discriminator_learns=False) for seed in lab.seeds]
+    distance, accuracy = "mean distance of the discriminator's probability from 1/2", "accuracy of a new discriminator"
+    return Evidence(
+        [
+            Measure(distance, [result.distance for result in both], "<=", 0.05, "0 at the equilibrium"),
+            Measure(accuracy, [result.accuracy for result in both], "<=", 0.56, "0.5 is guessing"),
+        ],
+        [
+            Measure(f"{distance}, the discriminator learning alone", [r.distance for r in alone_d], "<=", 0.05),
+            Measure(f"{accuracy}, the discriminator learning alone", [r.accuracy for r in alone_d], "<=", 0.56),
+            Measure(f"{accuracy}, the generator learning alone", [r.accuracy for r in alone_g], "<=", 0.56),
+        ],
+        {"Points": Figure(plot_points({"both learn": both[0].samples, "generator alone": alone_g[0].samples}))},
+        note=f"{STEPS:,} steps; a linear generator, so that it can win exactly; the discriminator's gradient at real "
+        "points is penalised, without which the two circle the equilibrium.",
+    )
+
+
+def plot_points(samples: dict[str, Tensor]) -> Drawing:
+    """Plot real points and generators'."""
+    drawing = Drawing(figsize=(5, 4), layout="constrained")
+    axes = drawing.add_subplot()
+    for name, points in {"real": real_points(500), **samples}.items():
+        axes.scatter(points[:500, 0], points[:500, 1], s=4, label=name)
+    axes.legend()
+    return drawing

@@ -1,0 +1,70 @@
+"""What models of latent variables or labels share: fully connected layers, interpolation, labels, a scatter plot."""
+
+from itertools import pairwise
+
+import torch
+from matplotlib.figure import Figure as Drawing
+from torch import Tensor, nn
+from torch.nn.functional import cosine_similarity
+
+
+def mlp(*sizes: int) -> nn.Sequential:
+    """Return fully connected layers of these sizes with SiLUs between them.
+
+    Layers before a SiLU are initialised as in He et al. (2015): from PyTorch's own, smaller initialisation they take
+    twice as many updates to get as far.
+    """
+    layers: list[nn.Module] = []
+    for in_features, out_features in pairwise(sizes[:-1]):
+        layer = nn.Linear(in_features, out_features)
+        nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+        nn.init.zeros_(layer.bias)
+        layers += [layer, nn.SiLU()]
+    return nn.Sequential(*layers, nn.Linear(sizes[-2], sizes[-1]))
+
+
+def slerp(points: Tensor, steps: int = 10) -> Tensor:
+    """Interpolate between each two points along the great circle (Shoemake, 1985), where all points keep the norm.
+
+    Args:
+        points: Shape (2 rows, latent_dim).
+        steps: Points of a row, its ends among them.
+
+    Returns:
+        Shape (rows, steps, latent_dim).
+    """
+    first, last = points.view(-1, 2, points.shape[1]).unbind(1)  # (rows, latent_dim) each
+    # Clamped, since equal or opposite points have a sine of 0.
+    angle = cosine_similarity(first, last, dim=1).clamp(-0.999, 0.999).acos()[:, None, None]
+    t = torch.linspace(0, 1, steps, device=points.device)[None, :, None]
+    weights = torch.sin((1 - t) * angle) / angle.sin(), torch.sin(t * angle) / angle.sin()
+    return weights[0] * first[:, None] + weights[1] * last[:, None]
+
+
+def labels_to_sample(n: int, label: int, classes: int, device: torch.device) -> Tensor | None:
+    """Return the class of each image to sample, shape (n,); None for a model that is not conditional.
+
+    Args:
+        n: Number of images.
+        label: The class of all of them; -1 for all classes in turn.
+        classes: Number of classes that the model is conditioned on; 0 for none.
+        device: Where the labels are needed.
+
+    Raises:
+        ValueError: There is no such class.
+    """
+    if label != -1 and not 0 <= label < classes:
+        known = f"from 0 to {classes - 1}, or -1 for all" if classes else "-1: this model is not conditional"
+        raise ValueError(f"label must be {known}, not {label}")
+    if not classes:
+        return None
+    return torch.arange(n, device=device) % classes if label == -1 else torch.full((n,), label, device=device)
+
+
+def plot_latent(points: Tensor, labels: Tensor, xlabel: str, ylabel: str) -> Drawing:
+    """Plot two latent dimensions (n, 2) coloured by label (n,), both on the CPU."""
+    drawing = Drawing(figsize=(5, 4.5), layout="constrained")
+    axes = drawing.add_subplot(xlabel=xlabel, ylabel=ylabel)
+    dots = axes.scatter(points[:, 0], points[:, 1], c=labels, s=8, cmap="tab10")
+    drawing.colorbar(dots, label="label")
+    return drawing
