@@ -18,27 +18,27 @@ def built(model):
     return model.eval()
 
 
-READERS = [
+NETWORKS = [
     *({"pool": pool, "bidirectional": both} for pool in ("last", "max", "mean") for both in (True, False)),
-    {"cell": "lstm", "layers": 2, "pool": "last"},
+    {"cell": "lstm", "num_layers": 2, "pool": "last"},
     {"cell": "irnn"},
 ]
 
 
-@pytest.mark.parametrize("options", READERS)
+@pytest.mark.parametrize("options", NETWORKS)
 def test_padding_is_never_read(options):
-    model = built(RNNClassifier(hidden=6, embedding=5, **options))
+    model = built(RNNClassifier(hidden_size=6, embedding_dim=5, **options))
     short = torch.tensor([[4, 5, 6]])
     batch = torch.tensor([[4, 5, 6, 0, 0, 0], [6, 7, 4, 5, 8, 4]])
     assert torch.allclose(model(short)[0], model(batch)[0], atol=1e-6)
 
 
-def test_a_bag_is_blind_to_order_and_a_reader_is_not():
+def test_a_bag_of_words_ignores_order_and_a_recurrent_network_does_not():
     tokens = torch.tensor([[4, 5, 6, 7, 0]])
     shuffled = torch.tensor([[6, 7, 4, 5, 0]])
-    bag, reader = built(BagOfWords()), built(RNNClassifier())
+    bag, network = built(BagOfWords()), built(RNNClassifier())
     assert torch.allclose(bag(tokens), bag(shuffled), atol=1e-6)
-    assert not torch.allclose(reader(tokens), reader(shuffled), atol=1e-3)
+    assert not torch.allclose(network(tokens), network(shuffled), atol=1e-3)
 
 
 def test_lines_are_classified(tmp_path):
@@ -53,6 +53,10 @@ def test_lines_are_classified(tmp_path):
 
 
 def test_options_out_of_range_are_refused():
-    for make in (lambda: BagOfWords(embedding=0), lambda: RNNClassifier(lr=0.0), lambda: BagOfWords(word_dropout=1.0)):
+    for make in (
+        lambda: BagOfWords(embedding_dim=0),
+        lambda: RNNClassifier(lr=0.0),
+        lambda: BagOfWords(word_dropout=1.0),
+    ):
         with pytest.raises(ValueError, match="not"):
             make()

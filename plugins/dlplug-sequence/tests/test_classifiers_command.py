@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def table(tmp_path):
-    """Write texts whose class is told by the order of two words alone, each twin with the same bag."""
+    """Write texts whose class is told by the order of two words alone, each pair with the same bag."""
     path = tmp_path / "moods.csv"
     words = [f"{a}{b}" for a in "bdfgklmn" for b in ("ig", "ot", "un", "ex")]
     lines = [f"{i},so {w} {pair},{pair.split()[0]}" for i, w in enumerate(words) for pair in ("up down", "down up")]
@@ -43,7 +43,7 @@ def test_fit_test_predict_and_classify(command, table, tmp_path):
     assert [text.split("\t")[0] for text in answer.stdout.splitlines()[:2]] == ["up", "down"]
     for args in (("test", run), ("predict", run)):
         assert command(*args).returncode == 0
-    assert 0.9 < float(rows(run / "test.csv")[0]["test/recall"]) <= 1
+    assert 0.9 < float(rows(run / "test.csv")[0]["test/macro_recall"]) <= 1
     assert len(predicted := rows(run / "predictions.csv")) == 6
     assert {row["class"] for row in predicted} == {"up", "down"}
 

@@ -15,7 +15,7 @@ from dlplug_sequence.data.ui_strings import CATALOGUES, UIStrings
 from dlplug_sequence.data.vocabulary import Vocabulary
 
 
-def test_ragged_rows_are_padded_to_the_longest_asked_for():
+def test_ragged_rows_are_padded_to_the_longest_of_the_batch():
     rows = Ragged([[5, 6, 7], [8], [], [9, 4]])
     assert rows[torch.tensor([1, 3])].tolist() == [[8, 0], [9, 4]]
     assert rows[torch.tensor([2, 0])].tolist() == [[1, 0, 0], [5, 6, 7]]  # an empty one is an unknown token
@@ -47,7 +47,7 @@ def test_ranks_share_the_buckets():
 
 
 @pytest.mark.parametrize(("source", "target"), [("en", "fr"), ("de", "zh"), ("pt_BR", "ja")])
-def test_phrases_share_nothing_between_the_parts(source, target):
+def test_phrases_share_nothing_between_the_splits(source, target):
     data = Phrases(source, target, size=400)
     parts = {split: {p for text, _ in rows for p in text.split(JOIN)} for split, rows in data.pairs().items()}
     assert not parts["train"] & parts["test"]
@@ -64,7 +64,7 @@ def test_all_phrases_are_joined_equally_often():
     assert max(counts.values()) - min(counts.values()) == 1
 
 
-def test_phrases_are_written_and_read_back_as_they_are():
+def test_phrases_are_encoded_and_decoded_as_they_are():
     data = Phrases(size=400, fewest=2, most=3)
     pairs = data.pairs()["train"]
     assert {text.count(JOIN) for text, _ in pairs} == {1, 2}
@@ -136,7 +136,7 @@ def test_parallel_text(tmp_path):
         (b"a\tb\n", None, "too few"),
     ],
 )
-def test_parallel_text_that_is_wrong_is_named_by_its_line(tmp_path, content, target, message):
+def test_parallel_text_that_is_wrong_is_refused_with_its_line(tmp_path, content, target, message):
     paths = [tmp_path / "source", tmp_path / "target"]
     paths[0].write_bytes(content)
     if target is not None:
@@ -148,7 +148,7 @@ def test_parallel_text_that_is_wrong_is_named_by_its_line(tmp_path, content, tar
 
 
 @pytest.mark.skipif(not all(map(importlib.util.find_spec, CATALOGUES)), reason="needs dlplug-sequence[ui]")
-def test_ui_strings_share_no_sentence_between_the_parts():
+def test_ui_strings_share_no_sentence_between_the_splits():
     data = UIStrings()
     parts = data.pairs()
     assert sum(map(len, parts.values())) > 2_500

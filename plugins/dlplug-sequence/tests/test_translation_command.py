@@ -13,8 +13,8 @@ pytestmark = pytest.mark.slow
 
 PHRASES = ("--data", "phrases", "--data.size=400", "--data.kinds+=relative", "--data.kinds+=time", "--data.most=1")
 SMALL = {
-    "seq2seq": ("--model.hidden=64", "--model.embedding=32", "--model.lr=1e-2"),
-    "transformer": ("--model.width=32", "--model.heads=2", "--model.lr=5e-3"),
+    "seq2seq": ("--model.hidden_size=64", "--model.embedding_dim=32", "--model.lr=1e-2"),
+    "transformer": ("--model.d_model=32", "--model.num_heads=2", "--model.lr=5e-3"),
 }
 
 
@@ -37,7 +37,7 @@ def test_fit_test_predict_and_translate(command, tmp_path, model):
     losses = [float(row["train/loss"]) for row in rows(run / "metrics.csv") if row["train/loss"]]
     assert losses[-1] < 0.5 * losses[0]
     (tmp_path / "lines.txt").write_text("in 3 hours\n4:05 PM\n")
-    answers = [command("generate", run, "--file", tmp_path / "lines.txt", "--beam", beam) for beam in ("1", "4")]
+    answers = [command("generate", run, "--file", tmp_path / "lines.txt", "--num_beams", beams) for beams in ("1", "4")]
     assert all(answer.returncode == 0 and len(answer.stdout.splitlines()) == 2 for answer in answers)
     for args in (("test", run), ("predict", run)):
         assert command(*args).returncode == 0
@@ -46,14 +46,14 @@ def test_fit_test_predict_and_translate(command, tmp_path, model):
     assert any(row["translation"] for row in predicted)
     measured = {name: float(value) for name, value in rows(run / "test.csv")[0].items()}
     assert 5 < measured["test/chrf"] <= 100
-    assert "beam" in command("generate", run, "--text", "a", "--beam", "0").stderr
+    assert "num_beams" in command("generate", run, "--text", "a", "--num_beams", "0").stderr
 
 
-def test_parallel_text_of_ones_own(command, refused, tmp_path):
+def test_your_own_parallel_text(command, refused, tmp_path):
     path = tmp_path / "pairs.tsv"
     path.write_text("".join(f"one {word}\t一个{word}\n" for word in map(str, range(40))))
     line = ("--model", "seq2seq", "--data", "parallel-text", f"--data.path={path}", "--data.level=character")
-    result = command("fit", *line, "--trainer.max_epochs=1", "--model.attention=none", "--model.hidden=16")
+    result = command("fit", *line, "--trainer.max_epochs=1", "--model.attention=none", "--model.hidden_size=16")
     assert result.returncode == 0, result.stderr
     path.write_text("one\tune\ntwo\n")
     assert "line 2" in refused("fit", *line)

@@ -9,16 +9,16 @@ LEVELS = ["character", "word", "bpe"]
 
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("sentences", [False, True])
-def test_the_same_text_comes_back(level, sentences):
+def test_decoding_gives_the_text_back(level, sentences):
     vocabulary = Vocabulary.train([TEXT], level, sentences=sentences, specials=("<pad>", "<unk>", "<eos>"))
     again = Vocabulary.from_json(vocabulary.to_json())
     assert again.to_json() == vocabulary.to_json()
-    assert [again.code(special) for special in again.specials] == [0, 1, 2]
-    codes = again.encode(TEXT)
-    assert min(codes) > 2
-    assert again.decode([2, *codes, 0]) == TEXT
-    assert again.encode_batch([TEXT, "God"]) == [codes, again.encode("God")]
-    assert again.decode_batch([codes, []]) == [TEXT, ""]
+    assert [again.token_to_id(special) for special in again.specials] == [0, 1, 2]
+    ids = again.encode(TEXT)
+    assert min(ids) > 2
+    assert again.decode([2, *ids, 0]) == TEXT
+    assert again.encode_batch([TEXT, "God"]) == [ids, again.encode("God")]
+    assert again.decode_batch([ids, []]) == [TEXT, ""]
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -27,7 +27,7 @@ def test_a_stream_is_the_text_in_pieces(level):
     lines = TEXT.splitlines(keepends=True)
     stream = vocabulary.encode_stream(lines)
     assert vocabulary.decode(stream.tolist()) == TEXT
-    assert stream.tolist() == [code for line in lines for code in vocabulary.encode(line)]
+    assert stream.tolist() == [token_id for line in lines for token_id in vocabulary.encode(line)]
 
 
 @pytest.mark.parametrize("level", LEVELS)

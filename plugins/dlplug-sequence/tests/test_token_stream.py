@@ -13,10 +13,10 @@ from dlplug_sequence.data.token_stream import ContiguousSampler
 def text_file(tmp_path, content, **options):
     path = tmp_path / "text.txt"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return TextFile(**{"path": str(path), "batch_size": 2, "length": 5, **options})
+    return TextFile(**{"path": str(path), "batch_size": 2, "seq_len": 5, **options})
 
 
-def test_parts_are_contiguous_and_rows_go_on(tmp_path):
+def test_splits_are_contiguous_and_rows_continue(tmp_path):
     data = text_file(tmp_path, "".join(chr(0x4E00 + i) for i in range(400)))
     data.setup()
     assert [len(data.splits[split]) for split in ("train", "val", "test")] == [360, 20, 20]
@@ -30,18 +30,18 @@ def test_parts_are_contiguous_and_rows_go_on(tmp_path):
     assert (torch.cat(held_out, dim=1) == 0).all()  # characters that the training text lacks
 
 
-def test_lanes_move_from_epoch_to_epoch_and_stay_inside():
-    lanes = ContiguousSampler(103, lanes=2, length=10, moves=True)
+def test_rows_start_elsewhere_each_epoch_and_stay_inside():
+    sampler = ContiguousSampler(103, batch_size=2, seq_len=10, random_offset=True)
     firsts = set()
     for epoch in range(20):
-        lanes.set_epoch(epoch)
-        positions = torch.cat(list(lanes), dim=1)
+        sampler.set_epoch(epoch)
+        positions = torch.cat(list(sampler), dim=1)
         assert positions.min() >= 0
         assert positions.max() <= 102
         firsts.add(int(positions[0, 0]))
     assert len(firsts) > 1
-    lanes.set_epoch(3)
-    assert torch.equal(next(iter(lanes)), next(iter(lanes)))
+    sampler.set_epoch(3)
+    assert torch.equal(next(iter(sampler)), next(iter(sampler)))
 
 
 def test_a_folder_is_read_in_order_and_a_wrong_encoding_is_named_by_line(tmp_path):
@@ -74,7 +74,7 @@ def test_large_text_does_not_take_ten_times_its_size(tmp_path):
     assert peak < 3 * 5_200_000 + 12_000_000
 
 
-def test_the_bible_is_the_one_it_should_be():
+def test_the_bible_is_the_expected_one():
     data = Bible()
     data.setup()
     assert [len(data.splits[split]) for split in ("train", "val", "test")] == [3_725_080, 200_000, 200_000]

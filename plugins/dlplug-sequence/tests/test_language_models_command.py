@@ -14,8 +14,8 @@ from dlplug_sequence.models.rnn_lm import RNNLM
 pytestmark = pytest.mark.slow
 
 CHINESE = "太初,神創造天地。地是空虛混沌,淵面黑暗;神的靈運行在水面上。\n神說:「要有光」,就有了光。\n" * 100
-TINY = ("--data", "text-file", "--data.path", "text.txt", "--data.batch_size", "4", "--data.length", "16")
-RNN = ("--model", "rnn-lm", *TINY, "--model.hidden", "24", "--model.embedding", "12")
+TINY = ("--data", "text-file", "--data.path", "text.txt", "--data.batch_size", "4", "--data.seq_len", "16")
+RNN = ("--model", "rnn-lm", *TINY, "--model.hidden_size", "24", "--model.embedding_dim", "12")
 
 
 def rows(path):
@@ -28,22 +28,22 @@ def text(tmp_path):
     (tmp_path / "text.txt").write_text(CHINESE)
 
 
-def test_rnn_lm_learns_chinese_writes_and_loads_alone(command, tmp_path):
+def test_rnn_lm_learns_chinese_generates_and_loads_without_its_data(command, tmp_path):
     result = command("fit", *RNN, "--trainer.max_epochs", "4", "--trainer.log_every_n_steps", "5")
     assert result.returncode == 0, result.stderr
     [run] = tmp_path.glob("runs/rnn-lm/*")
     check_panels(run)
-    bits = [float(row["val/bits"]) for row in rows(run / "metrics.csv") if row["val/bits"]]
+    bits = [float(row["val/bits_per_char"]) for row in rows(run / "metrics.csv") if row["val/bits_per_char"]]
     assert bits[-1] < 0.7 * bits[0]
     assert command("test", run).returncode == 0
     assert float(rows(run / "test.csv")[0]["test/perplexity"]) < 10
     (tmp_path / "text.txt").unlink()
     line = ("generate", run, "--prompt", "太初", "--length", "20", "--temperature", "0.5", "--top_k", "5")
-    written = command(*line)
-    assert written.returncode == 0, written.stderr
-    assert written.stdout.startswith("太初")
-    assert len(written.stdout.strip()) >= 20
-    assert command(*line).stdout == written.stdout
+    generated = command(*line)
+    assert generated.returncode == 0, generated.stderr
+    assert generated.stdout.startswith("太初")
+    assert len(generated.stdout.strip()) >= 20
+    assert command(*line).stdout == generated.stdout
     assert isinstance(RNNLM.load_from_checkpoint(run / "checkpoints" / "last.ckpt"), RNNLM)
 
 
@@ -61,8 +61,8 @@ def test_a_run_s_config_gives_the_same_run(command, tmp_path):
 @pytest.mark.parametrize(
     "options",
     [
-        ("--model", "transformer-lm", *TINY, "--model.width=16", "--model.layers=1", "--model.context=16"),
-        (*RNN, "--model.cell=gru", "--model.tied=true", "--data.level=bpe", "--data.vocabulary_size=300"),
+        ("--model", "transformer-lm", *TINY, "--model.d_model=16", "--model.num_layers=1", "--model.context_length=16"),
+        (*RNN, "--model.cell=gru", "--model.tie_embeddings=true", "--data.level=bpe", "--data.vocabulary_size=300"),
         (*RNN, "--model.cell=irnn", "--data.level=word"),
     ],
 )
@@ -71,7 +71,7 @@ def test_other_networks_and_levels_learn(command, tmp_path, options):
     assert result.returncode == 0, result.stderr
     [run] = tmp_path.glob("runs/*/*")
     check_panels(run)
-    bits = [float(row["val/bits"]) for row in rows(run / "metrics.csv") if row["val/bits"]]
+    bits = [float(row["val/bits_per_char"]) for row in rows(run / "metrics.csv") if row["val/bits_per_char"]]
     assert bits[-1] < bits[0]
 
 
@@ -81,10 +81,10 @@ def test_markov_counts_in_one_pass(command, tmp_path):
     assert result.returncode == 0, result.stderr
     [run] = tmp_path.glob("runs/markov/*")
     assert command("test", run).returncode == 0
-    assert float(rows(run / "test.csv")[0]["test/bits"]) < 1
-    written = command("generate", run, "--prompt=神說", "--length=9")
-    assert written.returncode == 0, written.stderr
-    assert written.stderr.count("\n") == 1
+    assert float(rows(run / "test.csv")[0]["test/bits_per_char"]) < 1
+    generated = command("generate", run, "--prompt=神說", "--length=9")
+    assert generated.returncode == 0, generated.stderr
+    assert generated.stderr.count("\n") == 1
 
 
 def test_two_processes_and_mixed_precision(tmp_path):
@@ -94,11 +94,17 @@ def test_two_processes_and_mixed_precision(tmp_path):
     result = subprocess.run(line, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300, check=False)
     assert result.returncode == 0, result.stderr
     [run] = tmp_path.glob("runs/rnn-lm/*")
-    assert 0 < float(rows(run / "metrics.csv")[-1]["val/bits"]) < 7
+    assert 0 < float(rows(run / "metrics.csv")[-1]["val/bits_per_char"]) < 7
 
 
 def test_the_adding_problem_is_solved_where_it_is_short(command, tmp_path):
-    line = ("--model=rnn-regressor", "--model.cell=irnn", "--model.lr=3e-3", "--data.length=6", "--data.sequences=6400")
+    line = (
+        "--model=rnn-regressor",
+        "--model.cell=irnn",
+        "--model.lr=3e-3",
+        "--data.seq_len=6",
+        "--data.sequences=6400",
+    )
     result = command("fit", *line, "--trainer.max_epochs=4", "--trainer.log_every_n_steps=20")
     assert result.returncode == 0, result.stderr
     [run] = tmp_path.glob("runs/rnn-regressor/*")
