@@ -158,7 +158,7 @@ def test_it_learns_a_few_pictures_by_heart(make, scenes, tmp_path):
     model.eval()
     for beam in (1, 3):
         rows = model._beside(batch, model.caption(batch[0], beam))
-        assert Captioner.judge(rows)["exact"] == 1
+        assert Captioner.score(rows)["exact"] == 1
     picture = tmp_path / "scene.png"
     pixels = (batch[0][0] * 255).round().byte().permute(1, 2, 0).numpy()
     PIL.Image.fromarray(pixels).save(picture)
@@ -188,7 +188,7 @@ def test_a_residual_network_may_see(scenes):
 
 def test_any_true_caption_is_exact():
     rows = [(["a b c d", "d c b a"], "d c b a"), (["a b c d", "d c b a"], "a b c a")]
-    found = Captioner.judge(rows)
+    found = Captioner.score(rows)
     assert found["exact"] == 0.5
     assert 0 < found["bleu"] < 100
 

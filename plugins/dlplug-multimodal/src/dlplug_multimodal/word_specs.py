@@ -17,7 +17,7 @@ SPECS: list[Spec] = [
             "data.level": "word",
             "data.min_count": 5,
             "data.batch_size": 32,
-            "data.length": 64,
+            "data.seq_len": 64,
         },
         learning="unsupervised",
         check_options={"generate.text": "the"},

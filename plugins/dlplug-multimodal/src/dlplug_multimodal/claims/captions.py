@@ -15,7 +15,7 @@ from dlplug.plots import plot_curves
 from dlplug.trained import start_from
 from dlplug_multimodal.data.emoji_scenes import KINDS, read_atlas
 from dlplug_multimodal.models.captioner import Captioner
-from dlplug_sequence.data.padded import END_CODE
+from dlplug_sequence.data.padded import EOS_ID
 from dlplug_vision.data.images import ImageData
 from dlplug_vision.models.cnn import CNN
 
@@ -96,11 +96,11 @@ def exact(run: Trained, pictures: Tensor, captions: Tensor, beam: int = 1) -> fl
     """Return the share of pictures whose caption is one of the true ones."""
     rows = []
     for images, true in zip(torch.split(pictures, 250), torch.split(captions, 250), strict=True):
-        outputs = run.model.words.decode_batch(run.model.caption(images, beam).rows(END_CODE))
+        outputs = run.model.words.decode_batch(run.model.caption(images, beam).rows(EOS_ID))
         rows += [
             (run.model.words.decode_batch(codes), text) for codes, text in zip(true.tolist(), outputs, strict=True)
         ]
-    return Captioner.judge(rows)["exact"]
+    return Captioner.score(rows)["exact"]
 
 
 def nearest(run: Trained, pictures: Tensor, captions: Tensor) -> float:

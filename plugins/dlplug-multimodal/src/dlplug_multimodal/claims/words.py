@@ -54,7 +54,7 @@ def shuffle_words(lab: Lab, path: Path) -> Path:
     text = torch.cat([data.splits[split] for split in ("train", "val", "test")])
     order = torch.randperm(len(text), generator=torch.Generator().manual_seed(0))
     vocabulary = Vocabulary.from_json(data.info.vocabulary)
-    tokens = [vocabulary.token(code).strip() for code in range(len(vocabulary))]
+    tokens = [vocabulary.id_to_token(code).strip() for code in range(len(vocabulary))]
     path.write_text(" ".join(tokens[code] for code in text[order].tolist()))
     return path
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from dlplug.errors import InputError
 from dlplug.files import read_lines
 from dlplug_multimodal.data.captioned_images import CaptionInfo, Captions
-from dlplug_sequence.data.padded import SPECIALS, split_places
+from dlplug_sequence.data.padded import SPECIALS, split_indices
 from dlplug_sequence.data.vocabulary import Level, Vocabulary
 from dlplug_vision.data.image_files import read_images
 from dlplug_vision.data.images import ImageData
@@ -81,7 +81,7 @@ class CaptionFolder(ImageData):
                 raise ValueError(f"{where}: the {'caption' if name.strip() else 'name of the picture'} is empty")
             texts.setdefault(name.strip(), []).append(caption.strip())
         pictures = read_images(self.root, texts, self.channels, self.size)
-        names, parts = list(pictures), split_places(len(pictures), self.split_seed)
+        names, parts = list(pictures), split_indices(len(pictures), self.split_seed)
         trained = [caption for place in parts["train"] for caption in texts[names[place]]]
         options = {"sentences": self.level != "character", "lowercase": True}
         words = Vocabulary.train(trained, self.level, self.vocabulary_size, self.min_count, SPECIALS, **options)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from dlplug.data import Info
-from dlplug_sequence.data.padded import BEGIN_CODE, END_CODE, Ragged
+from dlplug_sequence.data.padded import BOS_ID, EOS_ID, Ragged
 from dlplug_sequence.data.vocabulary import Vocabulary
 
 
@@ -47,7 +47,7 @@ class Captions:
     def __init__(self, texts: Sequence[Sequence[str]], words: Vocabulary) -> None:
         self.each = max(map(len, texts))
         every = [captions[i % len(captions)] for captions in texts for i in range(self.each)]
-        self.tokens = Ragged([[BEGIN_CODE, *codes, END_CODE] for codes in words.encode_batch(every)])
+        self.tokens = Ragged([[BOS_ID, *codes, EOS_ID] for codes in words.encode_batch(every)])
         self._size = len(texts)
 
     def __len__(self) -> int:

@@ -104,7 +104,7 @@ class SkipGram(WarmupCosine):
         vocabulary = Vocabulary.from_json(info.vocabulary)
         if vocabulary.level != "word":
             raise ValueError(f"learns vectors of words, not of tokens of {vocabulary.level} level: --data.level word")
-        tokens = [vocabulary.token(code).strip().lower() for code in range(len(vocabulary))]
+        tokens = [vocabulary.id_to_token(code).strip().lower() for code in range(len(vocabulary))]
         tokens[: len(vocabulary.specials)] = [""] * len(vocabulary.specials)
         self.words = sorted({token for token in tokens if token.isalpha()})
         if len(self.words) < 2:
