@@ -14,6 +14,7 @@ class BagOfWords(TextClassifier):
     Args:
         embedding_dim: Embedding dimension.
         dropout: Dropout probability of the mean.
+        lr: Highest learning rate of Adam; it decays along a cosine to 0 at the last batch.
     """
 
     def __init__(

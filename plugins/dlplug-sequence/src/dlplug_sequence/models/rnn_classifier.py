@@ -28,6 +28,7 @@ class RNNClassifier(TextClassifier):
         pool: What is classified: the ``last`` state, as in the notes, or each unit's ``max`` or ``mean`` over time.
         embedding_dim: Embedding dimension.
         dropout: Dropout probability between layers.
+        lr: Highest learning rate of Adam; it decays along a cosine to 0 at the last batch.
     """
 
     def __init__(

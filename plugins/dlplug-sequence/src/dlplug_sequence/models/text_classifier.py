@@ -32,7 +32,6 @@ class TextClassifier(WarmupCosine, ABC):
 
     Args:
         word_dropout: Probability that a word is replaced by unknown in training, so that no single word decides.
-        lr: Highest learning rate of Adam; it decays along a cosine to 0 at the last batch.
     """
 
     monitor = ("val/loss", "min")
