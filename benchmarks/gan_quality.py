@@ -1,7 +1,7 @@
 """Compares the GAN's default recipe with a Gaussian mixture: `python benchmarks/gan_quality.py RUN RUN RUN`.
 
-Train the runs first, a seed each: `dlplug fit --model gan --seed_everything 0` (and 1, 2). The classifier whose features
-the FID is of and everything to compare with are made here, from the same training split.
+Train the runs first, a seed each: `dlplug fit --model gan --seed_everything 0` (and 1, 2). The classifier that gives
+the FID's features and everything else to compare with are made here, from the same training split.
 """
 
 import argparse
@@ -50,9 +50,8 @@ def main() -> None:
     train, labels = splits["train"]
     held_out = torch.cat([splits["val"][0], splits["test"][0]])
     classifier = FIDClassifier.fit(train, labels)
-    print(
-        f"classifier: test accuracy {classifier.accuracy(*splits['test']):.3f}; reference: {len(held_out)} held-out images"
-    )
+    accuracy = classifier.accuracy(*splits["test"])
+    print(f"classifier: test accuracy {accuracy:.3f}; reference: {len(held_out)} held-out images")
     print(f"{'':28} {'FID':>7} {'rarest':>7} {'copies':>7}")
 
     def show(name: str, samples: Tensor) -> float:
