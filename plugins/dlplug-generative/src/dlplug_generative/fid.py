@@ -105,7 +105,7 @@ class FIDClassifier(nn.Module):
 def random_affine(images: Tensor, generator: torch.Generator) -> Tensor:
     """Rotate, scale and translate each image at random by up to 10 degrees, 10 % and 8 % of the side.
 
-    Not dlplug-vision's function of that name, which draws in another order: every published FID depends on these draws.
+    Not dlplug-vision's function of that name, which draws in another order: every FID in the README depends on these.
 
     Args:
         images: Shape (n, channels, height, width).

@@ -18,7 +18,7 @@ from dlplug_generative.latent import labels_to_sample, slerp
 
 
 class GAN(Model):
-    """Two networks compete: the generator makes images from noise, the discriminator tells them from real ones.
+    """Two networks compete: one generates images from noise, the other tells them from real ones.
 
     The game is Goodfellow et al. (2014), the networks follow DCGAN (Radford et al., 2016); section 4.6 of the notes.
     The generator upsamples before plain convolutions (Odena et al., 2016) and normalises by pixel (Karras et al.,

@@ -84,7 +84,7 @@ class PixelModel(WarmupCosine, ABC):
         Panel(
             "Images",
             "Samples",
-            "Sampled pixel by pixel, from the same random numbers each time. Healthy: whole figures. Broken: good "
+            "Sampled pixel by pixel, with the same seed each time. Healthy: whole figures. Broken: good "
             "strokes that do not join (too small a receptive field), or noise.",
             media="samples",
         ),
@@ -228,7 +228,7 @@ class PixelModel(WarmupCosine, ABC):
             given: Quantised images, shape (n, channels, height, width), whose first ``rows`` rows are kept.
             rows: Rows that are given.
             cached: Whether to compute each feature once; otherwise the whole network runs for every value, which gives
-                the same, so many times slower.
+                the same and takes as many times longer as there are values.
 
         Returns:
             Shape (n, channels, height, width), from 0 to 1.

@@ -65,28 +65,28 @@ class Classifier(WarmupCosine, ABC):
             curves=("ece",),
         ),
         Panel(
-            "What it sees",
+            "Mistakes",
             "Confusion",
             "Validation images by true class (rows) and predicted class (columns). Healthy: a dark diagonal. Broken: "
             "a dark column (one class is always predicted), or a dark square off the diagonal (two classes confused).",
             media="confusion",
         ),
         Panel(
-            "What it sees",
+            "Mistakes",
             "Worst mistakes",
             "The misclassified validation images of highest loss, worst first. Healthy: you would hesitate too. "
             "Broken: easy images, or wrong labels in the data.",
             media="mistakes",
         ),
         Panel(
-            "What it sees",
+            "Interpretation",
             "First filters",
             "Weights of the first convolution; mid-grey is 0. Healthy: edges, spots and colours. Broken: noise that "
             "never changes, or many alike (too high a learning rate, dead filters).",
             media="filters",
         ),
         Panel(
-            "What it sees",
+            "Interpretation",
             "Saliency",
             "Above, images; below, the size of the gradient of the predicted class's logit by each pixel (Simonyan et "
             "al., 2014). Healthy: on the object. Broken: on the background or the border: a shortcut was learned.",
