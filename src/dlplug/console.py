@@ -1,11 +1,50 @@
-"""What a person reads in the terminal, apart from a command's output."""
+"""What a person reads in the terminal."""
 
 import sys
+from typing import Any, TextIO
 
-from lightning_utilities.core.rank_zero import rank_zero_only
 
-
-@rank_zero_only
 def say(text: str) -> None:
     """Print what the person should know, apart from a command's output, and once where there are several processes."""
-    print(text, file=sys.stderr)
+    if is_rank_zero():
+        print("\n".join(map(plain, text.split("\n"))), file=sys.stderr)
+
+
+def is_rank_zero() -> bool:
+    """Return whether this process is the only one, or the first of several that train together."""
+    from lightning_utilities.core.rank_zero import rank_zero_only  # not where nothing is trained
+
+    return getattr(rank_zero_only, "rank", 0) == 0
+
+
+def plain(text: object) -> str:
+    """Return text in one line of what can be printed: a terminal obeys escape codes, whoever wrote them.
+
+    Args:
+        text: Anything; an exception whose own text raises is named by its class.
+    """
+    try:
+        words = " ".join(str(text).split())
+    except Exception:
+        words = type(text).__name__
+    return "".join(map(_printable, words))
+
+
+class PlainOutput:
+    """A text stream that writes what can be printed, line ends and tabs, and shows all else by its escape sequence."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write text."""
+        return self._stream.write(text if text.isprintable() else "".join(map(_printable, text)))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def _printable(character: str) -> str:
+    if character.isprintable() or character in "\n\t":
+        return character
+    return ascii(character)[1:-1]  # lone surrogates too, which stand for bytes of a file's name that are not UTF-8

@@ -1,7 +1,11 @@
 """Files: written whole or not at all, and read so that whatever is wrong with one is named by its line."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+DEPTH, NODES = 100, 100_000  # of YAML: far more than a config has, and little enough to be walked at once
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -49,3 +53,43 @@ def asked_lines(text: str, file: str) -> list[str]:
     if bool(text) == bool(file):
         raise ValueError("give either --text TEXT or --file FILE")
     return read_lines(file) if file else [text]
+
+
+def load_yaml(text: str, load: Callable[[str], Any] | None = None) -> Any:
+    """Return what YAML holds: plain data, never so deep or so often repeated that reading it would not end.
+
+    Args:
+        text: The YAML.
+        load: Parses it once it is found harmless; ``yaml.safe_load`` unless given.
+
+    Raises:
+        yaml.YAMLError: It is not YAML, or holds tags of Python's, an alias to itself, or too much.
+    """
+    import yaml  # 10 ms, which most commands do without
+
+    if "&" in text or len(text) > DEPTH:
+        _check_size(text)
+    return (load or yaml.safe_load)(text)
+
+
+def _check_size(text: str) -> None:
+    import yaml
+
+    sizes: dict[str | None, int] = {}  # nodes below each anchor, its aliases counted in full
+    open_nodes: list[tuple[str | None, int]] = [(None, 0)]
+    for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+        size = 1
+        if isinstance(event, yaml.CollectionStartEvent):
+            open_nodes.append((event.anchor, 0))
+            size = 0
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, size = open_nodes.pop()
+            sizes[anchor] = size = size + 1
+        elif isinstance(event, yaml.AliasEvent):
+            if event.anchor in (anchor for anchor, _ in open_nodes):
+                raise yaml.YAMLError(f"the alias *{event.anchor} refers to itself")
+            size = sizes.get(event.anchor, 1)
+        anchor, before = open_nodes[-1]
+        open_nodes[-1] = (anchor, before + size)
+        if len(open_nodes) > DEPTH or before + size > NODES:
+            raise yaml.YAMLError(f"it is nested deeper than {DEPTH} or holds more than {NODES:,} values")

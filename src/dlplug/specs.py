@@ -1,12 +1,35 @@
 """What a plugin says about its classes before any of them is imported."""
 
+import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal
 
 NAME = re.compile(r"[a-z][a-z0-9-]*")
+LECTURE = re.compile(r"([0-9A-Za-z]+(\.[0-9A-Za-z]+)*)?", re.ASCII)
 TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+
+
+def _check_field(what: str, kind: str, value: Any) -> None:
+    """Raise if a field is not what its annotation says, or what a command that prints it could not print."""
+    if "Mapping" in kind:
+        nested = kind.count("Mapping") > 1 and isinstance(value, Mapping)
+        for part in (value, *value.values()) if nested else (value,):
+            if not isinstance(part, Mapping) or not all(isinstance(name, str) for name in part):
+                raise ValueError(f"{what} is not a dict with names as keys")
+        try:
+            json.dumps(value, default=dict, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{what} holds more than plain values: {error}") from None
+    elif kind.startswith("tuple"):
+        if not isinstance(value, tuple) or not all(isinstance(word, str) and word.isprintable() for word in value):
+            raise ValueError(f"{what} is not a tuple of words")
+    elif "bool" in kind:
+        if not isinstance(value, bool):
+            raise ValueError(f"{what} is neither True nor False")
+    elif not isinstance(value, str) or not value.isprintable():
+        raise ValueError(f"{what} is not one line of text")
 
 
 @dataclass(frozen=True)
@@ -38,14 +61,16 @@ class Spec:
     kind: ClassVar[str]
 
     def __post_init__(self) -> None:
-        if not NAME.fullmatch(self.name):
+        if not isinstance(self.name, str) or not NAME.fullmatch(self.name):
             raise ValueError(f"name {self.name!r} is not like 'my-name' (lower-case letters, digits, hyphens)")
-        if not TARGET.fullmatch(self.target):
+        if not isinstance(self.target, str) or not TARGET.fullmatch(self.target):
             raise ValueError(f"target {self.target!r} of {self.name!r} is not like 'package.module:Class'")
-        if not isinstance(self.lecture, str) or not isinstance(self.tags, tuple):
-            raise ValueError(f"lecture of {self.name!r} is not a string or its tags are not a tuple")
-        if not self.summary or "\n" in self.summary:
-            raise ValueError(f"summary of {self.name!r} is not one line")
+        if not isinstance(self.lecture, str) or not LECTURE.fullmatch(self.lecture):
+            raise ValueError(f"lecture {self.lecture!r} of {self.name!r} is not like '4.6'")
+        if not self.summary:
+            raise ValueError(f"summary of {self.name!r} is empty, not one line of text")
+        for part in fields(self):
+            _check_field(f"{part.name} of {self.name!r}", str(part.type), getattr(self, part.name))
 
     @property
     def class_path(self) -> str:

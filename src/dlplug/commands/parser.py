@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterable
 from typing import NoReturn
 
+from dlplug.console import plain
 from dlplug.errors import InputError
 from dlplug.registry.source import Argument
 
@@ -32,4 +33,4 @@ def print_wrapped(start: str, text: str, indent: int | None = None) -> None:
     hang = " " * (len(start) if indent is None else indent)
     # Names and paths stay in one piece, to be copied.
     wrapper = textwrap.TextWrapper(width, subsequent_indent=hang, break_on_hyphens=False, break_long_words=False)
-    print(wrapper.fill(start + text))
+    print(wrapper.fill(start + plain(text)))

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import unquote
 
-import yaml
 from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import WandbLogger
 from lightning_utilities.core.rank_zero import rank_zero_only
@@ -20,7 +19,7 @@ from PIL import Image as PillowImage
 
 from dlplug.console import say
 from dlplug.errors import InputError
-from dlplug.files import write_atomically
+from dlplug.files import load_yaml, write_atomically
 from dlplug.loggers.csv import read_metrics
 from dlplug.media import Media
 from dlplug.runs import Run
@@ -199,7 +198,7 @@ class WeightsAndBiases(WandbLogger):
         run = wandb.init(**arguments, settings=settings)
         run.define_metric("step", hidden=True)
         run.define_metric("*", step_metric=self._axis or "step", step_sync=False)
-        config = yaml.safe_load(self._run.config.read_text())
+        config = load_yaml(self._run.config.read_text())
         run.config.update({**config, "commands": self._run.about.get("commands", [])}, allow_val_change=True)  # type: ignore[no-untyped-call]
         self._resend_lost(run, mode)
         why = f" ({self._reason})" if self._reason else ""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from dlplug.errors import InputError, did_you_mean
+from dlplug.files import load_yaml
 from dlplug.registry import Registry, renamed
 from dlplug.registry.provenance import HEAD, recorded_versions, version_drift
 from dlplug.registry.source import is_there, read_class
@@ -149,17 +150,17 @@ def option(key: str, value: Any) -> str:
     return f"--{key}={value if isinstance(value, str) else json.dumps(value)}"
 
 
-def parse_config(text: str, load: Callable[[str], Any], registry: Registry) -> Any:
+def parse_config(text: str, load: Callable[[str], Any] | None, registry: Registry) -> Any:
     """Return the content of a config file with its names expanded; what is not a mapping is returned as it is.
 
     Names stand in place of class paths: ``model: gan`` as well as ``model: {class_path: gan, ...}``.
 
     Args:
         text: The file's text, or the value of an option.
-        load: Parses YAML.
+        load: Parses YAML; ``yaml.safe_load`` where it is None.
         registry: Where names are looked up.
     """
-    config = load(text)
+    config = load_yaml(text, load)
     if not isinstance(config, dict):
         return config
     if renamed.is_old(line.removeprefix(HEAD) for line in text.splitlines() if line.startswith(HEAD)):
@@ -182,7 +183,7 @@ def load_config(path: str, registry: Registry) -> dict[str, Any]:
     import yaml  # 10 ms, which most commands do without
 
     try:
-        config = parse_config(Path(path).read_text(), yaml.safe_load, registry)
+        config = parse_config(Path(path).read_text(), None, registry)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read the config {path}: {getattr(error, 'strerror', None) or error}") from error
     except yaml.YAMLError as error:

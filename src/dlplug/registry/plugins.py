@@ -2,15 +2,20 @@
 
 import os
 import re
+import signal
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, entry_points, version
+from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, distributions, entry_points, version
+from pathlib import Path
 from typing import Any
 
 from pluggy import PluginManager
 
 from dlplug import hookspecs
+from dlplug.console import plain
 from dlplug.errors import InputError, did_you_mean
 from dlplug.specs import DataSpec, ModelSpec, Spec
 
@@ -62,10 +67,12 @@ class Registry:
         """
         registry = cls()
         disabled, only = (_listed(f"DLPLUG_{name}") for name in ("DISABLE", "ONLY"))
-        for entry_point in sorted(entry_points(group=GROUP), key=lambda e: e.name):
-            name = entry_point.name
-            if name not in disabled and (not only or name in (*only, "core")):
-                registry.plugins.append(registry._load(entry_point))
+        found, registry.plugins = _entry_points()
+        with _interrupts():
+            for entry_point in sorted(found, key=lambda e: (e.name, not _is_own(e))):
+                name = entry_point.name
+                if name not in disabled and (not only or name in (*only, "core")):
+                    registry.plugins.append(registry._load(entry_point))
         return registry
 
     def __iter__(self) -> Iterator[Spec]:
@@ -126,22 +133,75 @@ class Registry:
         """Load one plugin, whatever it does wrong: pluggy's own loader would let one broken plugin stop them all."""
         name, module = entry_point.name, None
         headers = _headers(entry_point.dist)
-        origin = " ".join([*headers.get("Name", ["unknown distribution"]), *headers.get("Version", [])])
         try:
             for line in headers.get("Requires-Dist", []):
                 _require(line)
             if self._manager.has_plugin(name):
                 raise _Unmet("another plugin has this name")
-            module = entry_point.load()
-            self._manager.register(module, name)
-            self._manager.check_pending()
-            hooks = tuple(caller.name for caller in self._manager.get_hookcallers(module) or ())
-            return Plugin(name, origin, _specs_of(module), hooks=hooks, dist=entry_point.dist)
-        except (Exception, SystemExit) as error:
+            with _stdout_apart():
+                module = entry_point.load()
+                self._manager.register(module, name)
+                self._manager.check_pending()
+                hooks = tuple(caller.name for caller in self._manager.get_hookcallers(module) or ())
+                return Plugin(name, _origin(entry_point.dist), _specs_of(module), hooks=hooks, dist=entry_point.dist)
+        except BaseException as error:  # a plugin may raise whatever it likes, KeyboardInterrupt too
             if module is not None and self._manager.get_plugin(name) is module:
                 self._manager.unregister(module)
-            reason = str(error) if isinstance(error, _Unmet) else f"{type(error).__name__}: {error}"
-            return Plugin(name, origin, problem=" ".join(reason.split()), dist=entry_point.dist)
+            reason = plain(error) if isinstance(error, _Unmet) else f"{type(error).__name__}: {plain(error)}"
+            return Plugin(name, _origin(entry_point.dist), problem=reason, dist=entry_point.dist)
+
+
+def _entry_points() -> tuple[list[EntryPoint], list[Plugin]]:
+    """Return what is installed under our name, and the plugins whose entry points cannot be read."""
+    try:
+        return list(entry_points(group=GROUP)), []
+    except Exception:  # one damaged distribution, whoever it belongs to, keeps importlib from reading any
+        found: dict[str, list[EntryPoint]] = {}
+    damaged = []
+    for dist in distributions():
+        try:
+            found.setdefault(dist.name, [e for e in dist.entry_points if e.group == GROUP])
+        except Exception as error:
+            if f"[{GROUP}]" in _text_of(dist, "entry_points.txt"):
+                problem = f"its entry_points.txt cannot be read: {plain(error)}"
+                damaged.append(Plugin(dist.name, _origin(dist), problem=problem, dist=dist))
+    return [entry_point for group in found.values() for entry_point in group], damaged
+
+
+def _is_own(entry_point: EntryPoint) -> bool:
+    """Return whether an entry point is of the distribution that its name belongs to: nobody else's may displace it."""
+    owner = "dlplug" if entry_point.name == "core" else f"dlplug-{entry_point.name}"
+    return _headers(entry_point.dist).get("Name") == [owner]
+
+
+@contextmanager
+def _interrupts() -> Iterator[None]:
+    """Let Ctrl-C end this in the end, though plugins that raise KeyboardInterrupt themselves do not."""
+    pressed = []
+    before = signal.getsignal(signal.SIGINT)
+    with suppress(ValueError):  # in another thread than the main one, which alone hears of it
+        signal.signal(signal.SIGINT, lambda *_: pressed.append(True))
+    try:
+        yield
+    finally:
+        with suppress(ValueError):
+            signal.signal(signal.SIGINT, before)
+    if pressed:
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def _stdout_apart() -> Iterator[None]:
+    """Send what is written to stdout to stderr, by whichever way: ``list --json`` is for programs."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    try:
+        os.dup2(2, 1)
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def _listed(variable: str) -> list[str]:
@@ -154,12 +214,25 @@ class _Unmet(Exception):
 
 def _headers(dist: Distribution | None) -> dict[str, list[str]]:
     """Return a distribution's metadata, without the README below it, which would take longest to parse."""
-    text = (dist.read_text("METADATA") or dist.read_text("PKG-INFO") or "") if dist else ""
+    text = (_text_of(dist, "METADATA") or _text_of(dist, "PKG-INFO")) if dist else ""
     headers: dict[str, list[str]] = {}
     for line in text.partition("\n\n")[0].splitlines():
         key, _, value = line.partition(": ")
         headers.setdefault(key, []).append(value)
     return headers
+
+
+def _origin(dist: Distribution | None) -> str:
+    headers = _headers(dist)
+    return plain(" ".join([*headers.get("Name", ["unknown distribution"]), *headers.get("Version", [])]))
+
+
+def _text_of(dist: Distribution, name: str) -> str:
+    """Return a file of a distribution's metadata, what is not UTF-8 marked; empty where there is no such file."""
+    try:
+        return dist.read_text(name) or ""
+    except UnicodeDecodeError:
+        return Path(str(getattr(dist, "_path", ".")), name).read_bytes().decode(errors="replace")
 
 
 @cache

@@ -46,7 +46,7 @@ def _direct_url(plugin: Plugin) -> dict[str, Any]:
 
 
 def versions_to_record(config: str, registry: Registry) -> list[str]:
-    """Return the versions behind a run: of the core, of whose classes its config names, and of who hooks into every run."""
+    """Return the versions behind a run: of the core, and of each plugin that its config names or that hooks into it."""
     return [
         f"{plugin.origin} ({source_of(plugin)[1]})"
         for plugin in registry.plugins

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from dlplug.files import load_yaml
 from dlplug.panels import Panel
 from dlplug.registry import renamed
 from dlplug.report import curves, frames
@@ -135,7 +136,7 @@ def _last_values(found: list[Curve]) -> dict[str, float]:
 
 def _config(run: Run) -> dict[str, Any]:
     try:
-        return dict(_flat(yaml.safe_load(run.config.read_text(errors="replace")), ""))
+        return dict(_flat(load_yaml(run.config.read_text(errors="replace")), ""))
     except (OSError, yaml.YAMLError):
         return {}
 

@@ -18,9 +18,8 @@ from lightning.pytorch import Callback, LightningDataModule, LightningModule, Tr
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.strategies import DDPStrategy
-from lightning_utilities.core.rank_zero import rank_zero_only
 
-from dlplug.console import say
+from dlplug.console import is_rank_zero, plain, say
 from dlplug.errors import InputError
 from dlplug.loggers.csv import MetricsFile
 from dlplug.model import Model
@@ -141,7 +140,7 @@ class CLI(LightningCLI):
         asked = self.config_init.trainer
         if self.job.command == "fit" and not asked.fast_dev_run and not self.run:
             self.run = self._create_run(Path(asked.default_root_dir))
-        elif self.job.command == "fit" and self.run and _is_rank_zero():
+        elif self.job.command == "fit" and self.run and is_rank_zero():
             self.run.add_command(self.job.typed)
         try:
             return self._make_trainer(asked, kwargs)
@@ -183,7 +182,7 @@ class CLI(LightningCLI):
             return own
         # A run resumes with the loggers of its config, and `--logger` may name one of them again: the last counts.
         attached = {type(logger): logger for logger in asked if hasattr(logger, "attach")}.values()
-        if _is_rank_zero():
+        if is_rank_zero():
             for logger in attached:
                 logger.attach(self.run)
         return [*own, *attached]
@@ -213,7 +212,7 @@ class CLI(LightningCLI):
 
     def _report(self) -> None:
         """Write the run's page anew; one that fails costs a warning, not the run."""
-        if not self.run or self.job.command == "predict" or not _is_rank_zero():
+        if not self.run or self.job.command == "predict" or not is_rank_zero():
             return
         try:
             write_report(self.run)
@@ -221,11 +220,11 @@ class CLI(LightningCLI):
             say(f"warning: there is no report: {type(error).__name__}: {error}")
 
     def _discard_unused_run(self) -> None:
-        if self.run and not self.job.run and _is_rank_zero() and self.run.is_empty():
+        if self.run and not self.job.run and is_rank_zero() and self.run.is_empty():
             self.run.discard()
 
     def _create_run(self, root: Path) -> Run:
-        if not _is_rank_zero():
+        if not is_rank_zero():
             return Run(root)  # writes nothing; what needs the folder has it broadcast
         config = yaml.safe_load(self.parser.dump(self.config, skip_none=False, format="yaml"))
         for name in ("config", "ckpt_path"):
@@ -294,10 +293,6 @@ def _checked(callbacks: Iterable[Callback]) -> list[Callback]:
     return found
 
 
-def _is_rank_zero() -> bool:
-    return getattr(rank_zero_only, "rank", 0) == 0
-
-
 def _as_list(value: Any) -> list[Any]:
     if isinstance(value, list):
         return list(value)
@@ -310,4 +305,4 @@ def _quieten() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     for message in KNOWN_NOISE:
         warnings.filterwarnings("ignore", message)
-    warnings.formatwarning = lambda message, category, *_, **__: f"warning: {' '.join(str(message).split())}\n"
+    warnings.formatwarning = lambda message, category, *_, **__: f"warning: {plain(message)}\n"
