@@ -66,7 +66,7 @@ def test_value_iteration_solves_the_cliff():
     assert q[36].max() == -13
     model = built(QLearning(), info("CliffWalking-v1"))
     model.table.copy_(q)
-    returns, lengths = VectorEnv(model.info, 1).play(model.act, [0])
+    returns, lengths = VectorEnv(model.info, 1).evaluate(model.act, [0])
     assert (returns.item(), lengths.item()) == (-13, 13)
     assert plot_policy(cliff, model.table)
     assert plot_policy(info("Taxi-v4").make().unwrapped, torch.zeros(500, 6)) is None

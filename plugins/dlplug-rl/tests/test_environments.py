@@ -99,9 +99,9 @@ def test_truncation_is_not_termination_and_gives_the_last_observation():
         assert after.next_observations[:, 1].tolist() == [1, 1]
 
 
-def test_play_plays_one_episode_in_each_environment():
+def test_evaluate_plays_one_episode_in_each_environment():
     seen = []
-    returns, lengths = envs(ends=4).play(lambda x: go, [1, 2], lambda x: seen.append(x[:, 1].tolist()))
+    returns, lengths = envs(ends=4).evaluate(lambda x: seen.append(x[:, 1].tolist()) or go, [1, 2])
     assert returns.tolist() == [10, 10]
     assert lengths.tolist() == [4, 4]
     assert seen == [[step, step] for step in range(4)]
@@ -161,7 +161,7 @@ def test_wrappers_and_limits():
     info = EnvInfo.of("CartPole-v1", {}, {"FrameStackObservation": {"stack_size": 3}}, "", 7)
     assert info.observation_shape == (3, 4)
     vector = VectorEnv(info, 1)
-    assert vector.play(lambda x: go[:1], [0])[1].item() <= 7
+    assert vector.evaluate(lambda x: go[:1], [0])[1].item() <= 7
 
 
 @pytest.mark.parametrize(

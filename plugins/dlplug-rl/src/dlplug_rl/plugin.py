@@ -1,13 +1,16 @@
 """What this plugin offers."""
 
+from typing import Any
+
 from dlplug import ClaimSpec, DataSpec, ModelSpec, Spec, hookimpl
+
+TRAINER = {"trainer.max_epochs": 10, "trainer.log_every_n_steps": 5}
 
 
 @hookimpl
 def dlplug_specs() -> list[Spec]:
     """Return the models, the data and the claims."""
     return [
-        *_claims(),
         DataSpec(
             "gym",
             "dlplug_rl.data.gym:Gym",
@@ -17,27 +20,23 @@ def dlplug_specs() -> list[Spec]:
             gives="environment",
             recipe_key="env",
         ),
-        ModelSpec(
+        _agent(
             "q-learning",
-            "dlplug_rl.models.q_learning:QLearning",
+            "QLearning",
             "The value of each action in each state, in a table; for environments with discrete states.",
-            lecture="6.2",
             tags=("value", "table", "frozenlake", "grid"),
-            takes="environment",
-            data="gym",
             recipe={
+                **TRAINER,
                 "data.env": "FrozenLake-v1",
                 "data.num_envs": 64,
-                "data.episodes": 100,  # on slippery ice even the best policy's return is 0 or 1: fewer say little
+                "data.episodes": 100,  # each returns 0 or 1
                 "model.exploration_final_eps": 1.0,  # off-policy: random actions visit every pair and do no harm
                 "model.lr_decay": 0.65,  # between 0.5 and 1, as convergence needs (Even-Dar and Mansour, 2003)
-                "trainer.max_epochs": 10,
-                "trainer.log_every_n_steps": 5,
             },
             recipes={
-                "gym:CliffWalking-v1": {  # as Sutton and Barto (2018), example 6.6
+                "gym:CliffWalking-v1": {  # nothing is random there: all greedy episodes are the same
                     "data.num_envs": 4,
-                    "data.episodes": 1,  # nothing is random there: all greedy episodes are the same
+                    "data.episodes": 1,
                     "model.exploration_final_eps": 0.1,
                     "model.gamma": 1.0,
                     "model.lr_decay": 0.0,
@@ -45,56 +44,35 @@ def dlplug_specs() -> list[Spec]:
                     "trainer.max_epochs": 2,
                 }
             },
-            learning="reinforcement",
-            skip_checks={
-                "processes": "a table learns on one process",
-                "bf16": "a table has no gradients to shorten",
-            },
+            skip_checks={"processes": "a table learns on one process", "bf16": "a table has no gradients"},
         ),
-        ModelSpec(
+        _agent(
             "dqn",
-            "dlplug_rl.models.dqn:DQN",
+            "DQN",
             "Deep Q-learning: a network learns the value of each action from replayed experience.",
-            lecture="6.2",
             tags=("value", "replay", "double", "dueling", "prioritized", "atari"),
-            takes="environment",
-            data="gym",
             # As in Stable-Baselines3's zoo, with 19 × 10 batches of 256 steps for its 50,000. The learning rate's
             # schedule and three-step returns were settled on seeds 0 to 2.
-            recipe={"trainer.max_epochs": 19, "trainer.log_every_n_steps": 5, "trainer.gradient_clip_val": 10.0},
-            learning="reinforcement",
+            recipe={**TRAINER, "trainer.max_epochs": 19, "trainer.gradient_clip_val": 10.0},
             check_options={"model.learning_starts": 0, "model.batch_size": 8, "trainer.limit_train_batches": 4},
         ),
-        ModelSpec(
+        _agent(
             "policy-gradient",
-            "dlplug_rl.models.policy_gradient:PolicyGradient",
+            "PolicyGradient",
             "REINFORCE: actions of episodes that went well become more probable.",
-            lecture="6.2",
             tags=("policy", "reinforce", "baseline", "continuous"),
-            takes="environment",
-            data="gym",
-            recipe={
-                "data.num_envs": 4,
-                "data.batches": 25,
-                "trainer.max_epochs": 10,
-                "trainer.log_every_n_steps": 5,
-                "trainer.gradient_clip_val": 1.0,
-            },
-            learning="reinforcement",
+            recipe={**TRAINER, "data.num_envs": 4, "data.batches": 25, "trainer.gradient_clip_val": 1.0},
         ),
-        ModelSpec(
+        _agent(
             "ppo",
-            "dlplug_rl.models.ppo:PPO",
+            "PPO",
             "Proximal policy optimisation: a policy improved in small steps, the usual choice today.",
-            lecture="6.2",
             tags=("policy", "clipped", "gae", "continuous"),
-            takes="environment",
-            data="gym",
             # As in Stable-Baselines3's zoo, with 10 × 39 batches of 256 steps for its 100,000.
             recipe={
+                **TRAINER,
                 "data.num_envs": 8,
                 "data.batches": 39,
-                "trainer.max_epochs": 10,
                 "trainer.log_every_n_steps": 13,  # a third of an epoch
                 "trainer.gradient_clip_val": 0.5,
             },
@@ -121,32 +99,32 @@ def dlplug_specs() -> list[Spec]:
                     "model.ent_coef": 0.01,
                 },
             },
-            learning="reinforcement",
         ),
-    ]
-
-
-def _claims() -> list[Spec]:
-    def claim(name: str, module: str, sentence: str, *models: str, lecture: str = "6.2") -> Spec:
-        target = f"dlplug_rl.claims.{module}:{name.replace('-', '_')}"
-        return ClaimSpec(name, target, sentence, lecture=lecture, models=models)
-
-    return [
-        claim(
+        _claim(
             "reward-teaches",
             "reward",
             "Reinforcement learning: choosing actions to maximise the expected long-term reward can be learned.",
             "ppo",
             lecture="6.1",
         ),
-        claim("discounted-sum", "reward", "The value is the expected sum of rewards.", "policy-gradient"),
-        claim("q-converges", "tables", "Q-learning finds Q(s, a) by acting and seeing what comes.", "q-learning"),
-        claim("argmax-is-optimal", "tables", "a = argmax Q(s, a') is an optimal action.", "q-learning"),
-        claim(
+        _claim("discounted-sum", "reward", "The value is the expected sum of rewards.", "policy-gradient"),
+        _claim("q-converges", "tables", "Q-learning finds Q(s, a) by acting and seeing what comes.", "q-learning"),
+        _claim("argmax-is-optimal", "tables", "a = argmax Q(s, a') is an optimal action.", "q-learning"),
+        _claim(
             "policy-needs-no-q",
             "policies",
             "Policy learning finds π(s), a ~ π(s), without Q, and chance where chance is best.",
             "policy-gradient",
         ),
-        claim("target-and-replay", "deep_q_learning", "Deep Q-learning needs a target network and replay.", "dqn"),
+        _claim("target-and-replay", "deep_q_learning", "Deep Q-learning needs a target network and replay.", "dqn"),
     ]
+
+
+def _agent(name: str, class_name: str, summary: str, **more: Any) -> Spec:
+    target = f"dlplug_rl.models.{name.replace('-', '_')}:{class_name}"
+    return ModelSpec(name, target, summary, "6.2", takes="environment", data="gym", learning="reinforcement", **more)
+
+
+def _claim(name: str, module: str, sentence: str, model: str, lecture: str = "6.2") -> Spec:
+    target = f"dlplug_rl.claims.{module}:{name.replace('-', '_')}"
+    return ClaimSpec(name, target, sentence, lecture, models=(model,))

@@ -10,42 +10,38 @@ CORRIDOR_LENGTH = 6
 REVERSED_PLACE = 1  # where left and right change roles
 
 
-class Corridor(gymnasium.Env[int, int]):
+class FromZero(gymnasium.Env[int, int]):
+    """An environment whose state is a number, at first 0, and whose observation is at first 0 too."""
+
+    state = 0
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
+        """Start in state 0."""
+        super().reset(seed=seed)
+        self.state = 0
+        return 0, {}
+
+
+class Corridor(FromZero):
     """A corridor whose places all give the same observation; at one of them left and right change roles.
 
     Each step costs 1. After the corridor of Sutton and Barto (2018), example 13.1, made longer so that a fair coin is
     far from the best policy.
     """
 
-    def __init__(self) -> None:
-        self.observation_space, self.action_space = spaces.Discrete(1), spaces.Discrete(2)  # type: ignore[assignment]
-        self.place = 0
-
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
-        """Start at the left end."""
-        super().reset(seed=seed)
-        self.place = 0
-        return 0, {}
+    observation_space, action_space = spaces.Discrete(1), spaces.Discrete(2)  # type: ignore[assignment]
 
     def step(self, action: int) -> tuple[int, float, bool, bool, dict[str, Any]]:
         """Go left (0) or right (1)."""
-        right = bool(action) != (self.place == REVERSED_PLACE)
-        self.place = max(0, self.place + (1 if right else -1))
-        return 0, -1.0, self.place == CORRIDOR_LENGTH, False, {}
+        right = bool(action) != (self.state == REVERSED_PLACE)
+        self.state = max(0, self.state + (1 if right else -1))
+        return 0, -1.0, self.state == CORRIDOR_LENGTH, False, {}
 
 
-class Chain(gymnasium.Env[int, int]):
+class Chain(FromZero):
     """Two states: the first pays 1 and leads to the second with probability 0.5, which pays 2 and ends with 0.2."""
 
-    def __init__(self) -> None:
-        self.observation_space, self.action_space = spaces.Discrete(2), spaces.Discrete(1)  # type: ignore[assignment]
-        self.state = 0
-
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
-        """Start in the first."""
-        super().reset(seed=seed)
-        self.state = 0
-        return 0, {}
+    observation_space, action_space = spaces.Discrete(2), spaces.Discrete(1)  # type: ignore[assignment]
 
     def step(self, action: int) -> tuple[int, float, bool, bool, dict[str, Any]]:
         """Move on or stay, whatever the action."""

@@ -24,7 +24,9 @@ def policy_needs_no_q(lab: Lab) -> Evidence:
         drawn.append(_corridor_return(shares[-1]))
         info = model.info
         # Observations are 0 throughout, so that adding to them is choosing always the same.
-        certain.append(max(float(VectorEnv(info, 1).play(choice.add, [0])[0]) for choice in torch.arange(2)[:, None]))
+        certain.append(
+            max(float(VectorEnv(info, 1).evaluate(choice.add, [0])[0]) for choice in torch.arange(2)[:, None])
+        )
         fresh = lab.model("policy-gradient", info, seed)
         untrained.append(_corridor_return(float(fresh.policy(torch.zeros(1, dtype=torch.long)).exp()[0, 1])))
     drawing = Drawing(figsize=(5, 3.2), layout="constrained")

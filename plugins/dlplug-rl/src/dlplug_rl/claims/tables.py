@@ -1,5 +1,6 @@
 """Q-learning in a table, held against value iteration."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,23 +11,16 @@ from dlplug.claims import Evidence, Lab, Measure
 from dlplug.media import Figure, Media
 from dlplug_rl.claims import NO_VALIDATION
 from dlplug_rl.evaluation.grid_worlds import optimal_values, plot_policy, transitions
+from dlplug_rl.models.q_learning import QLearning
 
 
 def q_converges(lab: Lab) -> Evidence:
     """Let Q-learning act at random on slippery ice, and hold its table against value iteration."""
-    errors: dict[float, list[float]] = {0.99: [], 0.0: []}
-    figures: dict[str, Media] = {}
-    for seed in lab.seeds:
-        for gamma, found in errors.items():
-            trained = lab.fit(
-                "q-learning", *NO_VALIDATION, "--trainer.max_epochs=6", f"--model.gamma={gamma}", seed=seed
-            )
-            model = trained.model
-            env = model.info.make().unwrapped
-            best = optimal_values(env, 0.99)
-            found.append(float((model.table - best).abs()[model.visits > 0].max()))
-            if gamma and (drawing := plot_policy(env, model.table)):
-                figures["What was learned"] = Figure(drawing)
+
+    def largest_error(model: QLearning, env: Any) -> Tensor:
+        return (model.table - optimal_values(env, 0.99)).abs()[model.visits > 0].max()
+
+    errors, figures = _measure(lab, 0.99, largest_error, "--trainer.max_epochs=6")
     what = "largest error of Q over all pairs of state and action that occurred, 960,000 steps"
     return Evidence(
         [Measure(what, errors[0.99], "<=", 0.05, "Q* by value iteration; the best start is worth 0.54")],
@@ -38,29 +32,36 @@ def q_converges(lab: Lab) -> Evidence:
 
 def argmax_is_optimal(lab: Lab) -> Evidence:
     """Ask in each state that can be reached whether the action of the highest learned value is an optimal one."""
-    shares: dict[float, list[float]] = {1.0: [], 0.0: []}
-    options = (
-        "--data.env=CliffWalking-v1",
-        "--trainer.max_epochs=3",
-        "--model.exploration_final_eps=0.3",
-        *NO_VALIDATION,
-    )
-    figures: dict[str, Media] = {}
-    for seed in lab.seeds:
-        for gamma, found in shares.items():
-            model = lab.fit("q-learning", *options, f"--model.gamma={gamma}", seed=seed).model
-            env = model.info.make().unwrapped
-            best = optimal_values(env, 1.0)
-            chosen = best.gather(1, model.table.argmax(1, keepdim=True))[:, 0]
-            found.append(float((chosen >= best.amax(1) - 1e-6)[_reachable(env)].float().mean()))
-            if gamma and (drawing := plot_policy(env, model.table)):
-                figures["What was learned"] = Figure(drawing)
+
+    def share_optimal(model: QLearning, env: Any) -> Tensor:
+        best = optimal_values(env, 1.0)
+        chosen = best.gather(1, model.table.argmax(1, keepdim=True))[:, 0]
+        return (chosen >= best.amax(1) - 1e-6)[_reachable(env)].float().mean()
+
+    options = ("--data.env=CliffWalking-v1", "--trainer.max_epochs=3", "--model.exploration_final_eps=0.3")
+    shares, figures = _measure(lab, 1.0, share_optimal, *options)
     what = "share of the cliff's reachable states in which argmax Q is an optimal action"
     return Evidence(
         [Measure(what, shares[1.0], ">=", 1.0, "Q* by value iteration")],
         [Measure("the same of a myopic learner (discount 0)", shares[0.0], ">=", 1.0)],
         figures,
     )
+
+
+def _measure(
+    lab: Lab, gamma: float, measure: Callable[[QLearning, Any], Tensor], *options: str
+) -> tuple[dict[float, list[float]], dict[str, Media]]:
+    """Measure tables learned with a discount and without a future, by discount; and draw the last of the former."""
+    values: dict[float, list[float]] = {gamma: [], 0.0: []}
+    figures: dict[str, Media] = {}
+    for seed in lab.seeds:
+        for discount, measured in values.items():
+            model = lab.fit("q-learning", *options, f"--model.gamma={discount}", *NO_VALIDATION, seed=seed).model
+            env = model.info.make().unwrapped
+            measured.append(float(measure(model, env)))
+            if discount and (drawing := plot_policy(env, model.table)):
+                figures["What was learned"] = Figure(drawing)
+    return values, figures
 
 
 def _reachable(env: Any) -> Tensor:

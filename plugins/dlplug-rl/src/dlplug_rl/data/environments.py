@@ -1,9 +1,10 @@
 """Gymnasium's environments, vectorised, in tensors."""
 
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from dlplug.data import Info
 from dlplug.errors import InputError
 
 DEFAULT_MAX_STEPS = 1000  # where an environment sets no limit of its own: an endless episode would hang validation
+Act = Callable[[Tensor], Tensor]  # actions (n, ...) for observations (n, *shape)
 HEADLESS = {"SDL_VIDEODRIVER": "dummy", "SDL_AUDIODRIVER": "dummy", "PYGAME_HIDE_SUPPORT_PROMPT": "1"}
 
 
@@ -58,16 +60,14 @@ class EnvInfo(Info):
         Raises:
             InputError: It cannot be made, or there is no model for its action space.
         """
-        made = make(env, options, wrappers, package, limit)
+        info = cls(env, dict(options), dict(wrappers), package, limit, None, 0, (), 0, ())
+        made = info.make(disable_env_checker=None)  # gymnasium's default: once it may check
         spec, observation, action = made.spec, made.observation_space, made.action_space
         made.close()
         if not isinstance(action, spaces.Discrete | spaces.Box):
             raise InputError(f"{env}: actions are {action}; there are models for Discrete and Box")
-        return cls(
-            env=env,
-            options=dict(options),
-            wrappers=dict(wrappers),
-            package=package,
+        return replace(
+            info,
             max_episode_steps=limit or (spec.max_episode_steps if spec else None) or DEFAULT_MAX_STEPS,
             reward_threshold=spec.reward_threshold if spec else None,
             states=int(observation.n) if isinstance(observation, spaces.Discrete) else 0,
@@ -83,40 +83,29 @@ class EnvInfo(Info):
         return f"{self.env}: {observations}, {actions}"
 
     def make(self, **options: Any) -> "gymnasium.Env[Any, Any]":
-        """Return such an environment, without gymnasium's checks of every step, which take time."""
-        options = {"disable_env_checker": True, **self.options, **options}
-        return make(self.env, options, self.wrappers, self.package, self.max_episode_steps)
+        """Return such an environment, whose observations are an array or the index of a state.
 
+        Args:
+            options: Further keyword arguments that it is made with.
 
-def make(
-    env: str, options: Mapping[str, Any], wrappers: Mapping[str, dict[str, Any]], package: str, limit: int
-) -> "gymnasium.Env[Any, Any]":
-    """Make an environment whose observations are an array or the index of a state.
-
-    Args:
-        env: Its id.
-        options: Keyword arguments that it is made with.
-        wrappers: As for ``EnvInfo``.
-        package: As for ``EnvInfo``.
-        limit: Steps after which an episode is truncated; 0 for its own limit.
-
-    Raises:
-        InputError: There is no such environment, package or wrapper, or an option is wrong.
-    """
-    try:
-        if package:
-            module, _, register = package.partition(":")
-            imported = import_module(module)
-            if register and env not in gymnasium.registry:
-                getattr(imported, register)()
-        limit = limit or gymnasium.spec(env).max_episode_steps or DEFAULT_MAX_STEPS
-        with _headless():  # some import pygame
-            made = gymnasium.make(env, max_episode_steps=limit, **options)
-        for name, arguments in wrappers.items():
-            made = getattr(gymnasium.wrappers, name)(made, **arguments)
-    except Exception as error:  # whatever an environment's own constructor raises
-        raise InputError(f"cannot make {env}: {' '.join(str(error).split())}") from error
-    return _simplify_spaces(made)
+        Raises:
+            InputError: There is no such environment, package or wrapper, or an option is wrong.
+        """
+        options = {"disable_env_checker": True, **self.options, **options}  # checking every step takes time
+        try:
+            if self.package:
+                module, _, register = self.package.partition(":")
+                imported = import_module(module)
+                if register and self.env not in gymnasium.registry:
+                    getattr(imported, register)()
+            limit = self.max_episode_steps or gymnasium.spec(self.env).max_episode_steps or DEFAULT_MAX_STEPS
+            with _headless():  # some import pygame
+                made = gymnasium.make(self.env, max_episode_steps=limit, **options)
+            for name, arguments in self.wrappers.items():
+                made = getattr(gymnasium.wrappers, name)(made, **arguments)
+        except Exception as error:  # whatever an environment's own constructor raises
+            raise InputError(f"cannot make {self.env}: {' '.join(str(error).split())}") from error
+        return _simplify_spaces(made)
 
 
 @contextmanager
@@ -133,34 +122,25 @@ def _headless() -> Iterator[None]:
 
 def _simplify_spaces(env: "gymnasium.Env[Any, Any]") -> "gymnasium.Env[Any, Any]":
     """Number states and actions from 0, several discrete values as one, and flatten what is not a Box otherwise."""
-    observation, action = env.observation_space, env.action_space
-    sizes = _discrete_sizes(observation)
-    if sizes is not None and not (isinstance(observation, spaces.Discrete) and observation.start == 0):
-        parts = observation if isinstance(observation, spaces.Tuple) else [observation]
-        starts = np.concatenate([np.atleast_1d(getattr(part, "start", 0)) for part in parts])
+    observation: Any = env.observation_space
+    action = env.action_space
+    composite = isinstance(observation, spaces.MultiDiscrete | spaces.Tuple)
+    parts = [observation[i] for i in range(len(observation))] if composite else [observation]
+    if not all(isinstance(part, spaces.Discrete) for part in parts):
+        if not isinstance(observation, spaces.Box):
+            env = gymnasium.wrappers.FlattenObservation(env)
+    elif composite or parts[0].start != 0:
+        starts, sizes = [int(part.start) for part in parts], [int(part.n) for part in parts]
 
         def to_index(values: Any) -> np.int64:
             indices = np.atleast_1d(np.asarray(values, np.int64)) - starts
             return np.int64(np.ravel_multi_index(tuple(indices), sizes))
 
-        env = gymnasium.wrappers.TransformObservation(env, to_index, spaces.Discrete(int(np.prod(sizes))))
-    elif sizes is None and not isinstance(observation, spaces.Box):
-        env = gymnasium.wrappers.FlattenObservation(env)
+        env = gymnasium.wrappers.TransformObservation(env, to_index, spaces.Discrete(math.prod(sizes)))
     if isinstance(action, spaces.Discrete) and action.start != 0:
         start = action.start
         env = gymnasium.wrappers.TransformAction(env, lambda index: index + start, spaces.Discrete(int(action.n)))
     return env
-
-
-def _discrete_sizes(space: "spaces.Space[Any]") -> tuple[int, ...] | None:
-    """Return how many values each part of a space has, or None where it is not discrete."""
-    if isinstance(space, spaces.Discrete):
-        return (int(space.n),)
-    if isinstance(space, spaces.MultiDiscrete) and space.nvec.ndim == 1:
-        return tuple(int(n) for n in space.nvec)
-    if isinstance(space, spaces.Tuple) and all(isinstance(part, spaces.Discrete) for part in space):
-        return tuple(int(part.n) for part in space)
-    return None
 
 
 class StepResult(NamedTuple):
@@ -200,14 +180,13 @@ class VectorEnv:
 
     def __init__(self, info: EnvInfo, num_envs: int, parallel: bool = False, render: bool = False) -> None:
         self.info, self.num_envs = info, num_envs
-        self.device = torch.device("cpu")
+        self.device, self.observations = torch.device("cpu"), torch.empty(0)
         self.finished_episodes: list[tuple[float, int]] = []
         options = {"render_mode": "rgb_array"} if render else {}
-        vector_class = AsyncVectorEnv if parallel else SyncVectorEnv
+        makers = [lambda: info.make(**options)] * num_envs
         # An environment that ended is reset within the same step, so that no step is without an action.
-        self._envs: Any = vector_class(
-            [lambda: info.make(**options)] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP
-        )
+        vector_class = AsyncVectorEnv if parallel else SyncVectorEnv
+        self._envs: Any = vector_class(makers, autoreset_mode=AutoresetMode.SAME_STEP)
         space: Any = self._envs.single_action_space
         self._bounds = None if info.actions else (space.low, space.high)
 
@@ -245,12 +224,8 @@ class VectorEnv:
             next_observations[torch.from_numpy(done).to(self.device)] = self._to_tensor(last)
             self.finished_episodes += zip(self._returns[done].tolist(), self._lengths[done].tolist(), strict=True)
             self._returns[done], self._lengths[done] = 0, 0
-        return StepResult(
-            torch.from_numpy(rewards).to(self.device, torch.float32),
-            torch.from_numpy(terminated).to(self.device),
-            torch.from_numpy(truncated).to(self.device),
-            next_observations,
-        )
+        arrays = (rewards.astype(np.float32), terminated, truncated)
+        return StepResult._make([*(torch.from_numpy(array).to(self.device) for array in arrays), next_observations])
 
     def render(self) -> Tensor:
         """Return an image of the first environment, shape (3, height, width), from 0 to 255."""
@@ -259,34 +234,44 @@ class VectorEnv:
         # MinAtar's colours are from 0 to 1, against gymnasium's rule.
         return (frame * 255 if frame.is_floating_point() else frame).permute(2, 0, 1)
 
-    def play(
-        self,
-        act: Callable[[Tensor], Tensor],
-        seeds: Sequence[int],
-        before_step: Callable[[Tensor], None] | None = None,
-    ) -> tuple[Tensor, ...]:
-        """Play an episode in each.
+    def play(self, act: Act, seeds: Sequence[int]) -> Iterator[tuple[Tensor, ...]]:
+        """Play an episode in each; one that is done waits for the others.
 
         Args:
-            act: Actions (n, ...) for observations (n, *shape).
+            act: What the agent does.
             seeds: One for each environment.
-            before_step: Called before each step with the observations.
 
-        Returns:
-            Their returns and lengths, shape (n,) each.
+        Yields:
+            Of each step the observations, the actions, the four fields of ``StepResult``, and which environments were
+            still playing, shape (n,).
         """
         self.reset(seeds)
-        returns, lengths = torch.zeros(self.num_envs), torch.zeros(self.num_envs)
-        playing = torch.ones(self.num_envs, dtype=torch.bool)
+        playing = torch.ones(self.num_envs, dtype=torch.bool, device=self.device)
         while playing.any():
-            if before_step:
-                before_step(self.observations)
-            step = self.step(act(self.observations))
-            returns += step.rewards.cpu() * playing
-            lengths += playing
-            playing &= ~(step.terminated | step.truncated).cpu()
+            observations = self.observations
+            actions = act(observations)
+            result = self.step(actions)
+            yield observations, actions, *result, playing
+            playing = playing & ~(result.terminated | result.truncated)
         self.finished_episodes.clear()
+
+    def evaluate(self, act: Act, seeds: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Play an episode in each and return their returns and lengths, shape (n,) each.
+
+        Args:
+            act: What the agent does.
+            seeds: One for each environment.
+        """
+        returns, lengths = torch.zeros(self.num_envs), torch.zeros(self.num_envs)
+        for _, _, rewards, *_, playing in self.play(act, seeds):
+            returns += (rewards * playing).cpu()
+            lengths += playing.cpu()
         return returns, lengths
+
+    def to(self, device: torch.device) -> "VectorEnv":
+        """Give tensors on that device from now on; Lightning calls this on each batch."""
+        self.device, self.observations = device, self.observations.to(device)
+        return self
 
     def close(self) -> None:
         """End their processes and windows."""

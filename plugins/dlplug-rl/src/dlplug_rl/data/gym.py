@@ -1,5 +1,6 @@
 """Any environment of gymnasium's as data."""
 
+import math
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -68,7 +69,8 @@ class Gym(Data):
         self.info = EnvInfo.of(env, options or {}, wrappers or {}, package, max_episode_steps)
         self.num_envs, self.parallel, self.batches = num_envs, vectorization_mode == "async", batches
         self.episodes = {"val": episodes, "test": test_episodes}
-        self.stop_on_reward_threshold = stop_on_reward_threshold
+        threshold = self.info.reward_threshold if stop_on_reward_threshold else None
+        self.stop_threshold = math.inf if threshold is None else threshold
         self._envs: VectorEnv | None = None
 
     def train_dataloader(self) -> "EnvLoader":
@@ -84,14 +86,6 @@ class Gym(Data):
     def test_dataloader(self) -> "DataLoader[Any]":
         """Return seeds of other episodes."""
         return self._seeds("test")
-
-    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        """Have the environments give tensors on that device."""
-        if isinstance(batch, VectorEnv):
-            batch.device = device
-            batch.observations = batch.observations.to(device)
-            return batch
-        return super().transfer_batch_to_device(batch, device, dataloader_idx)
 
     def teardown(self, stage: str) -> None:
         """End the environments' processes."""

@@ -31,10 +31,8 @@ class ReplayBuffer:
         """
         count = len(next(iter(transitions.values())))
         if not self._columns:
-            self._columns = {
-                name: torch.zeros((self.capacity, *column.shape[1:]), dtype=column.dtype, device=self.device)
-                for name, column in transitions.items()
-            }
+            new = [column.new_zeros(self.capacity, *column.shape[1:]) for column in transitions.values()]
+            self._columns = dict(zip(transitions, new, strict=True))
         indices = (self._next + torch.arange(count, device=self.device)) % self.capacity
         for name, column in transitions.items():
             self._columns[name][indices] = column
@@ -141,5 +139,4 @@ class SumTree:
 
     def probabilities(self, indices: Tensor) -> Tensor:
         """Return how probable it is to draw each index."""
-        probabilities: Tensor = self.tree[indices + self.first_leaf] / self.tree[1]
-        return probabilities
+        return self.leaves[indices] / self.tree[1]

@@ -1,12 +1,11 @@
 """Rollouts: what an agent observed and did over time, and the returns computed from that."""
 
-from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from dlplug_rl.data.environments import VectorEnv
+from dlplug_rl.data.environments import Act, VectorEnv
 
 
 class Rollout(NamedTuple):
@@ -28,19 +27,14 @@ class Rollout(NamedTuple):
     truncated: Tensor
     next_observations: Tensor
 
-    @classmethod
-    def stack(cls, steps: Iterable[tuple[Tensor, ...]]) -> "Rollout":
-        """Return the rollout of these steps, each a tuple of the fields' values at one time."""
-        return cls(*map(torch.stack, zip(*steps, strict=True)))
-
 
 @torch.no_grad()
-def collect_rollout(envs: VectorEnv, act: Callable[[Tensor], Tensor], n_steps: int) -> Rollout:
+def collect_rollout(envs: VectorEnv, act: Act, n_steps: int) -> Rollout:
     """Act for a number of steps in each environment.
 
     Args:
         envs: The environments.
-        act: Actions (n, ...) for observations (n, *shape).
+        act: What the agent does.
         n_steps: How many steps.
     """
     steps = []
@@ -48,7 +42,7 @@ def collect_rollout(envs: VectorEnv, act: Callable[[Tensor], Tensor], n_steps: i
         observations = envs.observations
         actions = act(observations)
         steps.append((observations, actions, *envs.step(actions)))
-    return Rollout.stack(steps)
+    return Rollout(*map(torch.stack, zip(*steps, strict=True)))
 
 
 def gae(rollout: Rollout, values: Tensor, next_values: Tensor, gamma: float, gae_lambda: float) -> Tensor:

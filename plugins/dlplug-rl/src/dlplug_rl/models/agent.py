@@ -2,9 +2,10 @@
 
 import math
 import os
+import statistics
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -22,21 +23,22 @@ RECENT_EPISODES = 100  # their mean return is logged while training, as Stable-B
 SHOWCASE_FRAMES = 40  # of the episode that is shown after each validation
 FRAME_WIDTH = 240  # pixels
 PRECISIONS = ("32-true", "bf16-mixed")
+RANGES: dict[str, Callable[[float], bool]] = {
+    "at least 0": lambda number: number >= 0,
+    "at least 1": lambda number: number >= 1,
+    "above 0": lambda number: number > 0,
+    "from 0 to 1": lambda number: 0 <= number <= 1,
+}
 EPISODE_PANELS: tuple[Panel, ...] = (
     Panel(
         "Episodes",
         "Return",
-        "Mean sum of rewards per episode: in training with exploration, over the last 100 episodes that ended; in "
+        "Mean sum of rewards per episode: in training over the last 100 episodes that ended, with exploration; in "
         "validation without, on seeds that it never trains on. Healthy: rises, then holds. Broken: stays where "
         "random actions are, or collapses after it had risen.",
         curves=("episode_return",),
     ),
-    Panel(
-        "Episodes",
-        "Length",
-        "Mean steps per episode. Where each step is rewarded it rises with the return, where each step costs it falls.",
-        curves=("episode_length",),
-    ),
+    Panel("Episodes", "Length", "Mean steps: more where each is rewarded, fewer where it costs.", ("episode_length",)),
 )
 VIDEO_PANEL = Panel(
     "Pictures",
@@ -65,7 +67,7 @@ class Agent(Model):
         self.automatic_optimization = False
         self.env_steps = 0
         self.recent_episodes: deque[tuple[float, int]] = deque(maxlen=RECENT_EPISODES)
-        self._eval_envs: dict[int, VectorEnv] = {}
+        self._evaluation_envs: dict[int, VectorEnv] = {}
 
     @abstractmethod
     def act(self, observations: Tensor) -> Tensor:
@@ -115,6 +117,21 @@ class Agent(Model):
             returns, lengths = torch.tensor(list(self.recent_episodes)).mean(0)
             metrics |= {"episode_return": returns, "episode_length": lengths}
         return metrics
+
+    def require(self, range_name: str, *options: str) -> None:
+        """Refuse options out of a range.
+
+        Args:
+            range_name: One of ``RANGES``.
+            options: Names of attributes, each a number or several.
+
+        Raises:
+            ValueError: One is out of the range.
+        """
+        for name in options:
+            value = getattr(self, name)
+            if not all(map(RANGES[range_name], value if isinstance(value, list | tuple) else [value])):
+                raise ValueError(f"{name} must be {range_name}, not {value}")
 
     def progress(self) -> float:
         """Return the share of the training that is done, from 0 to 1; 0 where it has no end."""
@@ -169,19 +186,17 @@ class Agent(Model):
 
     def validation_step(self, batch: Tensor, batch_idx: int) -> None:
         """Play episodes with these seeds; in a test also measure the share that reaches the reward threshold."""
-        returns, lengths = self._envs_to_evaluate(len(batch)).play(self.act, batch.tolist())
+        returns, lengths = self.evaluation_envs(len(batch)).evaluate(self.act, batch.tolist())
         metrics = {"episode_return": returns.mean(), "episode_length": lengths.mean()}
         if self.stage == "test" and self.info.reward_threshold is not None:
             metrics["success_rate"] = (returns >= self.info.reward_threshold).float().mean()
         self.record(**metrics)
 
     def on_validation_end(self) -> None:
-        """Stop where that was asked for and the environment's reward threshold is reached."""
-        data = getattr(self.trainer, "datamodule", None)
-        reached = self.trainer.callback_metrics.get("val/episode_return")
-        if not getattr(data, "stop_on_reward_threshold", False) or reached is None or self.trainer.sanity_checking:
-            return
-        if self.info.reward_threshold is not None and float(reached) >= self.info.reward_threshold:
+        """Stop where the data asks for that and its reward threshold is reached."""
+        threshold = getattr(getattr(self.trainer, "datamodule", None), "stop_threshold", math.inf)
+        reached = self.trainer.callback_metrics.get("val/episode_return", -math.inf)
+        if not self.trainer.sanity_checking and reached >= threshold:
             self.trainer.should_stop = True
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -210,18 +225,16 @@ class Agent(Model):
             raise ValueError(f"episodes and frames must be at least 1, not {episodes} and {frames}")
         seeds = torch.randint(3_000_000, 2**31, (episodes,)).tolist()  # beyond those of validation and test
         video, returns = self._record_video(seeds, frames)
-        mean = sum(returns) / len(returns)
-        say(f"returns: {', '.join(f'{value:g}' for value in returns)} (mean {mean:g})")
+        say(f"returns: {', '.join(f'{value:g}' for value in returns)} (mean {statistics.fmean(returns):g})")
         return video
 
     def _record_video(self, seeds: Sequence[int], max_frames: int) -> tuple[Video, list[float]]:
         """Play episodes one after the other; return at most so many of their frames, and their returns."""
-        envs = VectorEnv(self.info, 1, render=True)
-        envs.device = self.device
+        envs = VectorEnv(self.info, 1, render=True).to(self.device)
         frames: list[Tensor] = []
         stride, steps, returns = 1, 0, []
 
-        def record_frame(observations: Tensor) -> None:
+        def act(observations: Tensor) -> Tensor:
             nonlocal stride, steps
             if steps % stride == 0:
                 frames.append(_resize(envs.render()))
@@ -229,18 +242,18 @@ class Agent(Model):
                     del frames[1::2]
                     stride *= 2
             steps += 1
+            return self.act(observations)
 
         for seed in seeds:
-            returns.append(float(envs.play(self.act, [seed], record_frame)[0]))
+            returns.append(float(envs.evaluate(act, [seed])[0]))
         envs.close()
         return Video(torch.stack(frames), high=255, rate=20), returns
 
-    def _envs_to_evaluate(self, count: int) -> VectorEnv:
-        """Return so many environments, kept for the next time."""
-        if count not in self._eval_envs:
-            self._eval_envs[count] = VectorEnv(self.info, count)
-        self._eval_envs[count].device = self.device
-        return self._eval_envs[count]
+    def evaluation_envs(self, count: int) -> VectorEnv:
+        """Return so many environments to evaluate in, kept for the next time."""
+        if count not in self._evaluation_envs:
+            self._evaluation_envs[count] = VectorEnv(self.info, count)
+        return self._evaluation_envs[count].to(self.device)
 
 
 def linear_epsilon(final: float, progress: float) -> float:
@@ -255,7 +268,5 @@ def linear_epsilon(final: float, progress: float) -> float:
 
 def _resize(frame: Tensor) -> Tensor:
     """Return a frame (3, height, width) at most 240 pixels wide, and a tiny one as large as fits in that."""
-    width = frame.shape[2]
-    if width <= FRAME_WIDTH:
-        return frame.repeat_interleave(FRAME_WIDTH // width, 1).repeat_interleave(FRAME_WIDTH // width, 2)
-    return interpolate(frame[None].float(), scale_factor=FRAME_WIDTH / width, mode="area")[0]
+    scale = FRAME_WIDTH / frame.shape[2]
+    return interpolate(frame[None].float(), scale_factor=math.floor(scale) or scale, mode="area")[0]

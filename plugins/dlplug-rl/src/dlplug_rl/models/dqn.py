@@ -15,7 +15,9 @@ from dlplug_rl.data.environments import EnvInfo, VectorEnv
 from dlplug_rl.data.replay_buffer import ReplayBuffer
 from dlplug_rl.data.rollouts import collect_rollout, n_step_returns
 from dlplug_rl.models.agent import EPISODE_PANELS, VIDEO_PANEL, Agent, linear_epsilon
-from dlplug_rl.nn.networks import DuelingHead, build_encoder
+from dlplug_rl.nn.networks import build_network
+
+COLUMNS = ("observations", "actions", "returns", "discounts", "next_observations")  # of the replay buffer
 
 
 class DQN(Agent):
@@ -65,10 +67,7 @@ class DQN(Agent):
             curves=("q_value",),
         ),
         Panel(
-            "Values",
-            "Loss",
-            "Mean Huber loss of the updates. It need not fall, since the targets move; broken is a loss that explodes.",
-            curves=("loss",),
+            "Values", "Loss", "Mean Huber loss; targets move, so it need not fall. Broken: explodes.", curves=("loss",)
         ),
         Panel("Values", "Exploration", "Share of random actions: falls as was asked for.", curves=("epsilon",)),
         VIDEO_PANEL,
@@ -80,6 +79,8 @@ class DQN(Agent):
             media="q",
         ),
     )
+
+    replay_buffer: ReplayBuffer
 
     def __init__(
         self,
@@ -103,30 +104,22 @@ class DQN(Agent):
         priority_beta: float = 0.4,
     ) -> None:
         super().__init__()
-        counts = (train_freq, gradient_steps, batch_size, buffer_size, exploration_steps, target_update_interval)
-        if min(*counts, n_steps, *hidden_sizes) < 1 or learning_starts < 0:
-            raise ValueError(
-                "hidden_sizes, train_freq, gradient_steps, batch_size, buffer_size, exploration_steps, "
-                "target_update_interval and n_steps must be at least 1, learning_starts not negative"
-            )
-        shares = (gamma, exploration_final_eps, tau)
-        if min(lr, tau) <= 0 or min(shares) < 0 or max(shares) > 1 or priority_alpha < 0:
-            raise ValueError(
-                "lr and tau must be above 0, gamma, exploration_final_eps and tau from 0 to 1, priority_alpha not "
-                "negative"
-            )
-        if n_steps > train_freq:
-            raise ValueError(f"n_steps must be at most train_freq, the {train_freq} steps of a batch, not {n_steps}")
         self.save_hyperparameters()
         self.hidden_sizes, self.lr, self.gamma, self.n_steps = hidden_sizes, lr, gamma, n_steps
         self.train_freq, self.gradient_steps, self.batch_size = train_freq, gradient_steps, batch_size
         self.buffer_size, self.save_replay_buffer = buffer_size, save_replay_buffer
-        self.learning_starts = max(learning_starts, batch_size)
+        self.learning_starts = learning_starts
         self.exploration_final_eps, self.exploration_steps = exploration_final_eps, exploration_steps
         self.target_update_interval, self.tau = target_update_interval, tau
         self.double_q, self.dueling = double_q, dueling
         self.priority_alpha, self.priority_beta = priority_alpha, priority_beta
-        self.replay_buffer: ReplayBuffer | None = None
+        self.require("at least 1", "hidden_sizes", "train_freq", "gradient_steps", "batch_size", "buffer_size")
+        self.require("at least 1", "exploration_steps", "target_update_interval", "n_steps")
+        self.require("above 0", "lr", "tau")
+        self.require("from 0 to 1", "gamma", "exploration_final_eps", "tau")
+        self.require("at least 0", "learning_starts", "priority_alpha")
+        if n_steps > train_freq:
+            raise ValueError(f"n_steps must be at most train_freq, the {train_freq} steps of a batch, not {n_steps}")
         self.num_updates = 0
         self._restored: dict[str, Any] = {}
 
@@ -134,9 +127,7 @@ class DQN(Agent):
         """Make the Q-network and its target network."""
         if not info.actions:
             raise ValueError(f"needs discrete actions, which {info.env} does not have")
-        encoder, features = build_encoder(info, self.hidden_sizes)
-        head = DuelingHead if self.dueling else nn.Linear
-        self.q_network = nn.Sequential(encoder, head(features, info.actions))
+        self.q_network = build_network(info, self.hidden_sizes, info.actions, nn.ReLU, self.dueling)
         self.target_network = copy.deepcopy(self.q_network).requires_grad_(False)
 
     def forward(self, observations: Tensor) -> Tensor:
@@ -147,8 +138,7 @@ class DQN(Agent):
     @torch.no_grad()
     def act(self, observations: Tensor) -> Tensor:
         """Return the actions of the highest value."""
-        actions: Tensor = self(observations).argmax(1)
-        return actions
+        return torch.argmax(self(observations), 1)
 
     def on_fit_start(self) -> None:
         """Make the replay buffer, and fill it with what a resumed run had saved."""
@@ -161,11 +151,10 @@ class DQN(Agent):
 
     def training_step(self, envs: VectorEnv, batch_idx: int) -> None:
         """Act, store the transitions, and learn from stored ones."""
-        assert self.replay_buffer
         self.replay_buffer.add(self.collect(envs))
         metrics = self.count_steps(envs, self.train_freq * envs.num_envs)
         metrics["epsilon"] = torch.tensor(self._epsilon())
-        if self.replay_buffer.size < self.learning_starts:
+        if self.replay_buffer.size < max(self.learning_starts, self.batch_size):
             self.record(**metrics)
             return
         measured: list[tuple[Tensor, Tensor]] = []
@@ -195,15 +184,8 @@ class DQN(Agent):
             return actions if exploring.all() else torch.where(exploring, actions, self.act(observations))
 
         rollout = collect_rollout(envs, act, self.train_freq)
-        returns, discounts, next_observations = n_step_returns(rollout, self.n_steps, self.gamma)
-        transitions = {
-            "observations": rollout.observations,
-            "actions": rollout.actions,
-            "returns": returns,
-            "discounts": discounts,
-            "next_observations": next_observations,
-        }
-        return {name: column.flatten(0, 1) for name, column in transitions.items()}
+        columns = (rollout.observations, rollout.actions, *n_step_returns(rollout, self.n_steps, self.gamma))
+        return {name: column.flatten(0, 1) for name, column in zip(COLUMNS, columns, strict=True)}
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return Adam."""
@@ -217,7 +199,7 @@ class DQN(Agent):
         """Save the replay buffer of every process."""
         super().on_save_checkpoint(checkpoint)
         checkpoint["agent"]["updated"] = self.num_updates
-        if not self.save_replay_buffer or self.replay_buffer is None:
+        if not self.save_replay_buffer:
             return
         own = self.replay_buffer.state_dict()
         saved: list[Any] = [own] * self.trainer.world_size
@@ -233,18 +215,22 @@ class DQN(Agent):
     def showcase(self, batch: Tensor) -> dict[str, Media]:
         """Show an episode and what the agent expected along it."""
         values: list[Tensor] = []
-        act, envs = self.act, self._envs_to_evaluate(1)
-        returned, _ = envs.play(act, [int(batch[0])], lambda observations: values.append(self(observations)[0].cpu()))
+
+        def act(observations: Tensor) -> Tensor:
+            q = self(observations)
+            values.append(q[0].cpu())
+            return torch.argmax(q, 1)
+
+        returned, _ = self.evaluation_envs(1).evaluate(act, [int(batch[0])])
         return {**super().showcase(batch), "q": Figure(plot_values(torch.stack(values), float(returned)))}
 
     def _epsilon(self) -> float:
-        if self.env_steps < self.learning_starts:
+        if self.env_steps < max(self.learning_starts, self.batch_size):
             return 1.0
         return linear_epsilon(self.exploration_final_eps, self.env_steps / self.exploration_steps)
 
     def _learn(self, updates: int) -> list[tuple[Tensor, Tensor]]:
         """Make updates while the target network stays the same; return the loss and the values (n,) of each."""
-        assert self.replay_buffer
         if self.priority_alpha:
             return [self._prioritized_update() for _ in range(updates)]
         # Nothing but the Q-network changes meanwhile: draw all transitions and value what followed at once.
@@ -266,7 +252,6 @@ class DQN(Agent):
 
     def _prioritized_update(self) -> tuple[Tensor, Tensor]:
         """Make an update on transitions drawn by priority; return the loss and the values (n,)."""
-        assert self.replay_buffer
         indices, rows = self.replay_buffer.sample(self.batch_size)
         beta = self.priority_beta + (1 - self.priority_beta) * self.progress()
         weights = self.replay_buffer.importance_weights(indices, beta)
@@ -280,8 +265,7 @@ class DQN(Agent):
 
     def _values(self, rows: dict[str, Tensor]) -> Tensor:
         """Return Q of the observations and actions, shape (n,)."""
-        values: Tensor = self(rows["observations"]).gather(1, rows["actions"][:, None]).flatten()
-        return values
+        return torch.gather(self(rows["observations"]), 1, rows["actions"][:, None]).flatten()
 
     @torch.no_grad()
     def _targets(self, rows: dict[str, Tensor]) -> Tensor:
@@ -307,7 +291,6 @@ def plot_values(values: Tensor, returned: float) -> Drawing:
     """
     drawing = Drawing(figsize=(5, 3.2), layout="constrained")
     axes = drawing.add_subplot(xlabel="step", ylabel="Q", title=f"an episode that returned {returned:g}")
-    for action, line in enumerate(values.T.tolist()):
-        axes.plot(line, label=f"action {action}")
+    axes.plot(values.numpy(), label=[f"action {action}" for action in range(values.shape[1])])
     axes.legend(fontsize="small")
     return drawing

@@ -3,15 +3,24 @@
 from torch import Tensor
 
 from dlplug import Panel
-from dlplug_rl.models.agent import Agent
+from dlplug_rl.models.agent import EPISODE_PANELS, Agent
 from dlplug_rl.nn.policies import Policy
 
-ENTROPY_PANEL = Panel(
-    "Policy",
-    "Entropy",
-    "Entropy of the policy in nats: how undecided it is. Healthy: falls slowly. Broken: falls to 0 early, after which "
-    "nothing new is tried.",
-    curves=("entropy",),
+POLICY_PANELS = (
+    *EPISODE_PANELS,
+    Panel(
+        "Policy",
+        "Entropy",
+        "How undecided the policy is, in nats. Healthy: falls slowly. Broken: at 0 early: nothing new is tried.",
+        curves=("entropy",),
+    ),
+    Panel(
+        "Policy",
+        "Losses",
+        "Of the policy, whose size says little, and of the value, if any. The latter rises with the return; broken is "
+        "one that explodes.",
+        curves=("policy_loss", "value_loss"),
+    ),
 )
 
 
@@ -32,10 +41,12 @@ class PolicyAgent(Agent):
         self, hidden_sizes: tuple[int, ...], lr: float, gamma: float, ent_coef: float, deterministic: bool
     ) -> None:
         super().__init__()
-        if min(hidden_sizes, default=1) < 1 or lr <= 0 or not 0 <= gamma <= 1 or ent_coef < 0:
-            raise ValueError("hidden_sizes must be at least 1, lr above 0, gamma from 0 to 1, ent_coef not negative")
         self.hidden_sizes, self.lr, self.gamma = hidden_sizes, lr, gamma
         self.ent_coef, self.deterministic = ent_coef, deterministic
+        self.require("at least 1", "hidden_sizes")
+        self.require("above 0", "lr")
+        self.require("from 0 to 1", "gamma")
+        self.require("at least 0", "ent_coef")
 
     def act(self, observations: Tensor) -> Tensor:
         """Return the most probable actions, or drawn ones where not ``deterministic``."""

@@ -1,17 +1,16 @@
 """The policy gradient: REINFORCE."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
-from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
 from torch.nn.functional import smooth_l1_loss
 
 from dlplug import Panel
 from dlplug_rl.data.environments import EnvInfo, VectorEnv
 from dlplug_rl.data.rollouts import Rollout
-from dlplug_rl.models.agent import EPISODE_PANELS, VIDEO_PANEL
-from dlplug_rl.models.policy_agent import ENTROPY_PANEL, PolicyAgent
+from dlplug_rl.models.agent import VIDEO_PANEL
+from dlplug_rl.models.policy_agent import POLICY_PANELS, PolicyAgent
 from dlplug_rl.nn.policies import Policy
 
 
@@ -34,15 +33,7 @@ class PolicyGradient(PolicyAgent):
     """
 
     panels = (
-        *EPISODE_PANELS,
-        ENTROPY_PANEL,
-        Panel(
-            "Policy",
-            "Losses",
-            "Of the policy, whose size says nothing, and of the value, if any. The latter rises with the return; "
-            "broken is one that explodes.",
-            curves=("policy_loss", "value_loss"),
-        ),
+        *POLICY_PANELS,
         Panel("Policy", "Episodes", "Episodes learned from so far.", curves=("episodes",)),
         VIDEO_PANEL,
     )
@@ -59,11 +50,9 @@ class PolicyGradient(PolicyAgent):
         deterministic: bool = True,
     ) -> None:
         super().__init__(hidden_sizes, lr, gamma, ent_coef, deterministic)
-        if n_critic_updates < 1:
-            raise ValueError(f"n_critic_updates must be at least 1, not {n_critic_updates}")
         self.save_hyperparameters()
-        self.baseline, self.normalize_advantage = baseline, normalize_advantage
-        self.n_critic_updates = n_critic_updates
+        self.baseline, self.normalize_advantage, self.n_critic_updates = baseline, normalize_advantage, n_critic_updates
+        self.require("at least 1", "n_critic_updates")
 
     def build(self, info: EnvInfo) -> None:
         """Make the policy and, where it is the baseline, the value."""
@@ -78,9 +67,8 @@ class PolicyGradient(PolicyAgent):
         returns = self.returns_to_go(rollout, playing)[playing]
         self.num_episodes += envs.num_envs * self.trainer.world_size
         metrics = {"episodes": self.num_episodes.float(), **self.count_steps(envs, len(returns))}
-        optimizers = self.optimizers()
+        optimizers: Any = self.optimizers()
         actor, *critic = optimizers if isinstance(optimizers, list) else [optimizers]
-        assert isinstance(actor, LightningOptimizer)
         params = self.policy(observations)
         advantages = returns - self._baseline(observations, returns)
         if self.normalize_advantage and len(advantages) > 1:
@@ -89,7 +77,6 @@ class PolicyGradient(PolicyAgent):
         entropy = self.policy.entropy(params)
         self.minimise(policy_loss - self.ent_coef * entropy, actor)
         for optimizer in critic:
-            assert isinstance(optimizer, LightningOptimizer)
             for _ in range(self.n_critic_updates):
                 value_loss = smooth_l1_loss(self.policy.values(observations), returns)
                 self.minimise(value_loss, optimizer)
@@ -99,18 +86,9 @@ class PolicyGradient(PolicyAgent):
     @torch.no_grad()
     def collect(self, envs: VectorEnv) -> tuple[Rollout, Tensor]:
         """Play an episode in each environment; return what happened and, shape (time, n), where it was part of one."""
-        envs.reset(torch.randint(2**31, (envs.num_envs,)).tolist())
-        envs.finished_episodes = []
-        playing = torch.ones(envs.num_envs, dtype=torch.bool, device=self.device)
-        steps, masks = [], []
-        while playing.any():
-            observations = envs.observations
-            actions = self.policy.act(observations)
-            step = envs.step(actions)
-            steps.append((observations, actions, *step))
-            masks.append(playing)
-            playing = playing & ~(step.terminated | step.truncated)
-        rollout, mask = Rollout.stack(steps), torch.stack(masks)
+        seeds = torch.randint(2**31, (envs.num_envs,)).tolist()
+        *columns, mask = map(torch.stack, zip(*envs.play(self.policy.act, seeds), strict=True))
+        rollout = Rollout(*columns)
         rollout = rollout._replace(rewards=rollout.rewards * mask)
         returns, lengths = rollout.rewards.sum(0).tolist(), mask.sum(0).tolist()
         envs.finished_episodes = list(zip(returns, lengths, strict=True))

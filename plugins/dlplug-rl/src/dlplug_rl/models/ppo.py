@@ -10,8 +10,8 @@ from dlplug import Panel
 from dlplug.optim import set_lr
 from dlplug_rl.data.environments import EnvInfo, VectorEnv
 from dlplug_rl.data.rollouts import Rollout, collect_rollout, gae
-from dlplug_rl.models.agent import EPISODE_PANELS, VIDEO_PANEL
-from dlplug_rl.models.policy_agent import ENTROPY_PANEL, PolicyAgent
+from dlplug_rl.models.agent import VIDEO_PANEL
+from dlplug_rl.models.policy_agent import POLICY_PANELS, PolicyAgent
 from dlplug_rl.nn.policies import Policy
 
 
@@ -39,21 +39,13 @@ class PPO(PolicyAgent):
     """
 
     panels = (
-        *EPISODE_PANELS,
-        ENTROPY_PANEL,
+        *POLICY_PANELS,
         Panel(
             "Policy",
             "Policy change",
             "KL divergence from the policy that acted, and the share of actions that were clipped. Healthy: KL of "
             "about 0.01, some clipped. Broken: KL near 1: the rollout says little about the new policy.",
             curves=("approx_kl", "clip_fraction"),
-        ),
-        Panel(
-            "Policy",
-            "Losses",
-            "Of the policy, about 0, and of the value, squared. The latter rises with the return; broken is one that "
-            "explodes.",
-            curves=("policy_loss", "value_loss"),
         ),
         VIDEO_PANEL,
     )
@@ -73,14 +65,13 @@ class PPO(PolicyAgent):
         deterministic: bool = True,
     ) -> None:
         super().__init__(hidden_sizes, lr, gamma, ent_coef, deterministic)
-        if min(n_steps, n_epochs, batch_size) < 1 or clip_range <= 0 or not 0 <= gae_lambda <= 1 or vf_coef < 0:
-            raise ValueError(
-                "n_steps, n_epochs and batch_size must be at least 1, clip_range above 0, gae_lambda from 0 to 1, "
-                "vf_coef not negative"
-            )
         self.save_hyperparameters()
         self.gae_lambda, self.n_steps, self.n_epochs, self.batch_size = gae_lambda, n_steps, n_epochs, batch_size
         self.clip_range, self.vf_coef = clip_range, vf_coef
+        self.require("at least 1", "n_steps", "n_epochs", "batch_size")
+        self.require("above 0", "clip_range")
+        self.require("from 0 to 1", "gae_lambda")
+        self.require("at least 0", "vf_coef")
 
     def build(self, info: EnvInfo) -> None:
         """Make the policy and the value."""
@@ -93,12 +84,11 @@ class PPO(PolicyAgent):
         rows, entropy = self._prepare(rollout, clip_range)
         count = len(rows["advantages"])
         measured = []
+        parts: Any = [slice(None)]  # all in one update, whatever the order
         for _ in range(self.n_epochs):
-            if count <= self.batch_size:  # all fits in one update: nothing to shuffle
-                measured.append(self._update(rows))
-                continue
-            for part in torch.split(torch.randperm(count, device=self.device), self.batch_size):
-                measured.append(self._update({name: column[part] for name, column in rows.items()}))
+            if count > self.batch_size:
+                parts = torch.split(torch.randperm(count, device=self.device), self.batch_size)
+            measured += [self._update({name: column[part] for name, column in rows.items()}) for part in parts]
         policy_loss, value_loss, log_ratio = (torch.cat(column) for column in zip(*measured, strict=True))
         change = log_ratio.exp() - 1
         self.record(
@@ -111,7 +101,7 @@ class PPO(PolicyAgent):
         )
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Return Adam, with the epsilon of PPO's first implementation."""
+        """Return Adam, with Stable-Baselines3's epsilon."""
         return torch.optim.Adam(self.policy.parameters(), self.lr, eps=1e-5, fused=True)
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:

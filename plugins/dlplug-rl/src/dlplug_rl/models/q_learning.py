@@ -39,7 +39,7 @@ class QLearning(Agent):
         *EPISODE_PANELS,
         Panel(
             "Values",
-            "Corrections",
+            "TD error",
             "Mean size of the temporal-difference error. Healthy: falls, to 0 where nothing is random. Broken: grows.",
             curves=("td_error",),
         ),
@@ -71,16 +71,14 @@ class QLearning(Agent):
         steps_per_batch: int = 250,
     ) -> None:
         super().__init__()
-        if not (0 <= gamma <= 1 and 0 < lr <= 1 and 0 <= exploration_final_eps <= 1 and lr_decay >= 0):
-            raise ValueError(
-                "gamma, lr and exploration_final_eps must be from 0 to 1, lr above 0 and lr_decay not negative"
-            )
-        if min(exploration_steps, steps_per_batch) < 1:
-            raise ValueError("exploration_steps and steps_per_batch must be at least 1")
         self.save_hyperparameters()
         self.gamma, self.lr, self.lr_decay = gamma, lr, lr_decay
         self.initial_value, self.steps_per_batch = initial_value, steps_per_batch
         self.exploration_final_eps, self.exploration_steps = exploration_final_eps, exploration_steps
+        self.require("from 0 to 1", "gamma", "lr", "exploration_final_eps")
+        self.require("above 0", "lr")
+        self.require("at least 0", "lr_decay")
+        self.require("at least 1", "exploration_steps", "steps_per_batch")
 
     def build(self, info: EnvInfo) -> None:
         """Make the table."""

@@ -36,10 +36,10 @@ class ObservationInput(nn.Module):
         return x.float() / 255 if observations.dtype == torch.uint8 else x.float()
 
 
-def build_encoder(
-    info: EnvInfo, hidden_sizes: Sequence[int], activation: type[nn.Module] = nn.ReLU
-) -> tuple[nn.Sequential, int]:
-    """Return a network that encodes observations, and how many features it gives.
+def build_network(
+    info: EnvInfo, hidden_sizes: Sequence[int], outputs: int, activation: type[nn.Module], dueling: bool = False
+) -> nn.Sequential:
+    """Return a network for observations: an encoder and a head.
 
     Vectors and states go through fully connected layers, images first through the convolutions of Mnih et al.
     (2015), or through one of 3×3 where they are smaller than 36 pixels (Young and Tian, 2019).
@@ -47,7 +47,9 @@ def build_encoder(
     Args:
         info: What observations are like.
         hidden_sizes: Units of the fully connected layers.
-        activation: What follows each of these.
+        outputs: Numbers that the head gives.
+        activation: What follows each fully connected layer.
+        dueling: Whether the head is a ``DuelingHead``.
     """
     layers: list[nn.Module] = [ObservationInput(info)]
     if len(info.observation_shape) == 3:
@@ -57,13 +59,14 @@ def build_encoder(
         else:
             layers += [nn.Conv2d(channels, 32, 8, 4), nn.ReLU(), nn.Conv2d(32, 64, 4, 2), nn.ReLU()]
             layers += [nn.Conv2d(64, 64, 3, 1), nn.ReLU(), nn.Flatten()]
-    dtype = torch.long if info.states else torch.float32
+    example = torch.zeros(1, *info.observation_shape, dtype=torch.long if info.states else torch.float32)
     with torch.no_grad():
-        features = nn.Sequential(*layers)(torch.zeros(1, *info.observation_shape, dtype=dtype)).shape[1]
+        features = nn.Sequential(*layers)(example).shape[1]
     for units in hidden_sizes:
         layers += [nn.Linear(features, units), activation()]
         features = units
-    return nn.Sequential(*layers), features
+    head = DuelingHead if dueling else nn.Linear
+    return nn.Sequential(nn.Sequential(*layers), head(features, outputs))
 
 
 class DuelingHead(nn.Module):

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import log_softmax
 
 from dlplug_rl.data.environments import EnvInfo
-from dlplug_rl.nn.networks import build_encoder
+from dlplug_rl.nn.networks import build_network
 
 LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
 
@@ -30,13 +30,11 @@ class Policy(nn.Module):
 
     def __init__(self, info: EnvInfo, hidden_sizes: Sequence[int], critic: bool) -> None:
         super().__init__()
-        encoder, features = build_encoder(info, hidden_sizes, nn.Tanh)
         self.action_shape = info.action_shape
-        self.actor = nn.Sequential(encoder, nn.Linear(features, info.actions or math.prod(info.action_shape)))
+        outputs = info.actions or math.prod(info.action_shape)
+        self.actor = build_network(info, hidden_sizes, outputs, nn.Tanh)
         self.log_std = None if info.actions else nn.Parameter(torch.zeros(info.action_shape))
-        self.critic = (
-            nn.Sequential(build_encoder(info, hidden_sizes, nn.Tanh)[0], nn.Linear(features, 1)) if critic else None
-        )
+        self.critic = build_network(info, hidden_sizes, 1, nn.Tanh) if critic else None
         for module in self.modules():
             if isinstance(module, nn.Linear | nn.Conv2d):
                 nn.init.orthogonal_(module.weight, 2**0.5)
@@ -73,8 +71,7 @@ class Policy(nn.Module):
     def values(self, observations: Tensor) -> Tensor:
         """Return the critic's value of each state, shape (n,)."""
         assert self.critic
-        values: Tensor = self.critic(observations).flatten()
-        return values
+        return torch.flatten(self.critic(observations))
 
     @torch.no_grad()
     def act(self, observations: Tensor, deterministic: bool = False) -> Tensor:
