@@ -20,11 +20,16 @@ def main(argv: list[str] | None = None) -> int:
             raise
         print(f"dlplug: {plain(error)}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        return 130
     except BrokenPipeError:  # the reader of `dlplug list | head` has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:  # the disk is full, a folder has gone, a path is too long
+        if os.environ.get("DLPLUG_DEBUG"):
+            raise
+        print(f"dlplug: {plain(error)}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
 
 
 if __name__ == "__main__":

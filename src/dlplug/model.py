@@ -90,7 +90,7 @@ class Model(LightningModule):
             raise InputError(f"{type(self).__name__} needs data that describes itself in `info`, as dlplug's data do")
         try:
             self.build(info)
-        except ValueError as error:
+        except (ValueError, RuntimeError, MemoryError, OverflowError) as error:  # sizes that do not fit, or too large
             raise InputError(f"{type(self).__name__}: {error}") from error
         self.info = info
 

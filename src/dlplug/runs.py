@@ -82,10 +82,13 @@ class Run:
             InputError: There is none.
         """
         path = Path(folder)
-        if not path.is_dir():
-            raise InputError(f"{folder} is not a run folder: there is no such folder")
-        if not (path / "config.yaml").is_file():
-            raise InputError(f"{folder} is not a run folder: it holds no config.yaml")
+        try:
+            if not path.is_dir():
+                raise InputError(f"{folder} is not a run folder: there is no such folder")
+            if not (path / "config.yaml").is_file():
+                raise InputError(f"{folder} is not a run folder: it holds no config.yaml")
+        except OSError as error:  # its name is too long, or a folder above it may not be entered
+            raise InputError(f"{folder} is not a run folder: {error.strerror}") from error
         return cls(path)
 
     @property
@@ -98,7 +101,7 @@ class Run:
         """What the run says of itself; empty where it says nothing that can be read."""
         try:
             about = json.loads((self.path / "about.json").read_text())
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return {}
         return about if isinstance(about, dict) else {}
 

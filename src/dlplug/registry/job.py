@@ -16,6 +16,7 @@ from dlplug.files import load_yaml
 from dlplug.registry import Registry, renamed
 from dlplug.registry.provenance import HEAD, recorded_versions, version_drift
 from dlplug.registry.source import is_there, read_class
+from dlplug.registry.trust import check_trust
 from dlplug.runs import Run
 from dlplug.specs import DataSpec, ModelSpec
 
@@ -70,6 +71,8 @@ def expand(command: str, args: list[str], registry: Registry) -> Job:
     files, own = _split_configs(options)
     paths = ([str(run.config)] if run else []) + files
     configs = [load_config(path, registry) for path in paths]
+    if run:
+        check_trust(configs[0], run.path, registry)
     chosen = {kind: _chosen(kind, own, configs) for kind in KINDS}
     if not chosen["model"]:
         raise InputError(f"{command} needs a run folder or --model NAME; `dlplug list` shows the models")
@@ -114,6 +117,7 @@ def model_of(run: Run, registry: Registry) -> str:
     """
     path = str(run.config)
     config = load_config(path, registry)
+    check_trust(config, run.path, registry)
     chosen = {"model": _chosen("model", [], [config])}
     _check_there(chosen, [path])
     with_version_drift(lambda: _check_options(chosen, [], [config]), [path])
@@ -160,6 +164,8 @@ def parse_config(text: str, load: Callable[[str], Any] | None, registry: Registr
         load: Parses YAML; ``yaml.safe_load`` where it is None.
         registry: Where names are looked up.
     """
+    if text.lstrip().startswith("#") and "\n" not in text:
+        return text  # a value such as #1: YAML would find nothing but a comment
     config = load_yaml(text, load)
     if not isinstance(config, dict):
         return config
@@ -204,7 +210,7 @@ def _expand_options(args: list[str], registry: Registry) -> list[str]:
     """Return each option as ``--key=value`` where it can be, with names expanded."""
     options: list[str] = []
     logger = ""
-    rest = iter(args)
+    rest = iter(_join_values(args))
     for arg in rest:
         key, equals, value = arg.partition("=")
         if key == "--logger" or key.startswith("--logger."):
@@ -226,6 +232,18 @@ def _expand_options(args: list[str], registry: Registry) -> list[str]:
         else:
             options.append(arg)
     return options
+
+
+def _join_values(args: list[str]) -> list[str]:
+    """Join an option to a value that begins with a hyphen, such as -1e-3, which would be taken for another option."""
+    joined: list[str] = []
+    for arg in args:
+        before = joined[-1] if joined else ""
+        if re.fullmatch(r"--\w+\.[\w.+]+", before) and re.match(r"-[^-]", arg) and arg not in ("-c", "-h"):
+            joined[-1] = f"{before}={arg}"
+        else:
+            joined.append(arg)
+    return joined
 
 
 def _split_configs(options: list[str]) -> tuple[list[str], list[str]]:

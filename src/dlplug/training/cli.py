@@ -1,6 +1,8 @@
 """Lightning's command line with dlplug's names, hooks and run folders."""
 
+import functools
 import logging
+import operator
 import shlex
 import sys
 import warnings
@@ -9,7 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from jsonargparse import Namespace, get_loader, set_loader
@@ -20,6 +22,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.strategies import DDPStrategy
 
 from dlplug.console import is_rank_zero, plain, say
+from dlplug.data import Data
 from dlplug.errors import InputError
 from dlplug.loggers.csv import MetricsFile
 from dlplug.model import Model
@@ -111,6 +114,7 @@ class CLI(LightningCLI):
         self.job = job
         self.registry = registry
         self.run = job.run
+        self._left_out: set[str] = set()  # plugins with a hook that raised
         load = get_loader("yaml")
         set_loader(PARSER_MODE, lambda text: parse_config(text, load, registry), (yaml.YAMLError,))
         super().__init__(
@@ -128,12 +132,25 @@ class CLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add where to start from, and let plugins add theirs."""
-        parser.add_argument("--ckpt_path", type=str | None, default=None, help="Checkpoint to start from or to use.")
+        parser.add_argument("--ckpt_path", type=str, default=None, help="Checkpoint to start from or to use.")
         self._call_hooks("dlplug_add_arguments", lambda hook: hook(parser))
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse, without the warning that arguments should come from sys.argv."""
         self.config = parser.parse_args(args)
+
+    def setup_parser(self, *args: Any, **kwargs: Any) -> None:
+        """Make the parser, anew without a plugin whose hook raised: what it had already added goes with it."""
+        left_out = None
+        while left_out != self._left_out:
+            left_out = set(self._left_out)
+            super().setup_parser(*args, **kwargs)
+        for action in self.parser._actions:
+            # A whole number is one: typing gives a union in the order in which it was first asked for, anywhere.
+            members = get_args(getattr(action, "_typehint", None))
+            if {int, float} <= set(members):
+                whole_first = sorted(members, key=lambda kind: kind is float)
+                action._typehint = functools.reduce(operator.or_, whole_first)  # type: ignore[attr-defined]
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Make the trainer with the run folder's callbacks, metrics file and checkpoints."""
@@ -149,6 +166,9 @@ class CLI(LightningCLI):
             raise
 
     def _make_trainer(self, asked: Namespace, kwargs: dict[str, Any]) -> Trainer:
+        if asked.overfit_batches and isinstance(self.datamodule, Data):
+            limits = " ".join(f"--trainer.limit_{part}_batches {asked.overfit_batches}" for part in ("train", "val"))
+            raise InputError(f"--trainer.overfit_batches needs batches made item by item; take {limits}")
         kwargs.update(
             callbacks=_as_list(asked.callbacks) + self._callbacks(),
             logger=self._loggers(_as_list(asked.logger)) + self._metrics_files(),
@@ -278,11 +298,14 @@ class CLI(LightningCLI):
     def _call_hooks(self, name: str, call: Callable[[Callable[..., Any]], None]) -> None:
         """Call each plugin's hook; one that raises is left out with a warning."""
         for plugin, hook in self.registry.hooks(name):
+            if plugin in self._left_out:
+                continue
             try:
                 call(hook)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 origin = next(p.origin for p in self.registry.plugins if p.name == plugin)
-                warnings.warn(f"{origin}: its {name} is left out: {type(error).__name__}: {error}", stacklevel=1)
+                self._left_out.add(plugin)
+                warnings.warn(f"{origin}: its {name} is left out: {type(error).__name__}: {plain(error)}", stacklevel=1)
 
 
 def _checked(callbacks: Iterable[Callback]) -> list[Callback]:
