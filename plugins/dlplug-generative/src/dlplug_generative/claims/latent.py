@@ -41,10 +41,10 @@ def bottleneck(lab: Lab) -> Evidence:
     rises = [min(b - a, c - b) for a, b, c in zip(one, two, eight, strict=True)]
     rows = [(k, f"{sum(found['digits', k]) / len(one):.3f}", f"{pca_share['digits', k]:.3f}") for k in BOTTLENECKS]
     assert figure is not None
-    name = "share of the variance that 8 latents explain"
+    name = "share of the variance of 64 pixels that 8 latents explain"
     return Evidence(
         [
-            Measure(f"{name} of 64 pixels", eight, ">=", 0.6),
+            Measure(name, eight, ">=", 0.6),
             Measure("the same of 2 latents less that of 2 principal components", gaps, ">=", 0.05),
             Measure("gained from 1 to 2 and from 2 to 8 latents, the lesser", rises, ">=", 0.05),
         ],
