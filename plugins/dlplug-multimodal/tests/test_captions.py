@@ -1,4 +1,4 @@
-"""Scenes of emoji, a person's own captions, and the model that writes them."""
+"""Scenes of emoji, your own captions, and the captioner."""
 
 import json
 
@@ -9,7 +9,7 @@ import torch
 from dlplug.errors import InputError
 from dlplug_multimodal.claims.captions import OneEmoji
 from dlplug_multimodal.data.caption_folder import CaptionFolder
-from dlplug_multimodal.data.emoji_scenes import KINDS, RELATIONS, EmojiScenes, say, sizes, split_pairs
+from dlplug_multimodal.data.emoji_scenes import KINDS, RELATIONS, EmojiScenes, caption, emoji_sizes, split_pairs
 from dlplug_multimodal.models.captioner import Captioner
 from dlplug_sequence.data.vocabulary import Vocabulary
 from dlplug_vision.models.cnn import CNN
@@ -17,7 +17,7 @@ from dlplug_vision.models.cnn import CNN
 
 @pytest.fixture(scope="module")
 def scenes():
-    data = EmojiScenes(kinds=8, size=128)
+    data = EmojiScenes(kinds=8, scenes_per_epoch=128)
     data.setup()
     return data
 
@@ -31,25 +31,25 @@ def built(model, data):
 
 def batch_of(data, split="val", count=6):
     places = torch.arange(count)
-    pictures, captions = data.splits[split]
-    return pictures[places].float() / 255, captions[places]
+    images, captions = data.splits[split]
+    return images[places].float() / 255, captions[places]
 
 
 def test_a_caption_says_what_is_drawn(scenes):
-    drawn, said = scenes.splits["test"]
-    pictures, captions = drawn[torch.arange(200)], said[torch.arange(200)]
-    words = Vocabulary.from_json(scenes.info.vocabulary)
-    plan = drawn.scenes[torch.arange(200)]
+    scene_images, scene_captions = scenes.splits["test"]
+    images, captions = scene_images[torch.arange(200)], scene_captions[torch.arange(200)]
+    vocabulary = Vocabulary.from_json(scenes.info.vocabulary)
+    layout = scene_images.scenes[torch.arange(200)]
     seen = set()
     for i, codes in enumerate(captions.tolist()):
-        first, second = plan.kinds[i].tolist()
-        assert words.decode(codes[0]) == say(KINDS[first], int(plan.relations[i]), KINDS[second])
-        turned = RELATIONS[(1, 0, 3, 2)[int(plan.relations[i])]]
-        assert words.decode(codes[1]).split()[1:-2] == [KINDS[second], *turned.split()]
-        spans = plan.steps[i] + sizes(32)[0]
-        middles = plan.corners[i] + spans[:, None] / 2  # rows and columns
+        first, second = layout.kinds[i].tolist()
+        assert vocabulary.decode(codes[0]) == caption(KINDS[first], int(layout.relations[i]), KINDS[second])
+        turned = RELATIONS[(1, 0, 3, 2)[int(layout.relations[i])]]
+        assert vocabulary.decode(codes[1]).split()[1:-2] == [KINDS[second], *turned.split()]
+        spans = layout.steps[i] + emoji_sizes(32)[0]
+        middles = layout.corners[i] + spans[:, None] / 2  # rows and columns
         gap, level = (middles[0] - middles[1]).tolist(), 32 * 0.09 + 1
-        relation = RELATIONS[int(plan.relations[i])]
+        relation = RELATIONS[int(layout.relations[i])]
         seen.add(relation)
         if relation in ("above", "below"):
             assert abs(gap[1]) <= level < abs(gap[0])
@@ -57,20 +57,20 @@ def test_a_caption_says_what_is_drawn(scenes):
         else:
             assert abs(gap[0]) <= level < abs(gap[1])
             assert (gap[1] < 0) == (relation == "left of")
-        # What is drawn at each place is that emoji, wherever it covers the canvas.
+        # What is rendered at each place is that emoji, wherever it covers the canvas.
         for which, kind in enumerate((first, second)):
-            row, column = plan.corners[i, which].tolist()
+            row, column = layout.corners[i, which].tolist()
             span = int(spans[which])
             assert 0 <= min(row, column) <= max(row, column) + span <= 32
-            cut = scenes.splits["test"][0].atlas[plan.steps[i, which], kind][:span, :span]
-            shown = pictures[i, :, row : row + span, column : column + span].permute(1, 2, 0).float()
-            covered = cut[..., 3] == 1
-            assert (shown[covered] - cut[covered][:, :3]).abs().max() <= 1
+            emoji = scenes.splits["test"][0].atlas[layout.steps[i, which], kind][:span, :span]
+            shown = images[i, :, row : row + span, column : column + span].permute(1, 2, 0).float()
+            covered = emoji[..., 3] == 1
+            assert (shown[covered] - emoji[covered][:, :3]).abs().max() <= 1
     assert seen == set(RELATIONS)
 
 
 @pytest.mark.parametrize("strict", [False, True])
-def test_pairs_are_in_one_part(strict):
+def test_pairs_are_in_one_split(strict):
     parts = split_pairs(30, strict)
     sets = {name: {tuple(sorted(pair) if strict else pair) for pair in pairs.tolist()} for name, pairs in parts.items()}
     assert not sets["train"] & sets["test"] | sets["train"] & sets["val"] | sets["val"] & sets["test"]
@@ -78,17 +78,17 @@ def test_pairs_are_in_one_part(strict):
     assert {kind for pair in sets["train"] for kind in pair} == set(range(30))
 
 
-def test_no_caption_of_the_test_is_one_of_training():
-    data = EmojiScenes(kinds=6, size=3000)
+def test_no_test_caption_is_a_training_caption():
+    data = EmojiScenes(kinds=6, scenes_per_epoch=3000)
     data.setup()
-    words = Vocabulary.from_json(data.info.vocabulary)
-    said = {
-        split: {words.decode(row) for row in parts[1][torch.arange(1000)].flatten(0, 1).tolist()}
+    vocabulary = Vocabulary.from_json(data.info.vocabulary)
+    texts = {
+        split: {vocabulary.decode(row) for row in parts[1][torch.arange(1000)].flatten(0, 1).tolist()}
         for split, parts in data.splits.items()
     }
-    assert not said["train"] & said["test"] | said["val"] & said["test"] | said["train"] & said["val"]
-    assert len(said["train"]) == 6 * 5 * 4 * 8 // 10
-    assert len(said["test"]) == 6 * 5 * 4 // 10
+    assert not texts["train"] & texts["test"] | texts["val"] & texts["test"] | texts["train"] & texts["val"]
+    assert len(texts["train"]) == 6 * 5 * 4 * 8 // 10
+    assert len(texts["test"]) == 6 * 5 * 4 // 10
 
 
 def test_scenes_are_new_in_each_epoch_and_the_same_again_when_it_is_repeated(scenes):
@@ -99,7 +99,7 @@ def test_scenes_are_new_in_each_epoch_and_the_same_again_when_it_is_repeated(sce
 
     first, second = epoch(0), epoch(1)
     assert not (first[0].flatten(1).unique(dim=0)[:, None] == second[0].flatten(1)[None]).all(2).any()
-    again = EmojiScenes(kinds=8, size=128)
+    again = EmojiScenes(kinds=8, scenes_per_epoch=128)
     again.setup()
     loader = again.train_dataloader()
     loader.sampler.set_epoch(1)
@@ -108,45 +108,45 @@ def test_scenes_are_new_in_each_epoch_and_the_same_again_when_it_is_repeated(sce
 
 def test_there_are_a_hundred_kinds_at_most():
     assert len(set(KINDS)) == 100
-    for options in ({"kinds": 101}, {"kinds": 4}, {"side": 8}, {"size": 0}):
+    for options in ({"kinds": 101}, {"kinds": 4}, {"size": 8}, {"scenes_per_epoch": 0}):
         with pytest.raises(InputError, match="kinds must be from 5 to 100"):
             EmojiScenes(**options)
 
 
-MAKERS = [
-    lambda: Captioner(channels=(8, 16), hidden=16, embedding=8),
-    lambda: Captioner(channels=(8, 16), hidden=32, embedding=8, attention="none", cell="lstm"),
+MODELS = [
+    lambda: Captioner(channels=(8, 16), hidden_size=16, embedding_dim=8),
+    lambda: Captioner(channels=(8, 16), hidden_size=32, embedding_dim=8, attention="none", cell="lstm"),
 ]
 
 
-@pytest.mark.parametrize("make", MAKERS)
+@pytest.mark.parametrize("make", MODELS)
 def test_no_token_depends_on_those_after_it(make, scenes):
     model = built(make(), scenes)
     images, captions = batch_of(scenes)
     changed = captions.clone()
     changed[:, :, 4:] = 7
     before, after = model(images, captions), model(images, changed)
-    assert before.shape == (6, 2, captions.shape[2], len(model.words))
+    assert before.shape == (6, 2, captions.shape[2], len(model.vocabulary))
     assert torch.allclose(before[:, :, :4], after[:, :, :4], atol=1e-6)
     assert not torch.allclose(before[:, :, 4:], after[:, :, 4:], atol=1e-3)
-    assert not torch.allclose(before, model(images.flip(0), captions), atol=1e-3)  # and on the picture it does depend
+    assert not torch.allclose(before, model(images.flip(0), captions), atol=1e-3)  # and on the image it does depend
 
 
-@pytest.mark.parametrize("side", [24, 40])
-def test_it_looks_everywhere_together_once(side):
-    data = EmojiScenes(kinds=6, side=side, size=64)
+@pytest.mark.parametrize("size", [24, 40])
+def test_attention_maps_add_up_to_one(size):
+    data = EmojiScenes(kinds=6, size=size, scenes_per_epoch=64)
     data.setup()
-    model = built(MAKERS[0](), data)
+    model = built(MODELS[0](), data)
     images, captions = batch_of(data)
-    weights = model.look(images, captions).detach()
-    assert weights.shape == (6, 2, captions.shape[2] - 1, side // 2, side // 2)
+    weights = model.attention_maps(images, captions).detach()
+    assert weights.shape == (6, 2, captions.shape[2] - 1, size // 2, size // 2)
     assert torch.allclose(weights.sum((3, 4)), torch.ones(()))
-    with pytest.raises(ValueError, match="looks nowhere"):
-        built(MAKERS[1](), data).look(images, captions)
+    with pytest.raises(ValueError, match="no attention maps"):
+        built(MODELS[1](), data).attention_maps(images, captions)
 
 
-@pytest.mark.parametrize("make", MAKERS)
-def test_it_learns_a_few_pictures_by_heart(make, scenes, tmp_path):
+@pytest.mark.parametrize("make", MODELS)
+def test_it_memorises_a_few_images(make, scenes, tmp_path):
     model = built(make(), scenes).train()
     batch = batch_of(scenes, count=4)
     optimizer = torch.optim.Adam(model.parameters(), 0.004)
@@ -156,13 +156,13 @@ def test_it_learns_a_few_pictures_by_heart(make, scenes, tmp_path):
         loss.backward()
         optimizer.step()
     model.eval()
-    for beam in (1, 3):
-        rows = model._beside(batch, model.caption(batch[0], beam))
-        assert Captioner.score(rows)["exact"] == 1
-    picture = tmp_path / "scene.png"
+    for num_beams in (1, 3):
+        rows = model._with_references(batch, model.caption(batch[0], num_beams))
+        assert Captioner.score(rows)["exact_match"] == 1
+    path = tmp_path / "scene.png"
     pixels = (batch[0][0] * 255).round().byte().permute(1, 2, 0).numpy()
-    PIL.Image.fromarray(pixels).save(picture)
-    assert model.generate(str(picture)).text in rows[0][0]
+    PIL.Image.fromarray(pixels).save(path)
+    assert model.generate(str(path)).text in rows[0][0]
     with pytest.raises(InputError, match=r"cannot read the image .*none\.png"):
         model.generate(str(tmp_path / "none.png"))
 
@@ -174,22 +174,22 @@ def test_it_starts_from_the_weights_of_lecture_3(scenes, tmp_path):
     cnn = CNN(channels=(8, 16))
     cnn.build(ImageInfo(3, 32, 32, 10))
     torch.save(cnn.state_dict(), tmp_path / "cnn.pt")
-    model = built(Captioner(channels=(8, 16), hidden=16, init_from=str(tmp_path / "cnn.pt")), scenes)
-    assert not model.eye.conv2.weight.equal(cnn.net.conv2.weight)
+    model = built(Captioner(channels=(8, 16), hidden_size=16, init_from=str(tmp_path / "cnn.pt")), scenes)
+    assert not model.image_encoder.conv2.weight.equal(cnn.net.conv2.weight)
     model.initialise()
-    assert model.eye.conv2.weight.equal(cnn.net.conv2.weight)
+    assert model.image_encoder.conv2.weight.equal(cnn.net.conv2.weight)
 
 
-def test_a_residual_network_may_see(scenes):
-    model = built(Captioner(body="resnet", hidden=16), scenes)
+def test_the_backbone_may_be_a_resnet(scenes):
+    model = built(Captioner(backbone="resnet", hidden_size=16), scenes)
     images, captions = batch_of(scenes, count=2)
-    assert model.look(images, captions).shape[3:] == (4, 4)
+    assert model.attention_maps(images, captions).shape[3:] == (4, 4)
 
 
-def test_any_true_caption_is_exact():
+def test_any_reference_is_an_exact_match():
     rows = [(["a b c d", "d c b a"], "d c b a"), (["a b c d", "d c b a"], "a b c a")]
     found = Captioner.score(rows)
-    assert found["exact"] == 0.5
+    assert found["exact_match"] == 0.5
     assert 0 < found["bleu"] < 100
 
 
@@ -215,19 +215,19 @@ def write(folder, layout):
 
 
 @pytest.mark.parametrize("layout", ["flickr", "kaggle", "coco"])
-def test_captions_of_ones_own(folder, layout):
+def test_own_captions(folder, layout):
     data = CaptionFolder(root=str(folder), captions=write(folder, layout), size=8, min_count=1)
     data.setup()
     assert {split: len(parts[0]) for split, parts in data.splits.items()} == {"train": 16, "val": 2, "test": 2}
-    words = Vocabulary.from_json(data.info.vocabulary)
+    vocabulary = Vocabulary.from_json(data.info.vocabulary)
     for split in data.splits:
-        pictures, captions = data.splits[split]
-        for picture, codes in zip(pictures, captions[torch.arange(len(captions))], strict=True):
-            own, *others = words.decode_batch(codes.tolist())
+        images, captions = data.splits[split]
+        for image, codes in zip(images, captions[torch.arange(len(captions))], strict=True):
+            own, *others = vocabulary.decode_batch(codes.tolist())
             assert others in (["a red one", "a red one"], ["a red one", own])  # two of three: the first again
             if split == "train":
-                assert own == f"picture, {int(picture[0, 0, 0]) // 10}"
-    model = built(Captioner(channels=(4,), hidden=8, attention="none"), data)
+                assert own == f"picture, {int(image[0, 0, 0]) // 10}"
+    model = built(Captioner(channels=(4,), hidden_size=8, attention="none"), data)
     assert model(*batch_of(data, "train")).isfinite().all()
 
 
@@ -244,7 +244,7 @@ def test_what_is_wrong_with_captions_is_named_by_its_line(folder, capsys):
     assert "line 3: no comma" in said("image,caption\n0.png,a\n1.png\n")
     assert "too few" in said("0.png#0\ta\nmissing.png#0\tb\n")
     assert "missing.png (No such file or directory)" in capsys.readouterr().err
-    assert "line 1: no JSON" in said("{", "a.json")
+    assert "line 1: not JSON" in said("{", "a.json")
     assert "no list 'annotations'" in said('{"images": []}', "a.json")
     broken = '{"images": [{"id": 1, "file_name": "0.png"}], "annotations": [{"image_id": 2, "caption": "a"}]}'
     assert "annotation 1: its image_id 2" in said(broken, "a.json")
@@ -254,7 +254,7 @@ def test_what_is_wrong_with_captions_is_named_by_its_line(folder, capsys):
 
 
 @pytest.mark.parametrize("where", [False, True])
-def test_one_emoji_is_told_by_kind_or_by_place(where):
+def test_one_emoji_is_classified_by_kind_or_by_place(where):
     data = OneEmoji(where)
     data.setup()
     images, labels = data.splits["test"]

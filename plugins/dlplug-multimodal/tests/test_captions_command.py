@@ -1,4 +1,4 @@
-"""Captions through the real command, on few scenes and on a person's own pictures."""
+"""Captions through the real command, on few scenes and on your own images."""
 
 import csv
 import os
@@ -12,8 +12,8 @@ from dlplug.testing import check_panels
 
 pytestmark = pytest.mark.slow
 
-SMALL = ("--model=captioner", "--model.channels=[8,16]", "--model.hidden=32", "--model.embedding=16")
-SCENES = ("--data=emoji-scenes", "--data.kinds=5", "--data.side=16", "--data.size=320")
+SMALL = ("--model=captioner", "--model.channels=[8,16]", "--model.hidden_size=32", "--model.embedding_dim=16")
+SCENES = ("--data=emoji-scenes", "--data.kinds=5", "--data.size=16", "--data.scenes_per_epoch=320")
 
 
 def rows(path):
@@ -36,16 +36,16 @@ def test_fit_test_predict_and_caption(command, tmp_path):
     for args in (("test", run), ("predict", run)):
         assert command(*args).returncode == 0
     measured = {name: float(value) for name, value in rows(run / "test.csv")[0].items()}
-    assert 0 <= measured["test/exact"] <= 1
+    assert 0 <= measured["test/exact_match"] <= 1
     draw(tmp_path / "red.png")
-    for beam in ("1", "4"):
-        answer = command("generate", run, "--image", tmp_path / "red.png", "--beam", beam)
+    for num_beams in ("1", "4"):
+        answer = command("generate", run, "--image", tmp_path / "red.png", "--num_beams", num_beams)
         assert answer.returncode == 0
         assert len(answer.stdout.splitlines()) == 1
     assert "cannot read the image" in command("generate", run, "--image", tmp_path / "none.png").stderr
 
 
-def test_resuming_goes_on_with_the_scenes_that_an_unbroken_run_meets(command, tmp_path):
+def test_a_resumed_run_has_the_scenes_of_the_unbroken_run(command, tmp_path):
     line = ("fit", *SMALL, *SCENES, "--trainer.check_val_every_n_epoch=1", "--trainer.log_every_n_steps=1")
     assert command(*line, "--trainer.max_epochs=2").returncode == 0
     [whole] = tmp_path.glob("runs/captioner/*")
@@ -58,7 +58,7 @@ def test_resuming_goes_on_with_the_scenes_that_an_unbroken_run_meets(command, tm
     assert float(firsts[0][0]) == float(firsts[1][0])  # later the schedules differ: one was planned for half as long
 
 
-def test_captions_of_ones_own(command, refused, tmp_path):
+def test_own_captions(command, refused, tmp_path):
     for number in range(20):
         draw(tmp_path / f"{number}.png")
     (tmp_path / "captions.txt").write_text("".join(f"{n}.png#0\ta red picture\n" for n in range(20)))

@@ -1,4 +1,4 @@
-"""Pictures and words that ask together, and digits with their names."""
+"""Queries of an image and a word together, and digits with their names."""
 
 import pytest
 import torch
@@ -14,16 +14,16 @@ def found(request):
     return request.param, double_queries(request.param)
 
 
-def test_answers_are_held_out_and_say_the_word(found):
+def test_answers_are_held_out_and_have_the_word(found):
     split, gallery = found[0], found[1].gallery
     data = Emoji(size=8)
     data.setup()
-    drawn = torch.stack([read_glyphs()[i].draw(8) for i in gallery.tolist()])
-    assert drawn.equal(data.splits[split][0])
+    rendered = torch.stack([read_glyphs()[i].render(8) for i in gallery.tolist()])
+    assert rendered.equal(data.splits[split][0])
     for query in found[1].queries:
-        own = name_words(read_glyphs()[query.picture])
+        own = name_words(read_glyphs()[query.image])
         assert query.word not in own
-        assert query.answers <= set(gallery.tolist()) - {query.picture}
+        assert query.answers <= set(gallery.tolist()) - {query.image}
         for place in query.answers:
             name = name_words(read_glyphs()[place])
             assert query.word in name
@@ -38,24 +38,26 @@ def test_there_are_many_of_many_kinds(found):
 
 def test_a_red_heart_and_square_ask_for_a_red_square():
     names = [glyph.name for glyph in read_glyphs()]
-    pairs = {(names[query.picture], query.word): query.answers for query in double_queries("val").queries}
+    pairs = {(names[query.image], query.word): query.answers for query in double_queries("val").queries}
     assert pairs["red heart", "square"] == {names.index("red square")}
 
 
 def test_scores_of_perfect_random_and_constant_answers(found):
-    asked = found[1]
-    perfect = torch.stack([torch.isin(asked.gallery, torch.tensor([*q.answers])).float() for q in asked.queries])
-    assert asked.score(perfect) == {"mrr": 1, "recall@1": 1, "recall@10": 1}
-    assert asked.score(torch.zeros_like(perfect))["mrr"] < 0.01
+    benchmark = found[1]
+    perfect = torch.stack(
+        [torch.isin(benchmark.gallery, torch.tensor([*q.answers])).float() for q in benchmark.queries]
+    )
+    assert benchmark.metrics(perfect) == {"mrr": 1, "recall@1": 1, "recall@10": 1}
+    assert benchmark.metrics(torch.zeros_like(perfect))["mrr"] < 0.01
     noise = torch.rand(perfect.shape, generator=torch.Generator().manual_seed(0))
-    assert asked.score(noise)["recall@10"] < 0.15
+    assert benchmark.metrics(noise)["recall@10"] < 0.15
 
 
-def test_a_querys_own_picture_never_answers():
-    asked = double_queries("test")
-    own = torch.stack([(asked.gallery == query.picture).float() for query in asked.queries])
-    right = torch.stack([torch.isin(asked.gallery, torch.tensor([*q.answers])).float() for q in asked.queries])
-    assert asked.ranks(2 * own + right).eq(1).all()
+def test_a_querys_own_image_never_answers():
+    benchmark = double_queries("test")
+    own = torch.stack([(benchmark.gallery == query.image).float() for query in benchmark.queries])
+    right = torch.stack([torch.isin(benchmark.gallery, torch.tensor([*q.answers])).float() for q in benchmark.queries])
+    assert benchmark.ranks(2 * own + right).eq(1).all()
 
 
 def test_digits_have_their_names():

@@ -1,11 +1,11 @@
-"""Emoji as pictures with words."""
+"""Emoji as images with words."""
 
 import pytest
 import torch
 
 from dlplug.errors import InputError
 from dlplug_multimodal.data.emoji import Emoji
-from dlplug_multimodal.data.tagged_images import count_words, split_groups
+from dlplug_multimodal.data.tagged_images import count_words, group_split
 
 
 @pytest.fixture(scope="module")
@@ -15,34 +15,34 @@ def tagged():
     return data
 
 
-def test_all_emoji_have_a_picture_and_tags(tagged):
-    pictures, counts = (torch.cat(column) for column in zip(*tagged.splits.values(), strict=True))
-    assert pictures.shape == (1903, 3, 16, 16)
+def test_all_emoji_have_an_image_and_tags(tagged):
+    images, counts = (torch.cat(column) for column in zip(*tagged.splits.values(), strict=True))
+    assert images.shape == (1903, 3, 16, 16)
     assert counts.shape == (1903, 53)
-    assert (counts.sum(1) == 0).sum() == 5  # skin tones, which are no pictures of anything
-    assert len(pictures.flatten(1).unique(dim=0)) > 1800  # not one picture for all
+    assert (counts.sum(1) == 0).sum() == 5  # skin tones, which are not images of anything
+    assert len(images.flatten(1).unique(dim=0)) > 1800  # not one image for all
 
 
-def test_kin_are_on_one_side_of_the_split(tagged):
+def test_groups_are_in_one_split(tagged):
     names = set(tagged.names)
     assert {"police officer", "man police officer", "woman police officer"} <= names
-    split = split_groups([str(i % 50) for i in range(200)])
-    sides = [{i % 50 for i in index.tolist()} for index in split.values()]
-    assert not sides[0] & sides[1] | sides[0] & sides[2] | sides[1] & sides[2]
-    assert sum(map(len, sides)) == 50
+    split = group_split([str(i % 50) for i in range(200)])
+    parts = [{i % 50 for i in index.tolist()} for index in split.values()]
+    assert not parts[0] & parts[1] | parts[0] & parts[2] | parts[1] & parts[2]
+    assert sum(map(len, parts)) == 50
 
 
-def test_names_are_said_where_asked():
+def test_names_are_the_words_where_asked_for():
     data = Emoji(size=8, text="name")
     data.setup()
     row = data.splits["test"][1][list(data.names).index("yellow heart")]
     assert {data.info.words[i] for i in row.nonzero().flatten().tolist()} == {"yellow", "heart"}
 
 
-def test_words_are_counted_as_often_as_they_are_said():
+def test_words_are_counted_as_often_as_they_occur():
     assert count_words([["b", "a", "b"], ["c"]], ("a", "b")).tolist() == [[1, 2], [0, 0]]
 
 
-def test_a_size_without_a_picture_is_refused():
+def test_a_size_out_of_range_is_refused():
     with pytest.raises(InputError, match="size must be from 8 to 72, not 4"):
         Emoji(size=4)

@@ -16,14 +16,14 @@ TEXT = "The cat sat. The dog sat! A king and a queen ruled 7 lands;\n"
 
 def make(text=TEXT, level="word", **options):
     vocabulary = Vocabulary.train([text], level)
-    model = SkipGram(**{"dimension": 4, "sample": 0, "drawn": 8, **options})
+    model = SkipGram(**{"embedding_dim": 4, "subsample": 0, "num_noise_words": 8, **options})
     model.build(TextInfo(vocabulary.to_json()))
     tokens = vocabulary.encode_stream([text]).long()[None]
     model.counts = model.word_of[tokens[0]].clamp_min(0).bincount(minlength=len(model.words)).float()
     return model, tokens
 
 
-def test_words_are_small_letters_without_spaces_or_marks():
+def test_words_are_lower_case_without_spaces_or_punctuation():
     model, _ = make()
     assert model.words == ["a", "and", "cat", "dog", "king", "lands", "queen", "ruled", "sat", "the"]
 
@@ -65,7 +65,7 @@ def test_the_window_is_as_wide_as_a_random_number():
 
 def test_frequent_words_are_skipped_as_often_as_the_formula_says():
     text = "often " * 90 + "seldom " * 10
-    model, tokens = make(text, sample=0.1, window=1)
+    model, tokens = make(text, subsample=0.1, window=1)
     generator = torch.Generator().manual_seed(0)
     kept = torch.zeros(2)
     for _ in range(300):
@@ -77,7 +77,7 @@ def test_frequent_words_are_skipped_as_often_as_the_formula_says():
 def test_the_loss_is_that_of_the_paper_where_all_words_are_equal():
     model, tokens = make()
     torch.nn.init.normal_(model.context.weight)
-    model.context.weight.data[:] = model.context.weight[:1]  # whatever is drawn is the same
+    model.context.weight.data[:] = model.context.weight[:1]  # whatever is sampled is the same
     centres, contexts = model.pairs(tokens)
     product = (model.centre(centres) * model.context(contexts)).sum(1)
     expected = -product.sigmoid().log() - 5 * (-product).sigmoid().log()
@@ -96,7 +96,7 @@ def test_words_in_the_same_places_become_neighbours():
     text = "".join(
         f"the {animal} eats . a {number} counts . " for animal in ("cat", "dog") for number in ("two", "six")
     )
-    model, tokens = make(text * 20, dimension=8, window=2)
+    model, tokens = make(text * 20, embedding_dim=8, window=2)
     optimizer = torch.optim.Adam(model.parameters(), 0.05)
     for _ in range(100):
         optimizer.zero_grad()
@@ -104,7 +104,7 @@ def test_words_in_the_same_places_become_neighbours():
         optimizer.step()
     assert model.odd(("cat", "dog", "six")) == 2
     assert model.generate(text="cat", n=1).text.startswith("cat: dog")
-    with pytest.raises(ValueError, match="no vector was learnt for unicorn"):
+    with pytest.raises(ValueError, match="no vector was learned for unicorn"):
         model.generate(text="unicorn")
     with pytest.raises(ValueError, match="three words"):
         model.generate(analogy="cat dog")
@@ -113,7 +113,7 @@ def test_words_in_the_same_places_become_neighbours():
 
 
 def test_analogy_is_a_difference_carried_over():
-    model, _ = make("man king woman queen dog cat ", dimension=3)
+    model, _ = make("man king woman queen dog cat ", embedding_dim=3)
     places = {"man": [0, 0, 1], "king": [1, 0, 1], "woman": [0, 1, 1], "queen": [1, 1, 1], "dog": [0, 0, -1]}
     model.centre.weight.data[model.places["cat"]] = torch.tensor([0, -1.0, -1])
     for word, place in places.items():
@@ -123,7 +123,7 @@ def test_analogy_is_a_difference_carried_over():
 
 def test_vectors_survive_their_file(tmp_path):
     model, _ = make()
-    assert "10 vectors of 4" in model.generate(export=str(tmp_path / "v.txt")).text
+    assert "10 vectors of dimension 4" in model.generate(export=str(tmp_path / "v.txt")).text
     words, vectors = read_vectors(tmp_path / "v.txt")
     assert words == model.words
     assert torch.allclose(vectors, model.centre.weight, atol=1e-5)

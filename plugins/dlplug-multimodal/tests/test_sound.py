@@ -1,4 +1,4 @@
-"""Sound: what is read, how it is cut, spoken digits, clips, and the models that hear."""
+"""Sound: WAV files, augmentation, spoken digits, video clips, and the models of sounds."""
 
 import importlib.util
 import wave
@@ -9,19 +9,18 @@ import pytest
 import torch
 
 from dlplug.errors import InputError
-from dlplug_multimodal.data import espeak as speech
-from dlplug_multimodal.data import video_clips as clips
-from dlplug_multimodal.data.audio_visual import SoundedInfo, vary
+from dlplug_multimodal.data import espeak, video_clips
+from dlplug_multimodal.data.audio_visual import AudioVisualInfo, random_shift_and_stretch
 from dlplug_multimodal.data.spoken_digits import DIGITS, SPEAKERS, WORDS, SpokenDigits
-from dlplug_multimodal.data.video_clips import Clips
-from dlplug_multimodal.data.wav import cut, read_wav, to_rate
-from dlplug_multimodal.evaluation.linear_probe import log_spectrogram, probe, spectrum_statistics
+from dlplug_multimodal.data.video_clips import VideoClips
+from dlplug_multimodal.data.wav import chunk, read_wav, resample
+from dlplug_multimodal.evaluation.linear_probe import linear_probe, log_spectrogram, spectrum_statistics
 from dlplug_multimodal.models.fusion import Fusion
 from dlplug_multimodal.models.soundnet import SoundNet
-from dlplug_multimodal.nn.waveform_cnn import WaveCNN
+from dlplug_multimodal.nn.waveform_cnn import WaveformCNN
 
-espeak = pytest.mark.skipif(importlib.util.find_spec("espeakng_loader") is None, reason="the extra `speech`")
-INFO = SoundedInfo(1, 12, 12, 1000, 8000, 3, ("a", "b", "c"), ("x", "y"))
+needs_espeak = pytest.mark.skipif(importlib.util.find_spec("espeakng_loader") is None, reason="the extra `speech`")
+INFO = AudioVisualInfo(1, 12, 12, 1000, 8000, 3, ("a", "b", "c"), ("x", "y"))
 
 
 def write_wav(path, samples, rate=8000, width=2, channels=1):
@@ -60,45 +59,45 @@ def test_stereo_is_averaged_and_another_rate_is_changed(tmp_path):
     assert np.abs(read.numpy()[middle] - tone(440)[middle] / 2).max() < 0.01
 
 
-def test_what_is_no_wav_is_refused(tmp_path):
+def test_other_files_are_refused(tmp_path):
     (tmp_path / "a.wav").write_bytes(b"no sound")
-    with pytest.raises(InputError, match=r"a\.wav is no WAV file"):
+    with pytest.raises(InputError, match=r"a\.wav is not a WAV file"):
         read_wav(tmp_path / "a.wav", 8000)
-    with pytest.raises(InputError, match=r"b\.wav is no WAV file"):
+    with pytest.raises(InputError, match=r"b\.wav is not a WAV file"):
         read_wav(tmp_path / "b.wav", 8000)
 
 
 def test_a_tone_keeps_its_pitch_at_another_rate():
-    spectrum = np.abs(np.fft.rfft(to_rate(tone(1000, rate=22050), 22050, 8000)[:8000]))
+    spectrum = np.abs(np.fft.rfft(resample(tone(1000, rate=22050), 22050, 8000)[:8000]))
     assert abs(int(spectrum.argmax()) - 1000) <= 1
 
 
-def test_cut_gives_pieces_of_one_length():
-    assert cut(torch.arange(25.0), 10).tolist() == torch.arange(20.0).view(2, 10).tolist()
-    assert cut(torch.ones(2), 6).tolist() == [[0, 0, 1, 1, 0, 0]]
+def test_chunks_have_one_length():
+    assert chunk(torch.arange(25.0), 10).tolist() == torch.arange(20.0).view(2, 10).tolist()
+    assert chunk(torch.ones(2), 6).tolist() == [[0, 0, 1, 1, 0, 0]]
 
 
-def test_sounds_are_moved_by_at_most_so_much():
+def test_sounds_are_shifted_by_at_most_so_much():
     waves = torch.eye(50)[20].repeat(200, 1)
-    moved = vary(waves, 5, 0.0).argmax(1)
+    moved = random_shift_and_stretch(waves, 5, 0.0).argmax(1)
     assert 14 <= moved.min() < 17
     assert 23 < moved.max() <= 26
-    assert torch.allclose(vary(waves, 0, 0.0), waves, atol=1e-6)
+    assert torch.allclose(random_shift_and_stretch(waves, 0, 0.0), waves, atol=1e-6)
 
 
 def test_sounds_are_played_faster_and_slower():
     waves = torch.from_numpy(tone(1000)).repeat(100, 1)
-    pitch = torch.fft.rfft(vary(waves, 0, 0.2)).abs().argmax(1)
+    pitch = torch.fft.rfft(random_shift_and_stretch(waves, 0, 0.2)).abs().argmax(1)
     assert 790 < pitch.min() < 850
     assert 1150 < pitch.max() < 1210
 
 
-def test_probe_reads_what_a_line_can_separate():
+def test_a_linear_probe_reads_what_a_line_can_separate():
     generator = torch.Generator().manual_seed(0)
     x, y = torch.randn(200, 5, generator=generator), torch.arange(200) % 2
     x[:, 0] += 4.0 * y
-    assert probe(lambda rows: rows, (x[:100], y[:100]), (x[100:], y[100:])) > 0.9
-    assert probe(lambda rows: rows[:, 1:], (x[:100], y[:100]), (x[100:], y[100:])) < 0.7
+    assert linear_probe(lambda rows: rows, (x[:100], y[:100]), (x[100:], y[100:])) > 0.9
+    assert linear_probe(lambda rows: rows[:, 1:], (x[:100], y[:100]), (x[100:], y[100:])) < 0.7
 
 
 def test_spectrogram_finds_a_tone():
@@ -109,40 +108,40 @@ def test_spectrogram_finds_a_tone():
 
 
 @pytest.mark.parametrize("samples", [1000, 8000])
-def test_wave_cnn_hears_sounds_of_any_length(samples):
-    net = WaveCNN((4, 4, 4, 6), 3)
+def test_waveform_cnn_fits_sounds_of_any_length(samples):
+    net = WaveformCNN((4, 4, 4, 6), 3)
     assert net(torch.randn(2, samples)).shape == (2, 3)
     assert net.features(torch.randn(2, samples)).shape == (2, 12)
 
 
 def test_default_student_has_about_50_000_weights():
-    assert 40_000 < sum(weight.numel() for weight in WaveCNN((24, 32, 48, 64), 10).parameters()) < 60_000
+    assert 40_000 < sum(weight.numel() for weight in WaveformCNN((24, 32, 48, 64), 10).parameters()) < 60_000
 
 
-def test_divergence_is_nought_where_both_agree_and_never_below():
+def test_divergence_is_0_where_both_agree_and_never_below():
     model = SoundNet(temperature=2.0)
     model.build(INFO)
     model.eval()
-    pictures = torch.rand(8, 1, 12, 12)
+    images = torch.rand(8, 1, 12, 12)
     with torch.no_grad():
-        scores = model.teacher(pictures)
-    assert float(model.divergence(pictures, scores)) == pytest.approx(0, abs=1e-6)
+        logits = model.teacher(images)
+    assert float(model.divergence(images, logits)) == pytest.approx(0, abs=1e-6)
     for _ in range(5):
-        assert float(model.divergence(pictures, torch.randn(8, 3))) > 0
+        assert float(model.divergence(images, torch.randn(8, 3))) > 0
 
 
 def test_divergence_is_that_of_the_student_from_the_teacher():
     model = SoundNet(temperature=1.0)
     model.build(INFO)
     model.teacher = torch.nn.Identity()
-    seen, heard = torch.tensor([[2.0, 0.0, 0.0]]), torch.tensor([[0.0, 1.0, 0.0]])
-    p, q = seen.softmax(1), heard.softmax(1)
-    assert float(model.divergence(seen, heard)) == pytest.approx(float((p * (p / q).log()).sum()))
+    teacher, student = torch.tensor([[2.0, 0.0, 0.0]]), torch.tensor([[0.0, 1.0, 0.0]])
+    p, q = teacher.softmax(1), student.softmax(1)
+    assert float(model.divergence(teacher, student)) == pytest.approx(float((p * (p / q).log()).sum()))
 
 
 def test_a_teacher_is_needed_where_nothing_is_labelled():
     with pytest.raises(ValueError, match="give a trained one as init_from"):
-        SoundNet().build(SoundedInfo(3, 16, 16, 1000, 8000))
+        SoundNet().build(AudioVisualInfo(3, 16, 16, 1000, 8000))
 
 
 @pytest.mark.parametrize("combine", ["late", "early", "picture", "sound"])
@@ -150,27 +149,27 @@ def test_fusion_ignores_what_is_missing(combine):
     model = Fusion(combine=combine)
     model.build(INFO)
     model.eval()
-    pictures, waves = torch.rand(4, 1, 12, 12), torch.randn(4, 1000)
+    images, waves = torch.rand(4, 1, 12, 12), torch.randn(4, 1000)
     with torch.no_grad():
-        told = model.tell(pictures, waves, "picture")
-        assert told.equal(model.tell(pictures, torch.randn(4, 1000), "picture"))
-        assert told.equal(model.tell(torch.rand(4, 1, 12, 12), waves, "picture")) == (combine == "sound")
-        both = model.tell(pictures, waves, "both")
+        logits = model.classify(images, waves, "picture")
+        assert logits.equal(model.classify(images, torch.randn(4, 1000), "picture"))
+        assert logits.equal(model.classify(torch.rand(4, 1, 12, 12), waves, "picture")) == (combine == "sound")
+        both = model.classify(images, waves, "both")
     assert both.shape == (4, 3)
     if combine in ("picture", "sound"):
-        assert both.equal(model.tell(pictures, waves, combine))
+        assert both.equal(model.classify(images, waves, combine))
 
 
-def test_modality_dropout_leaves_out_one_and_never_both():
+def test_modality_dropout_drops_one_and_never_both():
     model = Fusion(modality_dropout=0.5)
     model.build(INFO)
-    seen, heard = model._given(4000)
-    assert (seen + heard).min() == 1
-    assert float((seen + heard == 1).float().mean()) == pytest.approx(0.5, abs=0.05)
-    assert float((seen == 0).float().mean()) == pytest.approx(0.25, abs=0.05)
+    image, sound = model._modality_dropout(4000)
+    assert (image + sound).min() == 1
+    assert float((image + sound == 1).float().mean()) == pytest.approx(0.5, abs=0.05)
+    assert float((image == 0).float().mean()) == pytest.approx(0.25, abs=0.05)
     whole = Fusion(modality_dropout=0.0)
     whole.build(INFO)
-    assert all(bool(part.all()) for part in whole._given(10))
+    assert all(bool(part.all()) for part in whole._modality_dropout(10))
 
 
 def test_wrong_options_are_refused():
@@ -179,31 +178,31 @@ def test_wrong_options_are_refused():
     with pytest.raises(ValueError, match="temperature"):
         SoundNet(temperature=0.0)
     with pytest.raises(InputError, match="shift"):
-        Clips(shift=1.0)
+        VideoClips(shift=1.0)
 
 
 def test_a_missing_synthesiser_is_named(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"pip install 'dlplug-multimodal\[speech\]'"):
-        speech.speak(["en-us+m1"], ["one"])
+        espeak.speak(["en-us+m1"], ["one"])
 
 
-@espeak
-def test_speech_is_the_same_each_time_and_is_kept(tmp_path):
-    first = speech.speak(["en-us+m1", "en-us+m3"], ["one", "two"], tmp_path)
-    assert first.shape == (2, 2, speech.RATE)
+@needs_espeak
+def test_speech_is_the_same_each_time_and_is_cached(tmp_path):
+    first = espeak.speak(["en-us+m1", "en-us+m3"], ["one", "two"], tmp_path)
+    assert first.shape == (2, 2, espeak.SAMPLE_RATE)
     assert first.dtype == np.int16
-    [kept] = tmp_path.iterdir()
-    assert np.array_equal(first, speech.speak(["en-us+m1", "en-us+m3"], ["one", "two"], tmp_path))
-    kept.write_bytes(b"damaged")
-    assert np.array_equal(first, speech.speak(["en-us+m1", "en-us+m3"], ["one", "two"], tmp_path))
+    [cached] = tmp_path.iterdir()
+    assert np.array_equal(first, espeak.speak(["en-us+m1", "en-us+m3"], ["one", "two"], tmp_path))
+    cached.write_bytes(b"damaged")
+    assert np.array_equal(first, espeak.speak(["en-us+m1", "en-us+m3"], ["one", "two"], tmp_path))
     assert len({clip.tobytes() for clip in first.reshape(4, -1)}) == 4
 
 
-@espeak
+@needs_espeak
 def test_an_unknown_voice_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="it knows no voice 'xx-none'"):
-        speech.speak(["xx-none"], ["one"], tmp_path)
+    with pytest.raises(ValueError, match="unknown voice 'xx-none'"):
+        espeak.speak(["xx-none"], ["one"], tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -213,7 +212,7 @@ def spoken():
     return data
 
 
-@espeak
+@needs_espeak
 def test_test_voices_are_never_heard_in_training(spoken):
     heard = {split: {spoken.info.voices[v] for v in columns[3].tolist()} for split, columns in spoken.splits.items()}
     speakers = {split: {voice.partition("+")[2] for voice in voices} for split, voices in heard.items()}
@@ -222,7 +221,7 @@ def test_test_voices_are_never_heard_in_training(spoken):
     assert not speakers["val"] & speakers["train"]
 
 
-@espeak
+@needs_espeak
 def test_pairs_are_of_one_class(spoken):
     for _, waves, labels, voices in spoken.splits.values():
         index = torch.arange(20)
@@ -230,8 +229,8 @@ def test_pairs_are_of_one_class(spoken):
         assert waves[index].equal(expected)
 
 
-@espeak
-def test_probes_ask_for_digits_and_for_other_words(spoken):
+@needs_espeak
+def test_probes_are_of_digits_and_of_other_words(spoken):
     probes = spoken.probes("test")
     (seen, labels), (heard, answers) = probes["words"]
     assert seen.shape == (80 * len(WORDS), 8000)
@@ -241,11 +240,11 @@ def test_probes_ask_for_digits_and_for_other_words(spoken):
     assert not set(WORDS) & set(DIGITS)
 
 
-@espeak
-def test_noise_is_drawn_once_where_it_is_measured():
+@needs_espeak
+def test_the_noise_of_validation_and_test_is_fixed():
     runs = []
     for _ in range(2):
-        data = SpokenDigits(pairs=20, picture_noise=0.5, sound_noise=0.1)
+        data = SpokenDigits(pairs=20, image_noise_std=0.5, sound_noise_std=0.1)
         data.setup()
         runs.append(data.splits["test"])
     assert runs[0][0].equal(runs[1][0])
@@ -264,37 +263,37 @@ def make_clips(root, count=12, seconds=2):
     return root
 
 
-def test_clips_pair_each_piece_with_the_frame_in_its_middle(tmp_path):
-    data = Clips(str(make_clips(tmp_path)), size=16)
+def test_clips_pair_each_chunk_with_the_frame_in_its_middle(tmp_path):
+    data = VideoClips(str(make_clips(tmp_path)), size=16)
     data.setup()
-    pictures, waves, labels, voices = (torch.cat(parts) for parts in zip(*data.splits.values(), strict=True))
-    assert pictures.shape == (24, 3, 16, 16)
+    images, waves, labels, voices = (torch.cat(parts) for parts in zip(*data.splits.values(), strict=True))
+    assert images.shape == (24, 3, 16, 16)
     assert waves.shape == (24, 8000)
     assert set(labels.tolist()) == set(voices.tolist()) == {-1}
-    assert set(pictures[:, 1, 0, 0].tolist()) == {60, 180}  # of four frames the second and the last
+    assert set(images[:, 1, 0, 0].tolist()) == {60, 180}  # of four frames the second and the last
     pitch = torch.fft.rfft(waves.float()).abs().argmax(1)
-    assert pitch.tolist() == (200 + 50 * pictures[:, 0, 0, 0].long() // 20).tolist()
+    assert pitch.tolist() == (200 + 50 * images[:, 0, 0, 0].long() // 20).tolist()
     assert data.info.classes == 0
 
 
 def test_clips_that_cannot_be_read_are_named(tmp_path, capsys):
     root = make_clips(tmp_path, 11)
     (root / "clip00" / "sound.wav").unlink()
-    data = Clips(str(root), size=8)
+    data = VideoClips(str(root), size=8)
     data.setup()
     assert "clip00 (4 frames and 0 WAV files)" in capsys.readouterr().err
     with pytest.raises(InputError, match="holds 0 clips that can be read"):
-        Clips(str(tmp_path / "clip01")).setup()
-    with pytest.raises(InputError, match="none is no folder"):
-        Clips(str(tmp_path / "none")).setup()
+        VideoClips(str(tmp_path / "clip01")).setup()
+    with pytest.raises(InputError, match="none is not a folder"):
+        VideoClips(str(tmp_path / "none")).setup()
 
 
 def test_video_files_need_the_extra(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "av", None)
     (tmp_path / "a.mp4").write_bytes(b"")
     with pytest.raises(InputError, match=r"pip install 'dlplug-multimodal\[video\]'"):
-        Clips(str(tmp_path)).setup()
-    assert clips.MISSING.endswith("[video]'")
+        VideoClips(str(tmp_path)).setup()
+    assert video_clips.MISSING.endswith("[video]'")
 
 
 def test_video_files_are_read(tmp_path):
@@ -311,7 +310,7 @@ def test_video_files_are_read(tmp_path):
         file.mux(heard.encode(frame))
         for stream in (seen, heard):
             file.mux(stream.encode(None))
-    frames, sound = clips.read_video(path, 8000, lambda picture: torch.tensor(picture.size))
+    frames, sound = video_clips.read_video(path, 8000, lambda frame: torch.tensor(frame.size))
     assert len(frames) == 4
     assert 15000 < len(sound) < 17500
     assert abs(int(torch.fft.rfft(sound[4000:12000]).abs().argmax()) - 500) <= 2

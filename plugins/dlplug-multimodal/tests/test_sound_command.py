@@ -1,4 +1,4 @@
-"""The models that hear through the real command, on few pairs."""
+"""The models of sounds through the real command, on few pairs."""
 
 import csv
 import importlib.util
@@ -39,7 +39,7 @@ def tone(tmp_path):
     return tmp_path / "tone.wav"
 
 
-def test_soundnet_fits_tests_and_tells_what_it_hears(command, fit, refused, tone):
+def test_soundnet_fits_tests_and_generates(command, fit, refused, tone):
     run = fit("--model", "soundnet", *SMALL, "--model.teacher_epochs=3", "--trainer.max_epochs=7")
     teacher, student = losses(run, "train/teacher_loss"), losses(run, "train/loss")
     assert teacher[-1] < 0.7 * teacher[0]
@@ -51,16 +51,16 @@ def test_soundnet_fits_tests_and_tells_what_it_hears(command, fit, refused, tone
     assert {f"test/{kind}{way}" for kind in ("digits", "words") for way in ("", "_untrained", "_spectrogram")} <= set(
         measured
     )
-    said = command("generate", run, "--sound", tone)
-    assert said.returncode == 0, said.stderr
-    assert said.stdout.startswith("0 s: ")
+    answer = command("generate", run, "--sound", tone)
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout.startswith("0 s: ")
     assert "WAV file" in refused("generate", run)
     assert command("predict", run).returncode == 0
     model = SoundNet.load_from_checkpoint(run / "checkpoints" / "last.ckpt").eval()
     assert model(torch.randn(2, 8000)).shape == (2, 10)
 
 
-def test_soundnet_takes_a_teacher_that_sees(fit, refused):
+def test_soundnet_takes_a_trained_teacher(fit, refused):
     short = ("--trainer.max_epochs=1", "--trainer.limit_train_batches=5")
     teacher = fit("--model", "cnn", "--model.channels=[4,8]", *short)
     run = fit("--model", "soundnet", *SMALL, f"--model.init_from={teacher}", "--trainer.max_epochs=1")
@@ -76,21 +76,21 @@ def test_soundnet_takes_a_teacher_that_sees(fit, refused):
     assert "holds no cnn" in refused("fit", "--model", "soundnet", *SMALL, f"--model.init_from={run}")
 
 
-def test_fusion_fits_tests_and_does_with_one_input(command, fit, refused, tone, tmp_path):
+def test_fusion_fits_tests_and_works_with_one_input(command, fit, refused, tone, tmp_path):
     run = fit("--model", "fusion", *SMALL, "--model.pretrain_epochs=2", "--trainer.max_epochs=6")
-    for name in ("train/picture_loss", "train/loss"):
+    for name in ("train/image_loss", "train/loss"):
         found = losses(run, name)
         assert found[-1] < found[0]
     assert command("test", run).returncode == 0
     check_panels(run)
     measured = {name: float(value) for name, value in rows(run / "test.csv")[0].items()}
-    assert measured["test/picture_accuracy"] > 0.3  # 0.1 is guessing
+    assert measured["test/image_accuracy"] > 0.3  # 0.1 is chance
     save_image(torch.rand(1, 28, 28), tmp_path / "noise.png")
     image, sound = ("--image", tmp_path / "noise.png"), ("--sound", tone)
     for given in (image, sound, (*image, *sound)):
-        said = command("generate", run, *given)
-        assert said.returncode == 0, said.stderr
-        assert said.stdout.count("%") == 3
+        answer = command("generate", run, *given)
+        assert answer.returncode == 0, answer.stderr
+        assert answer.stdout.count("%") == 3
     assert "--image" in refused("generate", run)
     assert command("predict", run).returncode == 0
     assert isinstance(Fusion.load_from_checkpoint(run / "checkpoints" / "last.ckpt"), Fusion)

@@ -1,11 +1,11 @@
-"""A person's pictures with a tags table."""
+"""Your own images with a table of tags."""
 
 import PIL.Image
 import pytest
 import torch
 
 from dlplug.errors import InputError
-from dlplug_multimodal.data.tag_folder import Tags
+from dlplug_multimodal.data.tag_folder import TagFolder
 
 
 def paint(folder, n=12):
@@ -21,17 +21,17 @@ def rows(n=12):
     return "".join(f'{i}.png,"sea, {"red" if i % 2 else "dark"}"\n' for i in range(n))
 
 
-def test_pictures_and_counts(tmp_path):
+def test_images_and_counts(tmp_path):
     paint(tmp_path)
     table(tmp_path, "file,tags\n" + rows() + "0.png,sea rare\n")
-    data = Tags(str(tmp_path), size=8)
+    data = TagFolder(str(tmp_path), size=8)
     data.setup()
-    assert data.info.words == ("dark", "red", "sea")  # `rare` is said of one picture alone
+    assert data.info.words == ("dark", "red", "sea")  # `rare` is given to one image alone
     assert {name: len(images) for name, (images, _) in data.splits.items()} == {"train": 10, "val": 1, "test": 1}
     images, counts = (torch.cat(column) for column in zip(*data.splits.values(), strict=True))
     assert images.shape == (12, 3, 8, 8)
     assert images.dtype == torch.uint8
-    first = images[:, 0, 0, 0].argmin()  # 0.png, of which two lines say `sea`
+    first = images[:, 0, 0, 0].argmin()  # 0.png, to which two lines give `sea`
     assert counts[first].tolist() == [1, 0, 2]
     assert len(data.names) == 1
 
@@ -39,7 +39,7 @@ def test_pictures_and_counts(tmp_path):
 def test_tabs_by_the_file_s_ending(tmp_path):
     paint(tmp_path)
     table(tmp_path, "file\ttags\n" + "".join(f"{i}.png\tsea;sky\n" for i in range(12)), "mine.tsv")
-    data = Tags(str(tmp_path), "mine.tsv", size=4)
+    data = TagFolder(str(tmp_path), "mine.tsv", size=4)
     data.setup()
     assert data.info.words == ("sea", "sky")
 
@@ -53,17 +53,17 @@ def test_tabs_by_the_file_s_ending(tmp_path):
         ("file,tags\n0.png,sea,red\n", "line 2: more columns than the first line names; quote the tags"),
         ("file,tags\n" + rows() + "none.png,sea\n", "line 14: cannot read the image .*none.png: No such file"),
         ("file,tags\n" + rows() + "tags.csv,sea\n", "line 14: cannot read the image .*tags.csv: not an image"),
-        ("file,tags\n0.png,sea\n1.png,sea\n", "names 2 pictures: too few to split"),
-        ("file,tags\n0.png,sea\n1.png,red\n", "no tag is said of 2 pictures: lower min_count"),
+        ("file,tags\n0.png,sea\n1.png,sea\n", "names 2 images: a split needs at least 10"),
+        ("file,tags\n0.png,sea\n1.png,red\n", "no tag is given to 2 images: lower min_count"),
     ],
 )
 def test_what_is_wrong_is_named_by_its_line(tmp_path, text, message):
     paint(tmp_path)
     table(tmp_path, text)
     with pytest.raises(InputError, match=message):
-        Tags(str(tmp_path)).setup()
+        TagFolder(str(tmp_path)).setup()
 
 
 def test_a_missing_table_is_named(tmp_path):
     with pytest.raises(InputError, match=r"cannot read .*tags.csv: No such file"):
-        Tags(str(tmp_path)).setup()
+        TagFolder(str(tmp_path)).setup()

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 TEXT = "The cat ate a fish. A dog ate the bone! Two men saw six birds; six men saw two birds.\n" * 60
 WORDS = ("--model", "skip-gram", "--data", "text-file", "--data.path", "text.txt", "--data.batch_size", "4")
-PICTURES = ("--model", "joint-embedding", "--data.size=16", "--model.channels=[4,8]", "--model.hidden=16")
+IMAGES = ("--model", "joint-embedding", "--data.size=16", "--model.channels=[4,8]", "--model.hidden=16")
 SHORT = ("--trainer.max_epochs=2", "--trainer.log_every_n_steps=2", "--trainer.check_val_every_n_epoch=1")
 
 
@@ -32,23 +32,23 @@ def text(tmp_path):
 
 
 def test_word_vectors(fit, command, refused, tmp_path):
-    run = fit(*WORDS, "--model.dimension=8", "--model.lr=0.05", *SHORT)
+    run = fit(*WORDS, "--model.embedding_dim=8", "--model.lr=0.05", *SHORT)
     losses = [float(row["train/loss"]) for row in rows(run / "metrics.csv") if row["train/loss"]]
     assert losses[-1] < losses[0]
     assert command("test", run).returncode == 0
     assert "test/loss" in rows(run / "test.csv")[0]
-    told = command("generate", run, "--text", "Cat", "--analogy", "cat fish dog", "--export", "v.txt")
-    assert told.returncode == 0, told.stderr
-    assert told.stdout.startswith("Cat: ")
+    answer = command("generate", run, "--text", "Cat", "--analogy", "cat fish dog", "--export", "v.txt")
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout.startswith("Cat: ")
     assert (tmp_path / "v.txt").read_text().startswith("12 8\n")
-    assert "no vector was learnt for sea" in refused("generate", run, "--text", "sea")
+    assert "no vector was learned for sea" in refused("generate", run, "--text", "sea")
     model = SkipGram.load_from_checkpoint(run / "checkpoints" / "last.ckpt")
     assert model.generate(text="cat").text == model.generate(text="cat").text
     refused("fit", "--model", "skip-gram", "--data.level=character")
 
 
-def test_pictures_and_words(fit, command, tmp_path):
-    run = fit(*PICTURES, *SHORT)
+def test_images_and_words(fit, command, tmp_path):
+    run = fit(*IMAGES, *SHORT)
     check_panels(run)
     losses = [float(row["train/loss"]) for row in rows(run / "metrics.csv") if row["train/loss"]]
     assert losses[-1] < losses[0]
@@ -59,25 +59,25 @@ def test_pictures_and_words(fit, command, tmp_path):
     for options in (("--text", "heart"), ("--image", "red.png", "--text", "blue heart")):
         made = command("generate", run, *options, "--out", "found.png")
         assert made.returncode == 0, made.stderr
-        with PIL.Image.open(tmp_path / "found.png") as picture:
-            assert picture.size[0] == picture.size[1]  # 16 pictures, four a row
+        with PIL.Image.open(tmp_path / "found.png") as image:
+            assert image.size[0] == image.size[1]  # 16 images, four a row
     model = JointEmbedding.load_from_checkpoint(run / "checkpoints" / "last.ckpt")
     assert model.gallery[0].dtype == torch.uint8
     assert len(model.gallery[0]) > 1000
 
 
-def test_words_where_a_file_puts_them(fit, command, tmp_path):
+def test_words_stay_where_a_file_puts_them(fit, command, tmp_path):
     listed = [*["red", "green", "blue", "heart", "face", "cat", "animal", "flag"]]
     lines = [f"{word} {' '.join(str(float(i == k)) for k in range(8))}" for i, word in enumerate(listed)]
     (tmp_path / "v.txt").write_text("\n".join(["8 8", *lines]) + "\n")
-    run = fit(*PICTURES, "--model.loss=rank", "--model.vectors=v.txt", *SHORT)
-    assert "knows 8 of" in fit.said
+    run = fit(*IMAGES, "--model.loss=rank", "--model.word_vectors=v.txt", *SHORT)
+    assert "has 8 of" in fit.said
     (tmp_path / "v.txt").unlink()  # what was trained needs it no more
     assert command("generate", run, "--text", "heart").returncode == 0
 
 
 def test_two_processes_and_mixed_precision(tmp_path):
-    for model in (WORDS, PICTURES):
+    for model in (WORDS, IMAGES):
         line = [sys.executable, "-m", "dlplug", "fit", *model, "--trainer.max_epochs=1", "--trainer.devices=2"]
         line += ["--trainer.accelerator=cpu", "--trainer.strategy=ddp", "--trainer.precision=bf16-mixed"]
         line += ["--trainer.check_val_every_n_epoch=1"]

@@ -1,7 +1,7 @@
-"""Sections 5.3 and 5.6: captions, and what of a network that sees serves another task."""
+"""Sections 5.3 and 5.6: captions, and which layers of an image network transfer to another task."""
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,124 +13,119 @@ from dlplug.data import Batch, ImageInfo
 from dlplug.media import Figure, Table
 from dlplug.plots import plot_curves
 from dlplug.trained import start_from
+from dlplug_multimodal.claims.controls import differences, epochs
 from dlplug_multimodal.data.emoji_scenes import KINDS, read_atlas
+from dlplug_multimodal.data.tagged_images import to_float
 from dlplug_multimodal.models.captioner import Captioner
 from dlplug_sequence.data.padded import EOS_ID
 from dlplug_vision.data.images import ImageData
 from dlplug_vision.models.cnn import CNN
 
 SMALL = (
-    *("--data.kinds=12", "--data.side=24", "--data.size=3200", "--model.hidden=64", "--model.embedding=32"),
-    *("--trainer.max_epochs=10", "--trainer.check_val_every_n_epoch=10"),
+    *("--data.kinds=12", "--data.size=24", "--data.scenes_per_epoch=3200"),
+    *("--model.hidden_size=64", "--model.embedding_dim=32", *epochs(10)),
 )
-SEEN = 500  # new scenes of pairs trained on
-NEAREST = 25_600  # training scenes that the nearest is sought in
-LAYERS = (2, 4, 6)  # first layers that are taken and do not learn
+NEW_SCENES = 500  # of training pairs
+NEAREST = 25_600  # training scenes in which the nearest is looked for
+LAYERS = (2, 4, 6)  # first layers that are transferred and frozen
 CHANNELS = (16, 16, 32, 32, 64, 64)
 
 
 def need_pictures(lab: Lab) -> Evidence:
-    """Write captions of scenes of pairs held out, of their pictures and of other ones."""
+    """Caption scenes of held-out pairs by their images and by other ones."""
     held, seen, blind, near, rows = [], [], [], [], []
     for seed in lab.seeds:
         run = lab.fit("captioner", *SMALL, seed=seed)
-        pictures, captions = scenes(run, "test")
+        images, captions = scenes(run, "test")
         fresh = new_scenes(run)
-        held.append(exact(run, pictures, captions))
-        seen.append(exact(run, *fresh))
-        blind.append(exact(run, pictures.roll(len(pictures) // 2, 0), captions))
+        held.append(exact_match(run, images, captions))
+        seen.append(exact_match(run, *fresh))
+        blind.append(exact_match(run, images.roll(len(images) // 2, 0), captions))
         near.append(nearest(run, *fresh))
         rows.append((seed, held[-1], seen[-1], blind[-1], near[-1], chance(12)))
-    columns = ("seed", "held-out pairs", "seen pairs", "held-out, pictures shuffled", "nearest picture", "chance")
-    name = "exact captions of new scenes above the nearest training picture's"
+    columns = ("seed", "held-out pairs", "seen pairs", "held-out, images shuffled", "nearest image", "chance")
+    name = "exact matches of new scenes above the nearest training image's"
     return Evidence(
         [
-            Measure(f"{name}, pairs trained on", less(seen, near), ">=", 0.25),
-            Measure(f"{name}, pairs held out", less(held, near), ">=", 0.1, "the nearest has 0 of these"),
+            Measure(f"{name}, pairs trained on", differences(seen, near), ">=", 0.25),
+            Measure(f"{name}, pairs held out", differences(held, near), ">=", 0.1, "the nearest has 0 of these"),
         ],
-        [Measure("the same of shuffled pictures, pairs held out", less(blind, near), ">=", 0.1)],
-        {"Exact captions": Table(columns, rows)},
-        note="12 kinds on canvases of 24×24 pixels, 2,000 updates. The nearest picture is looked for among 25,600 "
-        "scenes, more than are trained on, and judged on pairs that it holds, since it can never be right on others.",
+        [Measure("the same of shuffled images, pairs held out", differences(blind, near), ">=", 0.1)],
+        {"Exact matches": Table(columns, rows)},
+        note="12 kinds on canvases of 24×24 pixels, 2,000 updates. The nearest image is looked for among 25,600 "
+        "scenes, more than are trained on, and scored on pairs that it holds, since it can never be right on others.",
     )
 
 
 def quality(lab: Lab) -> Evidence:
-    """Train the default recipe and test it on pairs held out; the same of pictures of other scenes."""
+    """Train the default recipe and test it on held-out pairs, by their images and by other ones."""
     held, beams, blind, near = [], [], [], []
     for seed in lab.seeds:
         run = lab.fit("captioner", seed=seed)
-        pictures, captions = scenes(run, "test")
-        held.append(exact(run, pictures, captions))
-        beams.append(exact(run, pictures, captions, beam=5))
-        blind.append(exact(run, pictures.roll(len(pictures) // 2, 0), captions))
+        images, captions = scenes(run, "test")
+        held.append(exact_match(run, images, captions))
+        beams.append(exact_match(run, images, captions, num_beams=5))
+        blind.append(exact_match(run, images.roll(len(images) // 2, 0), captions))
         near.append(nearest(run, *new_scenes(run)))
-    name = "exact captions of pairs held out"
+    name = "exact matches of pairs held out"
     rows = [(seed, *found) for seed, found in zip(lab.seeds, zip(held, beams, blind, near, strict=True), strict=True)]
-    columns = ("seed", "greedy", "beam of 5", "pictures shuffled", "nearest picture, seen pairs")
+    columns = ("seed", "greedy", "beam of 5", "images shuffled", "nearest image, seen pairs")
     return Evidence(
         [Measure(name, held, ">=", 0.9, f"chance {chance(30):.4f}")],
-        [Measure(f"{name}, pictures shuffled", blind, ">=", 0.9), Measure("the nearest picture's", near, ">=", 0.9)],
-        {"Exact captions": Table(columns, rows)},
+        [Measure(f"{name}, images shuffled", blind, ">=", 0.9), Measure("the nearest image's", near, ">=", 0.9)],
+        {"Exact matches": Table(columns, rows)},
     )
 
 
 def scenes(run: Trained, split: str) -> tuple[Tensor, Tensor]:
-    """Return all pictures, from 0 to 1, and captions of a split."""
+    """Return all images, from 0 to 1, and captions of a split."""
     data: Any = run.data
-    drawn, said = data.splits[split]
-    places = torch.arange(len(drawn))
-    return drawn[places].float() / 255, said[places]
+    images, captions = data.splits[split]
+    places = torch.arange(len(images))
+    return to_float(images[places]), captions[places]
 
 
 def new_scenes(run: Trained) -> tuple[Tensor, Tensor]:
-    """Return pictures and captions of pairs that were trained on, of an epoch that no run gets to."""
+    """Return images and captions of training pairs, of an epoch that no run gets to."""
     data: Any = run.data
-    drawn, said = data.splits["train"]
-    places = torch.arange(SEEN) + 1_000_000 * len(drawn)
-    return drawn[places].float() / 255, said[places]
+    images, captions = data.splits["train"]
+    places = torch.arange(NEW_SCENES) + 1_000_000 * len(images)
+    return to_float(images[places]), captions[places]
 
 
 @torch.no_grad()
-def exact(run: Trained, pictures: Tensor, captions: Tensor, beam: int = 1) -> float:
-    """Return the share of pictures whose caption is one of the true ones."""
-    rows = []
-    for images, true in zip(torch.split(pictures, 250), torch.split(captions, 250), strict=True):
-        outputs = run.model.words.decode_batch(run.model.caption(images, beam).rows(EOS_ID))
-        rows += [
-            (run.model.words.decode_batch(codes), text) for codes, text in zip(true.tolist(), outputs, strict=True)
-        ]
-    return Captioner.score(rows)["exact"]
+def exact_match(run: Trained, images: Tensor, captions: Tensor, num_beams: int = 1) -> float:
+    """Return the share of images whose caption equals a reference."""
+    outputs: list[str] = []
+    for part in torch.split(images, 250):
+        outputs += run.model.vocabulary.decode_batch(run.model.caption(part, num_beams).rows(EOS_ID))
+    references = map(run.model.vocabulary.decode_batch, captions.tolist())
+    return Captioner.score(list(zip(references, outputs, strict=True)))["exact_match"]
 
 
-def nearest(run: Trained, pictures: Tensor, captions: Tensor) -> float:
-    """Return the share of pictures for which the caption of the nearest training picture, by pixels, is true."""
+def nearest(run: Trained, images: Tensor, captions: Tensor) -> float:
+    """Return the share of images for which the caption of the nearest training image, by pixels, is a reference."""
     data: Any = run.data
-    drawn, said = data.splits["train"]
-    best, found = torch.full((len(pictures),), torch.inf), torch.zeros_like(captions[:, 0])
-    for places in torch.split(torch.arange(NEAREST), len(drawn)):
-        distances, index = torch.cdist(pictures.flatten(1), drawn[places].flatten(1).float() / 255).min(1)
+    train_images, train_captions = data.splits["train"]
+    best, found = torch.full((len(images),), torch.inf), torch.zeros_like(captions[:, 0])
+    for places in torch.split(torch.arange(NEAREST), len(train_images)):
+        distances, index = torch.cdist(images.flatten(1), to_float(train_images[places]).flatten(1)).min(1)
         closer = distances < best
         best = torch.where(closer, distances, best)
-        found[closer] = said[places][index[closer], 0]
+        found[closer] = train_captions[places][index[closer], 0]
     return float((found[:, None] == captions).all(2).any(1).float().mean())
 
 
 def chance(kinds: int) -> float:
-    """Return the share of captions that are true of a picture: 2 of all that the grammar allows."""
+    """Return the share of captions that are references of an image: 2 of all that the grammar allows."""
     return 2 / (kinds * (kinds - 1) * 4)
-
-
-def less(one: Sequence[float], other: Sequence[float]) -> list[float]:
-    """Return the differences."""
-    return [a - b for a, b in zip(one, other, strict=True)]
 
 
 class OneEmoji(ImageData):
     """One of twenty emoji on a coloured canvas of 24×24 pixels, at a random place and of a random size.
 
     Args:
-        where: Whether it is to be told in which ninth of the canvas it is, instead of which it is.
+        where: Whether the class is the ninth of the canvas that it is in, instead of which emoji it is.
     """
 
     def __init__(self, where: bool = False) -> None:
@@ -138,7 +133,7 @@ class OneEmoji(ImageData):
         self.where = where
 
     def load(self) -> tuple[ImageInfo, Mapping[str, Batch]]:
-        """Draw all pictures."""
+        """Draw all images."""
         generator = torch.Generator().manual_seed(int(self.where))
         atlas = read_atlas(KINDS[:20], 36)  # emoji of 12 to 16 pixels
         splits = {}
@@ -150,8 +145,8 @@ class OneEmoji(ImageData):
             corners = torch.randint(9, (2, count, 1, 1), generator=generator)
             span = torch.arange(atlas.shape[2])
             where = torch.arange(count)[:, None, None], corners[0] + span[:, None], corners[1] + span
-            cut = atlas[steps, labels]
-            canvas[where] = cut[..., :3] + canvas[where] * (1 - cut[..., 3:])
+            emoji = atlas[steps, labels]
+            canvas[where] = emoji[..., :3] + canvas[where] * (1 - emoji[..., 3:])
             splits[split] = (canvas[:, :24, :24].permute(0, 3, 1, 2).byte().contiguous(), labels)
             if self.where:
                 splits[split] = splits[split][0], (corners[0] // 3 * 3 + corners[1] // 3).flatten()
@@ -159,7 +154,7 @@ class OneEmoji(ImageData):
 
 
 class Frozen(CNN):
-    """A ``cnn`` of six CONVs without a hidden layer, the first of which come from another network and do not learn.
+    """A ``cnn`` of six CONVs without a hidden layer, the first of which are another network's and frozen.
 
     Args:
         frozen: How many.
@@ -172,20 +167,20 @@ class Frozen(CNN):
         self.frozen = frozen
 
     def network(self, info: ImageInfo) -> nn.Module:
-        """Return the layers, the first of which do not learn."""
+        """Return the layers, the first of which are frozen."""
         net = super().network(info)
         self._first(net).requires_grad_(False).eval()
         return net
 
     def train(self, mode: bool = True) -> "Frozen":
-        """Switch between training and evaluation; the normalisation of layers that do not learn stays as it is."""
+        """Switch between training and evaluation; the normalisation of frozen layers stays as it is."""
         super().train(mode)
         if hasattr(self, "net"):
             self._first(self.net).eval()
         return self
 
     def initialise(self) -> None:
-        """Take the first layers alone."""
+        """Load the first layers alone."""
         if self.init_from:
             start_from(self._first(self.net), self.init_from)
 
@@ -199,13 +194,12 @@ class Frozen(CNN):
 
 
 def low_layers(lab: Lab) -> Evidence:
-    """Tell emoji apart by layers that learned to tell where they are, and by layers that learned to tell them apart."""
+    """Classify emoji by frozen layers that were trained to locate them, and by those trained to classify them."""
 
     def fit(seed: int, where: bool = False, frozen: int = 0, source: Path | str = "") -> tuple[float, Path]:
         options = [f"--data.where={where}", f"--model.frozen={frozen}", f"--model.init_from={source}"]
         data = "--data=dlplug_multimodal.claims.captions.OneEmoji"
-        short = ("--trainer.max_epochs=4", "--trainer.check_val_every_n_epoch=4")
-        run = lab.fit("dlplug_multimodal.claims.captions.Frozen", data, *short, *options, seed=seed)
+        run = lab.fit("dlplug_multimodal.claims.captions.Frozen", data, *epochs(4), *options, seed=seed)
         images, labels = run.data.prepare_batch(run.data.splits["test"])  # type: ignore[attr-defined]
         with torch.no_grad():
             right = run.model(images).argmax(1) == labels
@@ -220,9 +214,9 @@ def low_layers(lab: Lab) -> Evidence:
             lost[name].append([whole - fit(seed, False, frozen, source)[0] for frozen in LAYERS])
         rows.append((seed, whole, *(f"{cost:.1f}" for name in lost for cost in lost[name][-1])))
     deep = {name: [costs[-1] - costs[0] for costs in each] for name, each in lost.items()}
-    low, high = (less(*([costs[k] for costs in lost[name]] for name in lost)) for k in (0, -1))
+    low, high = (differences(*([costs[k] for costs in lost[name]] for name in lost)) for k in (0, -1))
     costs = {
-        f"learned on {name}": [sum(each[k] for each in lost[name]) / len(lost[name]) for k in range(len(LAYERS))]
+        f"trained on {name}": [sum(each[k] for each in lost[name]) / len(lost[name]) for k in range(len(LAYERS))]
         for name in lost
     }
     name = "points that all six layers lose more than the first two"
@@ -231,18 +225,18 @@ def low_layers(lab: Lab) -> Evidence:
     return Evidence(
         [
             Measure(f"{more}, the first two", low, "<=", 3),
-            Measure(f"{name}, learned on another task", deep["another task"], ">=", 5),
+            Measure(f"{name}, trained on another task", deep["another task"], ">=", 5),
         ],
         [
             Measure(f"{more}, all six", high, "<=", 3),
-            Measure(f"{name}, learned on the same task", deep["the same task"], ">=", 5),
+            Measure(f"{name}, trained on the same task", deep["the same task"], ">=", 5),
         ],
         {
             "What frozen layers cost": Figure(
-                plot_curves(LAYERS, costs, "layers taken and frozen", "points of test accuracy lost")
+                plot_curves(LAYERS, costs, "layers transferred and frozen", "points of test accuracy lost")
             ),
             "By seed": Table(columns, rows),
         },
-        note="Yosinski et al. (2014). The task: which of 20 emoji a picture shows; the other one: where it is. The "
-        "layers above those that are taken start at random and learn, as all do in the network they are held against.",
+        note="Yosinski et al. (2014). The task: which of 20 emoji an image shows; the other one: where it is. The "
+        "layers above the frozen ones are trained from random weights, as all are in the network they are compared to.",
     )

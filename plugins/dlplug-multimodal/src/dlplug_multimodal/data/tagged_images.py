@@ -1,4 +1,4 @@
-"""Pictures with words: what data sets of them share."""
+"""Images with words: what data sets of them share."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from dlplug_vision.data.images import ImageData
 
 
 @dataclass(frozen=True)
-class TaggedInfo(Info):
-    """Pictures of one size, of values from 0 to 1, each with how often each of a list of words is said of it.
+class TaggedImageInfo(Info):
+    """Images of one size, of values from 0 to 1, each with a count of each word of a vocabulary.
 
     Attributes:
         channels: 1 for grey, 3 for colour.
@@ -32,14 +32,14 @@ class TaggedInfo(Info):
 
 
 class TaggedImages(ImageData):
-    """Pictures with words, in memory.
+    """Images with words, in memory.
 
     Batches are (images from 0 to 1, of shape (n, channels, height, width); counts of words, floats, shape (n, words)).
     """
 
 
 def count_words(texts: list[list[str]], words: tuple[str, ...]) -> Tensor:
-    """Return how often each text says each word; other words are left out.
+    """Return how often each text has each word; other words are left out.
 
     Args:
         texts: The words of each.
@@ -57,21 +57,21 @@ def count_words(texts: list[list[str]], words: tuple[str, ...]) -> Tensor:
     return counts
 
 
-def count_asked(text: str, words: tuple[str, ...]) -> Tensor:
-    """Return how often a person's text says each word, shape (1, words).
+def count_query_words(text: str, words: tuple[str, ...]) -> Tensor:
+    """Return how often a query has each word, shape (1, words).
 
     Raises:
-        ValueError: It says another one.
+        ValueError: It has another one.
     """
-    said = text.lower().split()
-    for word in said:
+    query = text.lower().split()
+    for word in query:
         if word not in words:
-            raise ValueError(f"no training picture is called {word!r}; {did_you_mean(word, words)}")
-    return count_words([said], words)
+            raise ValueError(f"no training image is tagged {word!r}; {did_you_mean(word, words)}")
+    return count_words([query], words)
 
 
-def split_groups(groups: list[str], seed: int = 0) -> Mapping[str, Tensor]:
-    """Split items 80 : 10 : 10 so that those of one group are on one side.
+def group_split(groups: list[str], seed: int = 0) -> Mapping[str, Tensor]:
+    """Split items 80 : 10 : 10 so that all items of a group are in one split.
 
     Args:
         groups: The name of each item's group.
@@ -88,11 +88,18 @@ def split_groups(groups: list[str], seed: int = 0) -> Mapping[str, Tensor]:
     return {split: torch.tensor([i for i, p in enumerate(parts) if p == split]) for split in ("train", "val", "test")}
 
 
-def cut(columns: Batch, parts: Mapping[str, Tensor]) -> Mapping[str, Batch]:
-    """Return the columns of each part.
+def index_splits(columns: Batch, parts: Mapping[str, Tensor]) -> Mapping[str, Batch]:
+    """Return each split's items.
 
     Args:
         columns: Tensors of one length.
-        parts: Indices by the part's name.
+        parts: Indices by split.
     """
-    return {name: tuple(column[index] for column in columns) for name, index in parts.items()}
+    return {split: tuple(column[index] for column in columns) for split, index in parts.items()}
+
+
+def to_float(values: Tensor) -> Tensor:
+    """Return bytes as floats from 0 to 1 and 16-bit samples as floats from -1 to 1; floats stay as they are."""
+    if values.dtype == torch.uint8:
+        return values.float() / 255
+    return values.float() / 32768 if values.dtype == torch.int16 else values

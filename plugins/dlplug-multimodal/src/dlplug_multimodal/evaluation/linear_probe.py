@@ -1,4 +1,4 @@
-"""Linear probes: how much of what matters a straight line can read off a representation."""
+"""Linear probes: how much a linear classifier can read off a representation of sounds."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,39 +9,39 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
-from dlplug_multimodal.data.audio_visual import Labelled
+from dlplug_multimodal.data.audio_visual import LabelledSounds
 
-WINDOW, HOP = 256, 128  # samples of a spectrum and between two of them
-FLOOR = 1e-3  # strength that counts as silence
+N_FFT, HOP_LENGTH = 256, 128  # samples of a spectrum and between two of them
+FLOOR = 1e-3  # magnitude that counts as silence
 BATCH = 128
-PENALTY = 0.1  # inverse, as scikit-learn counts it
+C = 0.1  # scikit-learn's inverse of the regularisation strength
 
 
 @torch.no_grad()
-def probe(represent: Callable[[Tensor], Tensor], seen: Labelled, heard: Labelled) -> float:
+def linear_probe(represent: Callable[[Tensor], Tensor], train: LabelledSounds, test: LabelledSounds) -> float:
     """Return the accuracy of logistic regression on a representation of sounds.
 
     Args:
-        represent: Gives rows of numbers for sounds (n, samples).
-        seen: Sounds and labels that it learns from.
-        heard: Those that it is measured on.
+        represent: Returns the features, shape (n, ...), of sounds (n, samples).
+        train: Sounds and labels that the regression is fitted to.
+        test: Those that it is measured on.
     """
-    (x, y), (tested, answers) = ((_rows(represent, waves), labels.numpy()) for waves, labels in (seen, heard))
-    regression = make_pipeline(StandardScaler(), LogisticRegression(C=PENALTY, max_iter=1000)).fit(x, y)
+    (x, y), (tested, answers) = ((_features(represent, waves), labels.numpy()) for waves, labels in (train, test))
+    regression = make_pipeline(StandardScaler(), LogisticRegression(C=C, max_iter=1000)).fit(x, y)
     return float(regression.score(tested, answers))
 
 
 def spectrum_statistics(waves: Tensor) -> Tensor:
-    """Return mean and standard deviation over time of each frequency's log strength, shape (n, 2 × frequencies)."""
+    """Return the mean and standard deviation over time of each frequency's log magnitude, (n, 2 × frequencies)."""
     log = log_spectrogram(waves)
     return torch.cat([log.mean(2), log.std(2)], 1)
 
 
 def log_spectrogram(waves: Tensor) -> Tensor:
-    """Return the log strength at each frequency and time, shape (n, frequencies, frames), of sounds (n, samples)."""
-    window = torch.hann_window(WINDOW, device=waves.device)
-    return (torch.stft(waves, WINDOW, HOP, window=window, return_complex=True).abs() + FLOOR).log()
+    """Return the log magnitude at each frequency and time, (n, frequencies, frames), of sounds (n, samples)."""
+    window = torch.hann_window(N_FFT, device=waves.device)
+    return (torch.stft(waves, N_FFT, HOP_LENGTH, window=window, return_complex=True).abs() + FLOOR).log()
 
 
-def _rows(represent: Callable[[Tensor], Tensor], waves: Tensor) -> Any:
+def _features(represent: Callable[[Tensor], Tensor], waves: Tensor) -> Any:
     return torch.cat([represent(part).float().flatten(1).cpu() for part in torch.split(waves, BATCH)]).numpy()

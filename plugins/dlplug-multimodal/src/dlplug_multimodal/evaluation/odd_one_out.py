@@ -3,8 +3,8 @@
 import random
 from typing import Literal
 
-# Kinds of words, written down before any vectors were looked at; each word at least twenty times in the text.
-CHOSEN_BY = {
+# Written down before any vectors were looked at; each word occurs at least twenty times in the text.
+VAL_CATEGORIES = {
     "offices": "priest captain judge ruler elders princes scribes governor",
     "directions": "north south east west northward southward eastward",
     "waters": "river sea brook well fountain waters pool",
@@ -12,7 +12,7 @@ CHOSEN_BY = {
     "wrongs": "adultery wickedness evil whoredom iniquity sin transgression",
     "speech": "said answered spake cried saying told asked",
 }
-REPORTED = {
+TEST_CATEGORIES = {
     "kin": "father mother brother sister son daughter wife husband",
     "animals": "ox ass sheep goat lamb ram bullock horse",
     "body": "hand foot head eye ear mouth arm hair tongue",
@@ -30,25 +30,26 @@ REPORTED = {
     "trees": "cedar fig olive vine fir palm",
     "apostles": "peter james john philip paul barnabas",
 }
-EACH = {"val": 16, "test": 6}  # items of a kind
-MEMBERS = 4  # words of the kind in an item; the odd one is of another kind
+PER_CATEGORY = {"val": 16, "test": 6}  # items
+MEMBERS = 4  # words of one category in an item; the odd one is of another
 
 
 def odd_items(split: Literal["val", "test"] = "test") -> list[tuple[tuple[str, ...], int]]:
-    """Return items of five words, four of a kind and one of another, with the odd one's place.
+    """Return items of five words, four of one category and one of another, with the odd one's place.
 
-    96 items over 16 kinds to report, or as many over 6 other kinds to choose by. Guessing gets a fifth right.
+    96 items over 16 categories to report, or as many over 6 other ones to choose by. Chance is a fifth.
 
     Args:
         split: ``test`` to report, ``val`` to choose by.
     """
-    kinds = {name: words.split() for name, words in (REPORTED if split == "test" else CHOSEN_BY).items()}
+    categories = TEST_CATEGORIES if split == "test" else VAL_CATEGORIES
+    members = {name: words.split() for name, words in categories.items()}
     rng = random.Random(0)
     items = []
-    for name, words in kinds.items():
-        for _ in range(EACH[split]):
-            other = rng.choice([kind for kind in kinds if kind != name])
+    for name, words in members.items():
+        for _ in range(PER_CATEGORY[split]):
+            other = rng.choice([category for category in members if category != name])
             item, place = rng.sample(words, MEMBERS), rng.randrange(MEMBERS + 1)
-            item.insert(place, rng.choice(kinds[other]))
+            item.insert(place, rng.choice(members[other]))
             items.append((tuple(item), place))
     return items

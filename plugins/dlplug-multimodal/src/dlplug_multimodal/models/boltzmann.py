@@ -1,4 +1,4 @@
-"""How restricted Boltzmann machines learn inside Lightning: statistics in place of a loss."""
+"""How Boltzmann machines learn inside Lightning: from statistics of Gibbs chains in place of a loss."""
 
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
@@ -16,31 +16,31 @@ from dlplug_multimodal.nn.rbm import RBM
 
 ENERGIES_EVERY = 25  # batches
 
-LEARNING = Panel(
+LIKELIHOOD_PANEL = Panel(
     "Learning",
-    "Log-probability",
-    "Nats an item, with a minus, the partition estimated by annealed importance sampling. Healthy: falls, below that "
-    "of units without connections. Broken: rises while the reconstruction improves (the chains no longer mix).",
+    "Negative log-likelihood",
+    "Nats an item, the partition function estimated by annealed importance sampling. Healthy: falls, below that of "
+    "units without connections. Broken: rises while the reconstruction improves (the chains no longer mix).",
     curves=("nll",),
 )
-GAP = Panel(
+ENERGY_PANEL = Panel(
     "Learning",
     "Free energies",
-    "Mean free energy of the data and of what the chains hold. Healthy: close together. Broken: the data's far below "
+    "Mean free energy of the data and of the chains' samples. Healthy: close together. Broken: the data's far below "
     "(the model puts its mass elsewhere), or a gap that grows (chains that do not mix).",
     curves=("energy_data", "energy_model"),
 )
 
 
 class Boltzmann(Model):
-    """A model that learns by contrastive divergence, written down as products of matrices.
+    """A model that learns by contrastive divergence.
 
     There is no loss to differentiate: the gradient is the statistics of Gibbs chains less those of the data, averaged
-    over processes. A subclass calls ``descend`` with it.
+    over processes. A subclass calls ``apply_gradients`` with it.
 
     Attributes:
-        lr: The highest learning rate; it falls along a line to 0 at the last epoch.
-        momentum: Share of the last step that the next one keeps.
+        lr: The highest learning rate; it falls linearly to 0 at the last epoch.
+        momentum: Momentum of gradient descent.
         weight_decay: Decay of the weights, not of the biases.
     """
 
@@ -62,42 +62,39 @@ class Boltzmann(Model):
         for batch in data.train_dataloader():
             yield data.prepare_batch(tuple(column.to(self.device) for column in batch))
 
-    def share(self, values: Sequence[Tensor]) -> Sequence[Tensor]:
+    def reduce_mean(self, values: Sequence[Tensor]) -> Sequence[Tensor]:
         """Return the means of tensors over all processes."""
         if self.trainer.world_size == 1:
             return values
         return [self.trainer.strategy.reduce(value, reduce_op="mean") for value in values]
 
-    def descend(self, gradients: Sequence[tuple[nn.Module, Sequence[Tensor]]]) -> None:
+    def apply_gradients(self, gradients: Sequence[tuple[nn.Module, Sequence[Tensor]]]) -> None:
         """Take one step.
 
         Args:
             gradients: Machines, each with the gradients of its parameters in their order.
         """
-        for machine, found in gradients:
-            for parameter, gradient in zip(machine.parameters(), self.share(found), strict=True):
-                parameter.grad = gradient.to(parameter.dtype)  # half precision's products are not
-        self.descent().step()
+        for machine, values in gradients:
+            for parameter, gradient in zip(machine.parameters(), self.reduce_mean(values), strict=True):
+                parameter.grad = gradient.to(parameter.dtype)  # in mixed precision products are of half precision
+        self.optimizer().step()
         for machine, _ in gradients:
             for parameter in machine.parameters():
                 parameter.grad = None  # the next step may be another machine's
 
-    def descent(self) -> LightningOptimizer:
-        """Return the optimiser that takes the steps."""
+    def optimizer(self) -> LightningOptimizer:
+        """Return the optimizer that takes the steps."""
         return cast(LightningOptimizer, self.optimizers())
 
     def on_train_epoch_start(self) -> None:
         """Set the learning rate."""
-        set_lr(self.descent(), self.rate() * (1 - self.done()))
+        epochs = self.trainer.max_epochs or -1
+        progress = self.trainer.current_epoch / epochs if epochs > 0 else 0.0  # 0 where there is no end
+        set_lr(self.optimizer(), self.max_lr() * (1 - progress))
 
-    def rate(self) -> float:
+    def max_lr(self) -> float:
         """Return the highest learning rate."""
         return self.lr
-
-    def done(self) -> float:
-        """Return the share of the epochs that is done; 0 where there is no end."""
-        epochs = self.trainer.max_epochs or -1
-        return self.trainer.current_epoch / epochs if epochs > 0 else 0.0
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return gradient descent with momentum."""
@@ -107,21 +104,33 @@ class Boltzmann(Model):
         return torch.optim.SGD(groups, self.lr, self.momentum, fused=True)
 
 
-class Single(Boltzmann):
-    """One machine by itself.
+class SingleRBM(Boltzmann):
+    """A restricted Boltzmann machine by itself.
+
+    Args:
+        hidden: Hidden units.
+        chains: Gibbs chains that persist from batch to batch (PCD); 0 for chains that start from the batch (CD).
+        lr: Highest learning rate; it falls linearly to 0 at the last epoch.
+        k: Gibbs steps for each batch.
+        momentum: Momentum of gradient descent.
+        weight_decay: Decay of the weights.
 
     Attributes:
-        machine: It.
-        k: Times that v and h are drawn for each batch.
-        chains: Gibbs chains that go on from batch to batch (PCD); 0 for chains that start from the batch (CD).
+        machine: The machine.
     """
 
     machine: RBM
-    k: int
-    chains: int
 
-    def check_options(self, hidden: int, k: int, chains: int, lr: float, momentum: float, weight_decay: float) -> None:
-        """Keep the options that these machines share, or refuse them."""
+    def __init__(
+        self,
+        hidden: int,
+        chains: int,
+        lr: float,
+        k: int = 1,
+        momentum: float = 0.9,
+        weight_decay: float = 1e-4,
+    ) -> None:
+        super().__init__()
         if min(hidden, k) < 1 or chains < 0:
             raise ValueError(f"hidden and k must be at least 1, chains at least 0, not {hidden}, {k} and {chains}")
         if lr <= 0 or not 0 <= momentum < 1 or weight_decay < 0:
@@ -129,9 +138,10 @@ class Single(Boltzmann):
                 "lr must be above 0, momentum from 0 to below 1 and weight_decay at least 0, not "
                 f"{lr}, {momentum} and {weight_decay}"
             )
+        self.save_hyperparameters()
         self.hidden, self.k, self.chains = hidden, k, chains
         self.lr, self.momentum, self.weight_decay = lr, momentum, weight_decay
-        self._fantasies: Tensor | None = None
+        self._fantasies: Tensor | None = None  # the visible units of persistent chains
 
     @abstractmethod
     def visible(self, batch: Batch) -> Tensor:
@@ -139,26 +149,18 @@ class Single(Boltzmann):
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Learn from a batch."""
-        data = self.visible(batch)
-        start = self._start(data)
+        data = start = self.visible(batch)
+        if self.chains:
+            if self._fantasies is None:
+                self._fantasies = data[torch.randint(len(data), (self.chains,), device=data.device)]
+            start = self._fantasies
         model = self.machine.gibbs(start, self.k)
         if self.chains:
-            self._fantasies = model.to(self.machine.weight.dtype)  # samples go on from them in full precision
-        self.descend([(self.machine, self.machine.contrast(data, model))])
-        if self._is_logged():
+            self._fantasies = model.to(self.machine.weight.dtype)  # chains continue in full precision
+        self.apply_gradients([(self.machine, self.machine.cd_gradient(data, model))])
+        if self.trainer.fit_loop.total_batch_idx % ENERGIES_EVERY == 0:  # measuring takes a third of a step's time
             energies = (self.machine.free_energy(rows).mean() for rows in (data, model))
             self.record(**dict(zip(("energy_data", "energy_model"), energies, strict=True)))
-
-    def _is_logged(self) -> bool:
-        """Return whether energies are measured in this batch: they take a third of a step's time."""
-        return self.trainer.fit_loop.total_batch_idx % ENERGIES_EVERY == 0
-
-    def _start(self, data: Tensor) -> Tensor:
-        if not self.chains:
-            return data
-        if self._fantasies is None:
-            self._fantasies = data[torch.randint(len(data), (self.chains,), device=data.device)]
-        return self._fantasies
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the chains, those of the first process."""

@@ -1,9 +1,8 @@
-"""Fusion: a model that sees and one that hears, combined at a higher level."""
+"""Fusion: an image model and a sound model, combined at a higher level."""
 
 from typing import Any, Literal
 
 import torch
-from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -13,40 +12,42 @@ from dlplug.data import Batch, ImageInfo
 from dlplug.errors import InputError
 from dlplug.media import Media, Table, Text
 from dlplug.trained import read_weights, take
-from dlplug_multimodal.data.audio_visual import SoundedInfo
-from dlplug_multimodal.data.wav import cut, read_wav
-from dlplug_multimodal.models.two_phase import Phased
-from dlplug_multimodal.nn.waveform_cnn import WaveCNN
+from dlplug_multimodal.data.audio_visual import AudioVisualInfo
+from dlplug_multimodal.data.wav import chunk, read_wav
+from dlplug_multimodal.evaluation.retrieval import most_likely
+from dlplug_multimodal.models.two_phase import TwoPhase
+from dlplug_multimodal.nn.waveform_cnn import WaveformCNN
 from dlplug_vision.data.image_files import read_image
 from dlplug_vision.models.cnn import CNN
 
 GIVEN = {"both": (True, True), "picture": (True, False), "sound": (False, True)}
-RENAMED = {"net.scores.": "picture_scores.", "net.": "picture.", "student.": "sound."}  # cnn's and soundnet's weights
-NAMED = 3  # classes that are told
+# What the weights of cnn and soundnet are called here.
+RENAMED = {"net.scores.": "image_classifier.", "net.": "image.", "student.": "sound."}
+TOP_CLASSES = 3  # that `generate` names
 
 
-class Fusion(Phased):
-    """Tells what is both seen and heard, by models of one modality each that are combined at a higher level.
+class Fusion(TwoPhase):
+    """Classifies pairs of image and sound, by models of one modality each that are combined at a higher level.
 
-    Sections 5.1 and 5.2 of the notes; modality dropout as in Neverova et al. (2016). Lecture 3's ``cnn`` reads the
-    picture, a stack of convolutions the raw waveform. In the first epochs each learns alone, with a classifier of its
+    Sections 5.1 and 5.2 of the notes; modality dropout as in Neverova et al. (2016). Lecture 3's ``cnn`` encodes the
+    image, a stack of convolutions the raw waveform. In the first epochs each is pretrained with a classifier of its
     own; then the features of both go through a joint layer, and all is trained together, while one of the two
-    modalities of a pair is left out at random. So either may be missing later: its features are 0.
+    modalities of a pair is dropped at random. So either may be missing later: its features are 0.
 
-    Logs ``loss`` in nats and ``accuracy`` with both; ``picture_loss`` and ``sound_loss`` while each learns alone; and
-    for pairs not trained on ``picture_accuracy`` and ``sound_accuracy``, where only that one is given.
+    Logs ``loss`` in nats and ``accuracy`` with both; ``image_loss`` and ``sound_loss`` while each is pretrained; and
+    for pairs not trained on ``image_accuracy`` and ``sound_accuracy``, where only that one is given.
 
     Args:
-        combine: Where picture and sound meet: ``late``, their features; ``early``, pixels and samples in one row, for a
-            fully connected network. ``picture`` and ``sound`` use that one only. All but the first are to compare with.
+        combine: Where image and sound meet: ``late``, their features; ``early``, pixels and samples in one row, for a
+            fully connected network. ``picture`` and ``sound`` use that one only. All but the first are baselines.
         channels: Filters of the sound's four convolutions.
         hidden: Units of the joint layer, and of each of two layers with ``early``.
-        modality_dropout: Share of the training pairs of which one modality, picture or sound, is left out.
-        pretrain_epochs: Epochs in which each model learns alone; 0 for random initialisation. None with ``early``.
+        modality_dropout: Share of the training pairs of which one modality, image or sound, is dropped.
+        pretrain_epochs: Epochs in which each model is pretrained; 0 for random initialisation. None with ``early``.
         lr: Highest learning rate of AdamW.
         weight_decay: Weight decay of AdamW.
-        init_from: Run folders or files of weights to start from: of a ``cnn`` for what sees, of a ``soundnet`` for what
-            hears, or of a ``fusion``; layers that do not match are left as initialised.
+        init_from: Run folders or files of weights to start from: of a ``cnn`` for the image, of a ``soundnet`` for the
+            sound, or of a ``fusion``; layers that do not match are left as initialised.
     """
 
     monitor = ("val/loss", "min")
@@ -54,29 +55,29 @@ class Fusion(Phased):
         Panel(
             "Both",
             "Loss",
-            "Surprise at the right class with picture and sound, in nats. Healthy: falls, train and val close, though "
-            "train, of which parts are missing, is above. Broken: val rises (overfitting).",
+            "Cross-entropy with image and sound, in nats. Healthy: falls, train and val close, though train, of which "
+            "parts are dropped, is above. Broken: val rises (overfitting).",
             curves=("loss",),
         ),
         Panel(
             "Both",
             "Accuracy with both, and with one alone",
-            "Share of pairs told right. Healthy: both above either alone. Broken: one alone at chance, so that the "
-            "model leans on the other.",
-            curves=("accuracy", "picture_accuracy", "sound_accuracy"),
+            "Share of pairs classified correctly. Healthy: both above either alone. Broken: one alone at chance: the "
+            "model relies on the other.",
+            curves=("accuracy", "image_accuracy", "sound_accuracy"),
         ),
         Panel(
             "Each apart",
             "Loss of each alone",
-            "Surprise at the right class while each model learns by itself, in nats. Healthy: both fall, each at its "
-            "own pace; then they end, and the joint loss begins low.",
-            curves=("picture_loss", "sound_loss"),
+            "Cross-entropy while each model is pretrained, in nats. Healthy: both fall, each at its own pace; then "
+            "they end, and the joint loss begins low.",
+            curves=("image_loss", "sound_loss"),
         ),
         Panel(
             "Each apart",
-            "What is told of validation pairs",
-            "Class given with both, with the picture and with the sound. Healthy: where these disagree, both together "
-            "are mostly right.",
+            "Predictions",
+            "Class predicted with both, with the image and with the sound of validation pairs. Healthy: where these "
+            "disagree, both together are mostly right.",
             media="told",
         ),
     )
@@ -105,27 +106,27 @@ class Fusion(Phased):
         self.first_epochs = 0 if combine == "early" else pretrain_epochs
         self.init_from = init_from
 
-    def build(self, info: SoundedInfo) -> None:
+    def build(self, info: AudioVisualInfo) -> None:
         """Make both models and what joins them."""
         if info.classes < 2:
-            raise ValueError(f"learns to tell classes apart, but the pairs have {info.classes or 'no'} class labels")
-        pictures = ImageInfo(info.channels, info.height, info.width, info.classes)
+            raise ValueError(f"needs at least 2 classes, but these pairs have {info.classes or 'no'} class labels")
+        images = ImageInfo(info.channels, info.height, info.width, info.classes)
         self.labels = info.labels or tuple(map(str, range(info.classes)))
-        self.shape, self.samples, self.rate = (info.channels, info.height, info.width), info.samples, info.rate
+        self.shape = info.channels, info.height, info.width
+        self.samples, self.sample_rate = info.samples, info.sample_rate
         if self.combine == "early":
             values = info.channels * info.height * info.width + info.samples
             self.joint = nn.Sequential(*_dense(values, self.hidden), *_dense(self.hidden, self.hidden))
-            self.scores = nn.Linear(self.hidden, info.classes)
-            return
-        network = CNN().network(pictures)
-        self.picture, self.picture_scores = network[:-1], network[-1]  # type: ignore[index]
-        self.sound = WaveCNN(self.channels, info.classes)
-        self.widths = (self.picture_scores.in_features, self.sound.width)
-        self.joint = nn.Sequential(*_dense(sum(self.widths), self.hidden))
-        self.scores = nn.Linear(self.hidden, info.classes)
+        else:
+            network = CNN().network(images)
+            self.image, self.image_classifier = network[:-1], network[-1]  # type: ignore[index]
+            self.sound = WaveformCNN(self.channels, info.classes)
+            self.widths = (self.image_classifier.in_features, self.sound.width)
+            self.joint = nn.Sequential(*_dense(sum(self.widths), self.hidden))
+        self.classifier = nn.Linear(self.hidden, info.classes)
 
     def initialise(self) -> None:
-        """Take the weights that ``init_from`` names, and say which."""
+        """Load the weights that ``init_from`` names, and say which layers they are of."""
         for source in self.init_from:
             weights = {}
             for name, value in read_weights(source).items():
@@ -134,108 +135,100 @@ class Fusion(Phased):
                 weights[name] = value
             say(take(self, weights, source))
 
-    def forward(self, pictures: Tensor, waves: Tensor, seen: Tensor, heard: Tensor) -> Tensor:
-        """Return scores (n, classes).
+    def forward(self, images: Tensor, waves: Tensor, image_given: Tensor, sound_given: Tensor) -> Tensor:
+        """Return logits (n, classes).
 
         Args:
-            pictures: Shape (n, channels, height, width), from 0 to 1.
+            images: Shape (n, channels, height, width), from 0 to 1.
             waves: Shape (n, samples), from -1 to 1.
-            seen: Whether each picture is given, 1 or 0, shape (n, 1).
-            heard: The same of the sounds.
+            image_given: Whether each image is given, 1 or 0, shape (n, 1).
+            sound_given: The same of the sounds.
         """
         if self.combine == "early":
-            together = torch.cat([pictures.flatten(1) * seen, waves * heard], 1)  # (n, pixels + samples)
+            together = torch.cat([images.flatten(1) * image_given, waves * sound_given], 1)  # (n, pixels + samples)
         else:
-            sees, hears = self._used()  # what is never used costs nothing
-            picture = self.picture(pictures) * seen if sees else pictures.new_zeros(len(pictures), self.widths[0])
-            sound = self.sound.features(waves) * heard if hears else waves.new_zeros(len(waves), self.widths[1])
-            together = torch.cat([picture, sound], 1)
-        scores: Tensor = self.scores(self.joint(together))
-        return scores
+            image_used, sound_used = self._used()  # what is never used costs nothing
+            image = self.image(images) * image_given if image_used else images.new_zeros(len(images), self.widths[0])
+            sound = waves.new_zeros(len(waves), self.widths[1])
+            sound = self.sound.features(waves) * sound_given if sound_used else sound
+            together = torch.cat([image, sound], 1)
+        logits: Tensor = self.classifier(self.joint(together))
+        return logits
 
     def first_loss(self, batch: Batch) -> Tensor:
         """Return the sum of both models' own losses."""
-        pictures, waves, labels, _ = batch
-        sees, hears = self._used()
+        images, waves, labels, _ = batch
+        image_used, sound_used = self._used()
         losses = {}
-        if sees:
-            losses["picture_loss"] = cross_entropy(self.picture_scores(self.picture(pictures)), labels)
-        if hears:
+        if image_used:
+            losses["image_loss"] = cross_entropy(self.image_classifier(self.image(images)), labels)
+        if sound_used:
             losses["sound_loss"] = cross_entropy(self.sound(waves), labels)
         self.record(**losses)
         return torch.stack(list(losses.values())).sum()
 
     def second_loss(self, batch: Batch) -> Tensor:
-        """Return the loss of both together, one left out at random."""
-        pictures, waves, labels, _ = batch
-        scores = self(pictures, waves, *self._given(len(labels)))
-        loss = cross_entropy(scores, labels)
-        self.record(loss=loss, accuracy=(scores.detach().argmax(1) == labels).float().mean())
+        """Return the loss of both together, one dropped at random."""
+        images, waves, labels, _ = batch
+        logits = self(images, waves, *self._modality_dropout(len(labels)))
+        loss = cross_entropy(logits, labels)
+        self.record(loss=loss, accuracy=(logits.detach().argmax(1) == labels).float().mean())
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Measure each alone while it learns alone, and then with both and with one missing."""
-        pictures, waves, labels, _ = batch
-        if self.trainer.state.fn == TrainerFn.FITTING and self.current_epoch < self.first_epochs:
+        """Measure each model by itself in the first phase, and then with both modalities and with one missing."""
+        images, waves, labels, _ = batch
+        if self.in_first_phase:
             self.first_loss(batch)
             return
-        scores = {name: self.tell(pictures, waves, name) for name in GIVEN}
-        right = {name: (each.argmax(1) == labels).float().mean() for name, each in scores.items()}
-        self.record(loss=cross_entropy(scores["both"].float(), labels), accuracy=right["both"])
-        self.record(picture_accuracy=right["picture"], sound_accuracy=right["sound"])
+        logits = {given: self.classify(images, waves, given) for given in GIVEN}
+        accuracy = {given: (each.argmax(1) == labels).float().mean() for given, each in logits.items()}
+        self.record(loss=cross_entropy(logits["both"].float(), labels), accuracy=accuracy["both"])
+        self.record(image_accuracy=accuracy["picture"], sound_accuracy=accuracy["sound"])
 
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Measure the same on the test pairs."""
-        self.validation_step(batch, batch_idx)
-
-    def tell(self, pictures: Tensor, waves: Tensor, given: str) -> Tensor:
-        """Return scores (n, classes) where ``both``, only the ``picture`` or only the ``sound`` is given."""
-        pair = zip(GIVEN[given], self._used(), strict=True)
-        seen, heard = (torch.full((len(waves), 1), float(there and used), device=waves.device) for there, used in pair)
-        scores: Tensor = self(pictures, waves, seen, heard)
-        return scores
+    def classify(self, images: Tensor, waves: Tensor, given: str) -> Tensor:
+        """Return logits (n, classes) where ``both``, only the ``picture`` or only the ``sound`` is given."""
+        used = (float(there and use) for there, use in zip(GIVEN[given], self._used(), strict=True))
+        logits: Tensor = self(images, waves, *(torch.full((len(waves), 1), use, device=waves.device) for use in used))
+        return logits
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
-        """Return the name of the class given to each pair, and the class's probability of shape (n,)."""
-        confidences, classes = self.tell(batch[0], batch[1], "both").float().softmax(1).max(1)
+        """Return the name of the predicted class of each pair, and its probability, shape (n,)."""
+        confidences, classes = self.classify(batch[0], batch[1], "both").float().softmax(1).max(1)
         return {"class": [self.labels[index] for index in classes.tolist()], "confidence": confidences}
 
     def showcase(self, batch: Batch) -> dict[str, Media]:
-        """Show what is told of validation pairs, those first where picture and sound disagree."""
-        told = {name: self.tell(batch[0], batch[1], name).argmax(1).tolist() for name in GIVEN}
-        rows = [
-            tuple(self.labels[index] for index in row) for row in zip(batch[2].tolist(), *told.values(), strict=True)
-        ]
+        """Show the predictions of validation pairs, those first where image and sound disagree."""
+        predicted = [self.classify(batch[0], batch[1], given).argmax(1).tolist() for given in GIVEN]
+        rows = [tuple(self.labels[index] for index in row) for row in zip(batch[2].tolist(), *predicted, strict=True)]
         return {"told": Table(("class", *GIVEN), sorted(rows, key=lambda row: row[2] == row[3]))}
 
     def generate(self, image: str = "", sound: str = "") -> Text:
-        """Say what a picture, a sound, or both together are.
+        """Classify an image, a sound, or both together.
 
         Args:
-            image: A picture file; for digits white on black, as they are trained on.
-            sound: A WAV file, of which the first piece of the trained length counts.
+            image: An image file; for digits white on black, as they are trained on.
+            sound: A WAV file, of which the first chunk of the trained length counts.
         """
         if not image and not sound:
-            raise InputError("give a picture as --image, a WAV file as --sound, or both")
-        pictures = read_image(image, *self.shape)[None].float() / 255 if image else torch.zeros(1, *self.shape)
-        waves = cut(read_wav(sound, self.rate), self.samples)[:1] if sound else torch.zeros(1, self.samples)
+            raise InputError("give an image as --image, a WAV file as --sound, or both")
+        images = read_image(image, *self.shape)[None].float() / 255 if image else torch.zeros(1, *self.shape)
+        waves = chunk(read_wav(sound, self.sample_rate), self.samples)[:1] if sound else torch.zeros(1, self.samples)
         given = "both" if image and sound else "picture" if image else "sound"
-        shares = self.tell(pictures.to(self.device), waves.to(self.device), given)[0].float().softmax(0)
-        best = shares.topk(min(NAMED, len(shares)))
-        pairs = zip(best.values.tolist(), best.indices.tolist(), strict=True)
-        return Text(", ".join(f"{self.labels[index]} {share:.1%}" for share, index in pairs))
+        probabilities = self.classify(images.to(self.device), waves.to(self.device), given)[0].float().softmax(0)
+        return Text(", ".join(most_likely(probabilities, self.labels, TOP_CLASSES)))
 
-    def _given(self, n: int) -> tuple[Tensor, Tensor]:
-        """Return what is given of training pairs, 1 or 0, twice shape (n, 1)."""
-        draw = torch.rand(n, 1, device=self.device)
-        half = self.modality_dropout / 2 if self._used() == GIVEN["both"] else 0.0
-        sees, hears = self._used()
-        return (draw >= half).float() * sees, (draw < 1 - half).float() * hears
+    def _modality_dropout(self, n: int) -> tuple[Tensor, Tensor]:
+        """Return whether image and sound of n training pairs are given, 1 or 0, each of shape (n, 1)."""
+        uniform = torch.rand(n, 1, device=self.device)
+        image_used, sound_used = self._used()
+        half = self.modality_dropout / 2 if image_used and sound_used else 0.0
+        return (uniform >= half).float() * image_used, (uniform < 1 - half).float() * sound_used
 
     def _used(self) -> tuple[bool, bool]:
-        """Return whether the model looks at pictures at all, and listens at all."""
+        """Return whether the model uses images at all, and sounds at all."""
         return GIVEN.get(self.combine, GIVEN["both"])
 
 
-def _dense(before: int, after: int) -> tuple[nn.Module, ...]:
-    return nn.Linear(before, after, bias=False), nn.BatchNorm1d(after), nn.ReLU()
+def _dense(inputs: int, outputs: int) -> tuple[nn.Module, ...]:
+    return nn.Linear(inputs, outputs, bias=False), nn.BatchNorm1d(outputs), nn.ReLU()

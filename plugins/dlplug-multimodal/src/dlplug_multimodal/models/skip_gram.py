@@ -1,8 +1,7 @@
-"""Word vectors from the company that words keep."""
+"""Word embeddings by skip-gram with negative sampling."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from matplotlib.figure import Figure as Drawing
@@ -14,36 +13,36 @@ from dlplug.data import Batch
 from dlplug.media import Figure, Media, Table, Text
 from dlplug.optim import WarmupCosine
 from dlplug.panels import Panel
-from dlplug_multimodal.data.word_vectors import write_vectors
+from dlplug_multimodal.data.word_vectors import principal_coordinates, write_vectors
 from dlplug_multimodal.evaluation.odd_one_out import odd_items
 from dlplug_sequence.data.token_stream import TextInfo
 from dlplug_sequence.data.vocabulary import Vocabulary
 
-SHOWN = 30  # words whose neighbours are shown
+SHOWN, NEIGHBOURS = 30, 8  # words whose neighbours are shown, and how many
 MAPPED = 150  # words on the map
-COMMON = 60  # the most frequent words, which are left out there: "the", "and", "of"
-NEIGHBOURS = 8
+STOP_WORDS = 60  # most frequent words, which are left out there: "the", "and", "of"
 
 
 class SkipGram(WarmupCosine):
-    """Word embeddings: each word's vector learns to tell which words stand near it (Mikolov et al., 2013; notes 5.4).
+    """Word embeddings: each word's vector learns to predict the words near it (Mikolov et al., 2013; notes 5.4).
 
-    A word and one within the window are a pair; the sigmoid of the product of their two vectors says how likely they
-    are one, against pairs with words drawn by frequency^0.75 (negative sampling). The window of each word is as wide as
-    a random number up to ``window``, and words that are a share f of the text are skipped with probability
-    1 - sqrt(sample / f). The drawn words are shared by the pairs of a batch, so that a matrix product compares them.
+    A word and one within its window are a pair; the sigmoid of the product of their two vectors is the probability that
+    the pair is true, against pairs with noise words sampled by frequency^0.75 (negative sampling). The width of each
+    window is a random number up to ``window``, and words that are a share f of the text are skipped with probability
+    1 - sqrt(subsample / f). Unlike in the paper the pairs of a batch share their noise words, so that one matrix
+    product compares them.
 
-    Words are the data's tokens in small letters, without the spaces before them; marks and digits are skipped. Logs
-    ``loss`` in nats a pair, and where the words of the odd-one-out items of this package are known, the share of items
-    answered right as ``odd_one_out``.
+    Words are the data's tokens in lower case, without the spaces before them; punctuation and digits are skipped. Logs
+    ``loss`` in nats a pair, and where the words of the odd-one-out items of this package are known, the accuracy on the
+    items as ``odd_one_out``.
 
     Args:
-        dimension: Numbers that stand for a word.
-        window: Words to either side that it may have to tell.
-        negatives: Weight of drawn words against true ones: as if so many were drawn for each pair.
-        drawn: Words drawn for each batch.
-        sample: Share of the text above which a word is often skipped; 0 to skip none.
-        lr: Highest learning rate of Adam; it falls along a cosine to 0 at the last batch.
+        embedding_dim: Embedding dimension.
+        window: Most words to either side that are predicted.
+        negatives: Weight of noise words: as if so many were sampled for each pair.
+        num_noise_words: Noise words sampled for each batch.
+        subsample: Share of the text above which a word is often skipped; 0 to skip none.
+        lr: Highest learning rate of Adam; it decays along a cosine to 0 at the last batch.
     """
 
     monitor = ("val/loss", "min")
@@ -51,28 +50,28 @@ class SkipGram(WarmupCosine):
         Panel(
             "Learning",
             "Loss",
-            "Nats a pair; ln 2 times (1 + negatives) before training. Healthy: falls steeply, then slowly, val close "
+            "Nats a pair; (1 + negatives) ln 2 before training. Healthy: falls steeply, then slowly, val close "
             "to train. Broken: val rises (too many epochs for so little text).",
             curves=("loss",),
         ),
         Panel(
             "Learning",
             "Odd one out",
-            "Share of items right where one of five words is of another kind; 0.2 is chance. Healthy: rises with the "
+            "Accuracy on items where one of five words is of another category; 0.2 is chance. Healthy: rises with the "
             "epochs above 0.8.",
             curves=("odd_one_out",),
         ),
         Panel(
             "Words",
             "Neighbours",
-            "Words with the nearest vectors, by cosine. Healthy: words of the same kind. Broken: the same frequent "
-            "words beside each.",
+            "Words with the nearest vectors, by cosine. Healthy: words of the same category. Broken: the same "
+            "frequent words beside each.",
             media="neighbours",
         ),
         Panel(
             "Words",
             "Map",
-            "Frequent words on the two directions in which their vectors differ most. Healthy: kinds of words lie "
+            "Frequent words on the two principal directions of their vectors. Healthy: words of a category lie "
             "together. Broken: one cloud without order.",
             media="map",
         ),
@@ -80,30 +79,30 @@ class SkipGram(WarmupCosine):
 
     def __init__(
         self,
-        dimension: int = 100,
+        embedding_dim: int = 100,
         window: int = 5,
         negatives: int = 5,
-        drawn: int = 64,
-        sample: float = 1e-3,
+        num_noise_words: int = 64,
+        subsample: float = 1e-3,
         lr: float = 0.01,
     ) -> None:
         super().__init__()
-        if min(dimension, window, negatives, drawn) < 1 or sample < 0 or lr <= 0:
+        if min(embedding_dim, window, negatives, num_noise_words) < 1 or subsample < 0 or lr <= 0:
             raise ValueError(
-                "dimension, window, negatives and drawn must be at least 1, sample at least 0 and lr above 0, not "
-                f"{dimension}, {window}, {negatives}, {drawn}, {sample} and {lr}"
+                "embedding_dim, window, negatives and num_noise_words must be at least 1, subsample at least 0 and lr "
+                f"above 0, not {embedding_dim}, {window}, {negatives}, {num_noise_words}, {subsample} and {lr}"
             )
         self.save_hyperparameters()
-        self.dimension, self.window, self.negatives, self.drawn = dimension, window, negatives, drawn
-        self.sample, self.lr = sample, lr
+        self.embedding_dim, self.window, self.negatives = embedding_dim, window, negatives
+        self.num_noise_words, self.subsample, self.lr = num_noise_words, subsample, lr
 
     def build(self, info: TextInfo) -> None:
-        """Make two vectors a word."""
+        """Make two embeddings a word: as the centre of a window and as its context."""
         if not isinstance(info, TextInfo):
             raise ValueError(f"reads a text of tokens, not {info}")
         vocabulary = Vocabulary.from_json(info.vocabulary)
         if vocabulary.level != "word":
-            raise ValueError(f"learns vectors of words, not of tokens of {vocabulary.level} level: --data.level word")
+            raise ValueError(f"learns vectors of words, not of {vocabulary.level} tokens: --data.level word")
         tokens = [vocabulary.id_to_token(code).strip().lower() for code in range(len(vocabulary))]
         tokens[: len(vocabulary.specials)] = [""] * len(vocabulary.specials)
         self.words = sorted({token for token in tokens if token.isalpha()})
@@ -114,9 +113,9 @@ class SkipGram(WarmupCosine):
         self.register_buffer("word_of", torch.tensor([self.places.get(token, -1) for token in tokens]))
         self.counts: Tensor  # of each word in the training text
         self.register_buffer("counts", torch.zeros(len(self.words)))
-        self.centre = nn.Embedding(len(self.words), self.dimension)
-        self.context = nn.Embedding(len(self.words), self.dimension)
-        nn.init.uniform_(self.centre.weight, -0.5 / self.dimension, 0.5 / self.dimension)
+        self.centre = nn.Embedding(len(self.words), self.embedding_dim)
+        self.context = nn.Embedding(len(self.words), self.embedding_dim)
+        nn.init.uniform_(self.centre.weight, -0.5 / self.embedding_dim, 0.5 / self.embedding_dim)
         nn.init.zeros_(self.context.weight)
         self.mean_loss = MeanMetric()
         self.pairs_trained = 0
@@ -129,42 +128,42 @@ class SkipGram(WarmupCosine):
         self.counts.copy_(self.trainer.strategy.reduce(self.counts, reduce_op="sum"))
 
     def pairs(self, tokens: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
-        """Return the places of words and of the words near them, both of shape (pairs,).
+        """Return the indices of words and of the words near them, both of shape (pairs,).
 
         Args:
             tokens: Rows of running text, shape (n, time).
-            generator: What skips words and narrows windows at random; the global one unless given.
+            generator: For skipped words and narrower windows; the global one unless given.
         """
         words = self.word_of[tokens]
         kept = words >= 0
-        if self.sample:
+        if self.subsample:
             share = self.counts / self.counts.sum()
-            stays = (self.sample / share.clamp_min(1e-12)).sqrt()  # (words,), above 1 for rare ones
-            kept &= self._uniform(words.shape, generator) < stays[words.clamp_min(0)]
+            keep = (self.subsample / share.clamp_min(1e-12)).sqrt()  # (words,), above 1 for rare ones
+            kept &= self._uniform(words.shape, generator) < keep[words.clamp_min(0)]
         rows = kept.nonzero()[:, 0]
         words = words[kept]  # (kept,): what is left of all rows, one after the other
-        reach = 1 + (self._uniform(words.shape, generator) * self.window).long()
+        widths = 1 + (self._uniform(words.shape, generator) * self.window).long()
         centres, contexts = [], []
         for distance in range(1, min(self.window, len(words) - 1) + 1):
             left, right, one_row = words[:-distance], words[distance:], rows[:-distance] == rows[distance:]
-            for near, here, width in ((right, left, reach[:-distance]), (left, right, reach[distance:])):
+            for near, here, width in ((right, left, widths[:-distance]), (left, right, widths[distance:])):
                 inside = one_row & (width >= distance)
                 centres.append(here[inside])
                 contexts.append(near[inside])
         return torch.cat([words[:0], *centres]), torch.cat([words[:0], *contexts])
 
     def losses(self, centres: Tensor, contexts: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Return the nats of each pair, shape (pairs,), against words drawn at random.
+        """Return the nats of each pair, shape (pairs,), against noise words.
 
         Args:
             centres: Shape (pairs,).
             contexts: Shape (pairs,).
-            generator: What draws; the global one unless given.
+            generator: For the noise words; the global one unless given.
         """
-        drawn = self.counts.pow(0.75).multinomial(self.drawn, replacement=True, generator=generator)
-        vectors = self.centre(centres)  # (pairs, dimension)
+        noise = self.counts.pow(0.75).multinomial(self.num_noise_words, replacement=True, generator=generator)
+        vectors = self.centre(centres)  # (pairs, embedding_dim)
         true = (vectors * self.context(contexts)).sum(1)  # (pairs,)
-        false = vectors @ self.context(drawn).T  # (pairs, drawn)
+        false = vectors @ self.context(noise).T  # (pairs, num_noise_words)
         return -logsigmoid(true.float()) - self.negatives * logsigmoid(-false.float()).mean(1)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -184,44 +183,32 @@ class SkipGram(WarmupCosine):
         if len(centres):
             self.mean_loss.update(self.losses(centres, contexts, generator).mean(), weight=len(centres))
 
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """The same on the test text."""
-        self.validation_step(batch, batch_idx)
-
     def on_validation_epoch_end(self) -> None:
-        """Log the loss, and the odd words found among items to choose by."""
-        self._log_measured("val")
-
-    def on_test_epoch_end(self) -> None:
-        """The same for the test text and the items to report."""
-        self._log_measured("test")
-
-    def _log_measured(self, stage: Any) -> None:
-        found = {f"{stage}/loss": self.mean_loss.compute()}
+        """Log the loss, and the accuracy on the odd-one-out items of the split."""
+        values = {"loss": self.mean_loss.compute()}
         self.mean_loss.reset()
-        items = [(words, odd) for words, odd in odd_items(stage) if all(word in self.places for word in words)]
-        if items:
-            found[f"{stage}/odd_one_out"] = (
-                torch.tensor([self.odd(words) == odd for words, odd in items]).float().mean()
-            )
-        self.log_dict(found)
+        items = odd_items("test" if self.stage == "test" else "val")
+        right = [self.odd(words) == odd for words, odd in items if all(word in self.places for word in words)]
+        if right:
+            values["odd_one_out"] = torch.tensor(right).float().mean()
+        self.log_dict({f"{self.stage}/{name}": value for name, value in values.items()})
 
     def odd(self, words: Sequence[str]) -> int:
-        """Return the place of the word that is least like the others: furthest from their mean direction."""
+        """Return the index of the word that is least like the others: furthest from their mean direction."""
         vectors = self.vectors([self.places[word] for word in words])
         return int((vectors @ vectors.sum(0)).argmin())
 
     def vectors(self, places: Sequence[int] | slice = slice(None)) -> Tensor:
-        """Return words' vectors at length 1, shape (words, dimension)."""
+        """Return words' vectors at length 1, shape (words, embedding_dim)."""
         return normalize(self.centre.weight.detach()[places].float(), dim=1)
 
     def nearest(self, vector: Tensor, count: int, without: Sequence[str] = ()) -> list[tuple[str, float]]:
-        """Return the words nearest to a vector (dimension,) and their cosines with it, nearest first.
+        """Return the words nearest to a vector (embedding_dim,) and their cosines with it, nearest first.
 
         Args:
             vector: Of any length.
             count: How many words.
-            without: Words to leave out, such as those that were asked with.
+            without: Words to leave out, such as those of the query.
         """
         cosines = self.vectors() @ normalize(vector, dim=0)
         cosines[[self.places[word] for word in without]] = -torch.inf
@@ -229,55 +216,53 @@ class SkipGram(WarmupCosine):
         return [(self.words[place], float(cosine)) for place, cosine in zip(best.indices, best.values, strict=True)]
 
     def generate(self, text: str = "", analogy: str = "", export: str = "", n: int = 10) -> Text:
-        """Find near words, or write all vectors to a file.
+        """Find nearest words, or write all vectors to a file.
 
         Args:
-            text: A word, or words whose mean counts: gives its neighbours.
+            text: A word, or words whose mean counts, for its nearest words.
             analogy: Three words: "man king woman" asks what is to woman as king is to man.
             export: File to write all vectors to, in word2vec's text format.
-            n: How many words to give.
+            n: How many words.
         """
         if n < 1 or not (text or analogy or export):
             raise ValueError("give a word with --text, three with --analogy or a file with --export; n at least 1")
-        said = []
+        answers = []
         if text:
-            said.append((text, self._nearest_to(text, [1.0] * len(text.split()), n)))
+            answers.append((text, self._nearest_to(text, [1.0] * len(text.split()), n)))
         if analogy:
             if len(analogy.split()) != 3:
                 raise ValueError(f'an analogy is three words, such as "man king woman", not {analogy!r}')
-            said.append((analogy, self._nearest_to(analogy, [-1.0, 1.0, 1.0], n)))
-        lines = [f"{asked}: " + ", ".join(f"{word} {cosine:.2f}" for word, cosine in near) for asked, near in said]
+            answers.append((analogy, self._nearest_to(analogy, [-1.0, 1.0, 1.0], n)))
+        lines = [f"{query}: " + ", ".join(f"{word} {cosine:.2f}" for word, cosine in near) for query, near in answers]
         if export:
             write_vectors(Path(export), self.words, self.centre.weight.detach().float().cpu())
-            lines.append(f"{len(self.words)} vectors of {self.dimension} numbers are in {export}")
+            lines.append(f"{len(self.words)} vectors of dimension {self.embedding_dim} are in {export}")
         return Text("\n".join(lines))
 
     def _nearest_to(self, text: str, weights: Sequence[float], count: int) -> list[tuple[str, float]]:
         words = text.lower().split()
         if unknown := [word for word in words if word not in self.places]:
-            raise ValueError(f"no vector was learnt for {', '.join(unknown)}")
+            raise ValueError(f"no vector was learned for {', '.join(unknown)}")
         vectors = self.vectors([self.places[word] for word in words])
         return self.nearest(torch.tensor(weights, device=self.device) @ vectors, count, words)
 
     def showcase(self, batch: Batch) -> dict[str, Media]:
         """Show neighbours of frequent words, and a map of them."""
         order = self.counts.argsort(descending=True, stable=True).tolist()
-        frequent = order[COMMON:] if len(order) > 2 * COMMON else order
+        frequent = order[STOP_WORDS:] if len(order) > 2 * STOP_WORDS else order
         rows = []
         for place in frequent[: 10 * SHOWN : 10] if len(frequent) > 10 * SHOWN else frequent[:SHOWN]:
             near = self.nearest(self.vectors()[place], NEIGHBOURS, [self.words[place]])
             rows.append((self.words[place], " ".join(word for word, _ in near)))
-        return {"neighbours": Table(("word", "nearest"), rows), "map": Figure(self._draw(frequent[:MAPPED]))}
+        return {"neighbours": Table(("word", "nearest"), rows), "map": Figure(self._plot_map(frequent[:MAPPED]))}
 
-    def _draw(self, places: Sequence[int]) -> Drawing:
-        vectors = self.vectors(places).cpu()
-        centred = vectors - vectors.mean(0)
-        across, up = (centred @ torch.linalg.svd(centred, full_matrices=False).Vh[:2].T).unbind(1)
+    def _plot_map(self, places: Sequence[int]) -> Drawing:
         drawing = Drawing(figsize=(7, 6), layout="constrained")
         axes = drawing.add_subplot(xlabel="first principal direction", ylabel="second")
-        axes.scatter(across, up, s=0)
-        for place, x, y in zip(places, across.tolist(), up.tolist(), strict=True):
-            axes.text(x, y, self.words[place], size=6, ha="center")
+        x, y = principal_coordinates(self.vectors(places).cpu()).T
+        axes.scatter(x, y, s=0)
+        for place, across, up in zip(places, x.tolist(), y.tolist(), strict=True):
+            axes.text(across, up, self.words[place], size=6, ha="center")
         return drawing
 
     def _uniform(self, shape: torch.Size, generator: torch.Generator | None) -> Tensor:

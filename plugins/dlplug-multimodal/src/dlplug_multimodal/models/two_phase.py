@@ -1,18 +1,19 @@
-"""Models that are trained in two phases: first parts of them apart, then what is built on these."""
+"""Models that are trained in two phases: first their parts apart, then what is built on these."""
 
 from abc import ABC, abstractmethod
 
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
 from dlplug.data import Batch
 from dlplug.optim import WarmupCosine, warmup_cosine
 
 
-class Phased(WarmupCosine, ABC):
-    """A model whose first epochs minimise one loss and whose others another.
+class TwoPhase(WarmupCosine, ABC):
+    """A model whose first epochs minimise one loss and whose remaining epochs another.
 
-    The learning rate rises and falls in each phase. It optimises by hand, since each phase leaves weights of the other
-    without gradients.
+    The learning rate warms up and decays in each phase. It optimises by hand, since each phase leaves weights of the
+    other without gradients.
 
     Attributes:
         first_epochs: Length of the first phase.
@@ -32,18 +33,18 @@ class Phased(WarmupCosine, ABC):
 
     @property
     def in_first_phase(self) -> bool:
-        """Whether the running epoch is one of the first phase's."""
-        return self.trainer.training and self.current_epoch < self.first_epochs
+        """Whether a fit is in its first phase, training or validating."""
+        return self.trainer.state.fn == TrainerFn.FITTING and self.current_epoch < self.first_epochs
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
-        """Take one step down the loss of the phase."""
+        """Take one step of the phase."""
         optimizer = self.optimizers()
         assert not isinstance(optimizer, list)
         loss = self.first_loss(batch) if self.in_first_phase else self.second_loss(batch)
         self.minimise(loss, optimizer)
 
     def lr_scale(self) -> float:
-        """Return the share of the highest learning rate, which rises and falls in each phase."""
+        """Return the share of the highest learning rate, which warms up and decays in each phase."""
         first = float(self.first_epochs * self.trainer.num_training_batches)
         done = self.trainer.global_step
         if self.in_first_phase:
