@@ -118,16 +118,13 @@ class Autoencoder(WarmupCosine):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Measure the error, and keep the latents of some images, which ``generate`` starts from."""
+        latents = self._measure(batch[0])
         if batch_idx == 0:
-            latents = self.encode(batch[0])
             self.examples[: len(latents)] = latents[: len(self.examples)]
-        self.test_step(batch, batch_idx)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Measure the error."""
-        latents = self.encode(batch[0])
-        active = (latents.abs() > 0.01).float().mean()
-        self.record(loss=(self(latents) - batch[0]).square().mean(), active_fraction=active)
+        """Measure the error; the latents kept stay those of validation images."""
+        self._measure(batch[0])
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the latents, shape (n, latent_dim)."""
@@ -156,6 +153,12 @@ class Autoencoder(WarmupCosine):
         if not 1 <= n <= len(self.examples) // 2:
             raise ValueError(f"n must be from 1 to {len(self.examples) // 2}, not {n}")
         return self._interpolate(self.examples[: 2 * n], steps=10 if interpolate else 2)
+
+    def _measure(self, images: Tensor) -> Tensor:
+        latents = self.encode(images)
+        active = (latents.abs() > 0.01).float().mean()
+        self.record(loss=(self(latents) - images).square().mean(), active_fraction=active)
+        return latents
 
     def _interpolate(self, latents: Tensor, steps: int = 10) -> Image:
         first, last = latents.view(-1, 2, 1, self.latent_dim).unbind(1)  # (rows, 1, latent_dim) each
