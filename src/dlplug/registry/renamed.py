@@ -17,13 +17,80 @@ ROOMS = {
     "replicated_softmax skip_gram soundnet",
 }
 # Classes by their old names, Infos with the module they are in.
-CLASSES: dict[str, str] = {}
-INFOS: dict[str, str] = {"ImageInfo": "dlplug.data:ImageInfo"}
-# By the names of classes today: options and fields of Infos, metrics, what a checkpoint holds besides, and weights.
-OPTIONS: dict[str, str] = {}
-METRICS: dict[str, str] = {}
-STATE: dict[str, str] = {}
-WEIGHTS: dict[str, tuple[tuple[str, str], ...]] = {}
+CLASSES = {"Mixture": "InterpolatedLM"}
+INFOS = {
+    "ImageInfo": "dlplug.data:ImageInfo",
+    "EnvInfo": "dlplug_rl.data.environments:EnvInfo",
+    "TextInfo": "dlplug_sequence.data.token_stream:TextInfo",
+    "LabelledTextInfo": "dlplug_sequence.data.labelled_text:LabelledTextInfo",
+    "PairInfo": "dlplug_sequence.data.text_pairs:PairInfo",
+    "SequenceInfo": "dlplug_sequence.data.adding_problem:SequenceInfo",
+}
+# By the names of classes today: options and fields of Infos, metrics, keys that a checkpoint holds besides, weights.
+OPTIONS = {
+    "PixelCNN PixelRNN": "width=hidden_channels",
+    "PixelCNN PixelRNN RNNClassifier RNNLM Seq2Seq Transformer TransformerLM": "layers=num_layers",
+    "Autoencoder": "width=hidden_size",
+    "VAE": "warm_up=kl_warmup samples=num_samples",
+    "Gym": "mode=vectorization_mode stop=stop_on_reward_threshold",
+    "EnvInfo Gym": "max_steps=max_episode_steps",
+    "DQN PPO PolicyGradient": "hidden=hidden_sizes",
+    "DQN": "steps=train_freq updates=gradient_steps replay=buffer_size keep_replay=save_replay_buffer "
+    "warm_up=learning_starts target_every=target_update_interval n_step=n_steps double=double_q "
+    "priority=priority_alpha beta=priority_beta",
+    "DQN QLearning": "epsilon=exploration_final_eps epsilon_steps=exploration_steps",
+    "PPO": "trace=gae_lambda steps=n_steps rounds=n_epochs clip=clip_range value=vf_coef",
+    "PPO PolicyGradient": "entropy=ent_coef greedy=deterministic",
+    "PolicyGradient": "normalise=normalize_advantage fits=n_critic_updates",
+    "QLearning": "initial=initial_value steps=steps_per_batch",
+    "EnvInfo": "threshold=reward_threshold shape=observation_shape",
+    "BagOfWords RNNClassifier RNNLM Seq2Seq": "embedding=embedding_dim",
+    "RNNClassifier RNNLM RNNRegressor Seq2Seq": "hidden=hidden_size",
+    "RNNLM": "tied=tie_embeddings carry=stateful",
+    "TransformerLM": "context=context_length",
+    "Transformer TransformerLM": "width=d_model heads=num_heads",
+    "AddingProblem Bible SequenceInfo TextFile TextTable Tweets": "length=seq_len",
+    "SequenceInfo": "size=input_size",
+}
+METRICS = {
+    "PixelCNN PixelRNN VAE": "bits=bits_per_dim",
+    "Autoencoder": "active=active_fraction",
+    "VAE": "active=active_units",
+    "DQN PPO PolicyGradient QLearning": "return=episode_return length=episode_length solved=success_rate",
+    "DQN": "q=q_value",
+    "PPO": "kl=approx_kl clipped=clip_fraction",
+    "InterpolatedLM Markov RNNLM TransformerLM": "bits=bits_per_char",
+    "BagOfWords RNNClassifier": "recall=macro_recall",
+    "Seq2Seq Transformer": "exact=exact_match",
+    "CNN ResNet": "calibration=ece",
+}
+STATE = {
+    "DQN": "followed=next_observations",
+}
+WEIGHTS = (
+    ("PixelCNN", r"^(net\.layers\.\d+)\.above\.", r"\1.vertical."),
+    ("PixelCNN", r"^(net\.layers\.\d+)\.down\.", r"\1.vertical_to_horizontal."),
+    ("PixelCNN", r"^(net\.layers\.\d+)\.left\.", r"\1.horizontal."),
+    ("PixelCNN", r"^(net\.layers\.\d+)\.labels\.", r"\1.class_embedding."),
+    ("PixelCNN PixelRNN", r"^head\.widen\.", r"head.from_features."),
+    ("PixelCNN PixelRNN", r"^head\.before\.", r"head.from_channels."),
+    ("PixelRNN", r"^net\.first\.", r"net.input_conv."),
+    ("PixelRNN", r"^(net\.layers\.\d+\.(?:left\.|right\.)?)input\.", r"\1input_to_state."),
+    ("PixelRNN", r"^(net\.layers\.\d+\.(?:left\.|right\.)?)state\.", r"\1state_to_state."),
+    ("PixelRNN", r"^(net\.layers\.\d+\.(?:left\.|right\.)?)labels\.", r"\1class_embedding."),
+    ("VAE", r"^log_spread$", r"log_std"),
+    ("GAN", r"^average\.", r"generator_ema."),
+    ("GAN", r"^(generator|generator_ema)\.draw\.", r"\1.layers."),
+    ("GAN", r"^discriminator\.tell\.", r"discriminator.layers."),
+    ("DQN", r"^network\.", r"q_network."),
+    ("DQN", r"^target\.", r"target_network."),
+    ("PPO PolicyGradient", r"^policy\.log_spread$", r"policy.log_std"),
+    ("PolicyGradient", r"^played$", r"num_episodes"),
+    ("Transformer", r"\.own\.", r".self_attention."),
+    ("Transformer", r"\.norm_own\.", r".norm_self."),
+    ("Transformer", r"\.cross\.", r".cross_attention."),
+    ("Transformer", r"\.think\.", r".feed_forward."),
+)
 
 
 def is_old(recorded: Iterable[str]) -> bool:
@@ -79,7 +146,9 @@ def checkpoint(content: dict[str, Any]) -> dict[str, Any]:
     """Return the content of a checkpoint of 0.1 in today's words; ``renamed_metrics`` is what ``metrics`` returns."""
     options = content.get("hyper_parameters", {})
     model = class_path(str(options.get("_class_path", "")))
-    renamed: dict[str, Any] = _infos(_rename(content, STATE, model))
+    weights = ("state_dict", "optimizer_states")
+    plain = {key: value for key, value in content.items() if key not in weights}
+    renamed: dict[str, Any] = {**content, **_plain(plain, _of(STATE, model))}
     if "_class_path" in options:
         renamed["hyper_parameters"] = _rename({**options, "_class_path": model}, OPTIONS, model)
     renamed["state_dict"] = {_weight(name, model): value for name, value in content["state_dict"].items()}
@@ -93,7 +162,7 @@ def _pairs(text: str) -> dict[str, str]:
 
 def _of(table: Mapping[str, str], path: str) -> dict[str, str]:
     """Return what a table says of the class at the end of a class path."""
-    name = path.rpartition(".")[2]
+    name = path.rpartition(".")[2] if path.startswith("dlplug_") else ""
     return {old: new for names, text in table.items() if name in names.split() for old, new in _pairs(text).items()}
 
 
@@ -102,17 +171,20 @@ def _rename(content: Mapping[str, Any], table: Mapping[str, str], path: str) -> 
     return {names.get(key, key): value for key, value in content.items()}
 
 
-def _infos(content: Any) -> Any:
-    """Rename the Infos in plain data, however deep."""
+def _plain(content: Any, names: Mapping[str, str]) -> Any:
+    """Rename keys and Infos in plain data, however deep."""
+    if isinstance(content, list):
+        return [_plain(part, names) for part in content]
     if not isinstance(content, dict):
         return content
-    renamed = {key: _infos(value) for key, value in content.items()}
+    renamed = {names.get(key, key): _plain(value, names) for key, value in content.items()}
     if (new := INFOS.get(str(content.get("type")))) is not None:
         renamed = {**_rename(renamed, OPTIONS, new.replace(":", ".")), "type": new}
     return renamed
 
 
 def _weight(name: str, path: str) -> str:
-    for pattern, new in WEIGHTS.get(path.rpartition(".")[2], ()):
-        name = re.sub(pattern, new, name)
+    for classes, pattern, new in WEIGHTS:
+        if path.rpartition(".")[2] in classes.split():
+            name = re.sub(pattern, new, name)
     return name
