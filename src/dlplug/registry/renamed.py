@@ -102,9 +102,10 @@ def class_path(path: str) -> str:
     """Return what a class path of 0.1 is now."""
     package, _, rest = path.partition(".")
     module, _, name = rest.rpartition(".")
-    for room, modules in (line.split(":") for line in ROOMS.get(package, "").split(";")):
+    for line in filter(None, ROOMS.get(package, "").split("; ")):
+        room, modules = line.split(":")
         if (new := _pairs(modules).get(module)) is not None:
-            return f"{package}.{room.strip()}.{new or module}.{CLASSES.get(name, name)}"
+            return f"{package}.{room}.{new or module}.{CLASSES.get(name, name)}"
     return path
 
 
