@@ -22,7 +22,7 @@ class TextGenerator(WarmupCosine, ABC, Generic[Row]):
         generated: References and generated texts, of this process since validation or test began.
     """
 
-    # Adam's second mean over about a hundred steps, since these trainings are short.
+    # Adam averages squared gradients over about 100 steps, not 1,000 as by default.
     betas = (0.9, 0.99)
 
     def __init__(self) -> None:
