@@ -5,7 +5,7 @@ from dlplug import hookimpl
 
 @hookimpl
 def dlplug_add_arguments(parser):
-    """Add the options of a callback, which each trainer then gets, and what they are unless told otherwise."""
+    """Add a callback to each trainer, with its options and their defaults."""
     from lightning.pytorch.callbacks import EarlyStopping
 
     parser.add_lightning_class_args(EarlyStopping, "early_stopping")

@@ -1,4 +1,4 @@
-"""A logger of Lightning's kind; `attach` tells it the run folder."""
+"""A Lightning logger; `attach` gives it the run folder."""
 
 import json
 
@@ -14,7 +14,7 @@ class Lines(Logger):
     name, version, file = "lines", "", None
 
     def attach(self, run: Run) -> None:
-        """Keep to this run's folder."""
+        """Write into this run's folder."""
         self.file = run.path / "lines.jsonl"
 
     def log_hyperparams(self, params, *args, **kwargs):

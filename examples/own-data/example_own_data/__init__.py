@@ -1,1 +1,1 @@
-"""Data of one's own as a plugin."""
+"""Your own data as a plugin."""

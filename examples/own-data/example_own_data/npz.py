@@ -7,11 +7,10 @@ from dlplug.data import ImageInfo, TensorData
 
 
 class NPZImages(TensorData):
-    """Images (n, height, width) from 0 to 1 and labels (n,) of an .npz file; the last fifth tests and validates.
+    """Images (n, height, width) from 0 to 1 and labels (n,) of an .npz file; the last fifth is for validation and test.
 
     Args:
         file: The file, with the arrays `images` and `labels`.
-        batch_size: Images a batch.
     """
 
     def __init__(self, file: str, batch_size: int = 64) -> None:
@@ -19,7 +18,7 @@ class NPZImages(TensorData):
         self.file = file
 
     def load(self):
-        """Return what the images are like, and them; an OSError or ValueError here is one line for the user."""
+        """Return the info and the splits; an OSError or ValueError here is one line for the user."""
         arrays = np.load(self.file)
         images, labels = torch.tensor(arrays["images"])[:, None].float(), torch.tensor(arrays["labels"])
         info = ImageInfo(1, *images.shape[2:], classes=int(labels.max()) + 1)

@@ -6,4 +6,4 @@ from dlplug import DataSpec, Spec, hookimpl
 @hookimpl
 def dlplug_specs() -> list[Spec]:
     """Return the data; models that take images fit it."""
-    return [DataSpec("npz-images", "example_own_data.npz:NPZImages", "Images of a file of yours.", gives="images")]
+    return [DataSpec("npz-images", "example_own_data.npz:NPZImages", "Images from your own file.", gives="images")]

@@ -1,4 +1,4 @@
-"""A LightningModule that knows nothing of dlplug."""
+"""A LightningModule that does not use dlplug."""
 
 import torch
 from lightning.pytorch import LightningModule

@@ -5,6 +5,6 @@ from dlplug import ModelSpec, Spec, hookimpl
 
 @hookimpl
 def dlplug_specs() -> list[Spec]:
-    """Return the model; its recipe is what `dlplug fit` does unless told otherwise."""
+    """Return the model; its recipe holds the defaults of `dlplug fit`."""
     recipe = {"trainer.max_epochs": 5}
     return [ModelSpec("plain", "example_plain.plain:Plain", "One layer.", takes="images", data="digits", recipe=recipe)]

@@ -1,1 +1,1 @@
-"""A network of torchvision's as a plugin."""
+"""A network from torchvision as a plugin."""

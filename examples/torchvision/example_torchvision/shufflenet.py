@@ -1,4 +1,4 @@
-"""Any network that takes colour pictures and gives a score a class."""
+"""Any network that takes colour images and returns logits, (batch, classes)."""
 
 import torch
 from torchvision.models import shufflenet_v2_x0_5
@@ -8,10 +8,10 @@ from dlplug.model import Model
 
 
 class ShuffleNet(Model):
-    """ShuffleNet V2 from torchvision, for pictures of any size."""
+    """ShuffleNet V2 from torchvision, for images of any size."""
 
     def build(self, info: ImageInfo) -> None:
-        """Make the network for as many classes as the data has."""
+        """Make the network for the data's number of classes."""
         self.net = shufflenet_v2_x0_5(num_classes=info.classes)
 
     def training_step(self, batch, batch_idx):
@@ -21,7 +21,7 @@ class ShuffleNet(Model):
         self.record(loss=loss)
         return loss
 
-    validation_step = test_step = training_step
+    validation_step = training_step
 
     def configure_optimizers(self):
         """Return AdamW."""

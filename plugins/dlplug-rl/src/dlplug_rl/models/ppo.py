@@ -20,7 +20,7 @@ class PPO(PolicyAgent):
 
     Schulman et al. (2017); policy learning, section 6.2 of the notes. A batch collects a rollout and trains on it for
     ``n_epochs``; where the new policy already differs from the one that acted by more than ``clip_range``, the gradient
-    is 0. Advantages are estimated by GAE (Schulman et al., 2016), once a batch with the values of then. Actions may be
+    is 0. Advantages are estimated by GAE (Schulman et al., 2016), once a batch, before its updates. Actions may be
     discrete or continuous.
 
     Logs ``policy_loss``, ``value_loss``, ``entropy`` in nats, ``approx_kl``, how far the policy moved in a batch, and
