@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,7 @@ from dlplug.media import Figure, Table
 from dlplug.plots import plot_curves
 from dlplug.trained import start_from
 from dlplug_multimodal.claims.controls import differences, epochs
-from dlplug_multimodal.data.emoji_scenes import KINDS, read_atlas
+from dlplug_multimodal.data.emoji_scenes import KINDS, paste, read_atlas
 from dlplug_multimodal.data.tagged_images import to_float
 from dlplug_multimodal.models.captioner import Captioner
 from dlplug_sequence.data.padded import EOS_ID
@@ -36,7 +36,7 @@ def need_pictures(lab: Lab) -> Evidence:
     held, seen, blind, near, rows = [], [], [], [], []
     for seed in lab.seeds:
         run = lab.fit("captioner", *SMALL, seed=seed)
-        images, captions = scenes(run, "test")
+        images, captions = test_scenes(run)
         fresh = new_scenes(run)
         held.append(exact_match(run, images, captions))
         seen.append(exact_match(run, *fresh))
@@ -62,7 +62,7 @@ def quality(lab: Lab) -> Evidence:
     held, beams, blind, near = [], [], [], []
     for seed in lab.seeds:
         run = lab.fit("captioner", seed=seed)
-        images, captions = scenes(run, "test")
+        images, captions = test_scenes(run)
         held.append(exact_match(run, images, captions))
         beams.append(exact_match(run, images, captions, num_beams=5))
         blind.append(exact_match(run, images.roll(len(images) // 2, 0), captions))
@@ -77,18 +77,16 @@ def quality(lab: Lab) -> Evidence:
     )
 
 
-def scenes(run: Trained, split: str) -> tuple[Tensor, Tensor]:
-    """Return all images, from 0 to 1, and captions of a split."""
-    data: Any = run.data
-    images, captions = data.splits[split]
+def test_scenes(run: Trained) -> tuple[Tensor, Tensor]:
+    """Return all images, from 0 to 1, and captions of the test."""
+    images, captions = cast(Any, run.data).splits["test"]
     places = torch.arange(len(images))
     return to_float(images[places]), captions[places]
 
 
 def new_scenes(run: Trained) -> tuple[Tensor, Tensor]:
     """Return images and captions of training pairs, of an epoch that no run gets to."""
-    data: Any = run.data
-    images, captions = data.splits["train"]
+    images, captions = cast(Any, run.data).splits["train"]
     places = torch.arange(NEW_SCENES) + 1_000_000 * len(images)
     return to_float(images[places]), captions[places]
 
@@ -105,8 +103,7 @@ def exact_match(run: Trained, images: Tensor, captions: Tensor, num_beams: int =
 
 def nearest(run: Trained, images: Tensor, captions: Tensor) -> float:
     """Return the share of images for which the caption of the nearest training image, by pixels, is a reference."""
-    data: Any = run.data
-    train_images, train_captions = data.splits["train"]
+    train_images, train_captions = cast(Any, run.data).splits["train"]
     best, found = torch.full((len(images),), torch.inf), torch.zeros_like(captions[:, 0])
     for places in torch.split(torch.arange(NEAREST), len(train_images)):
         distances, index = torch.cdist(images.flatten(1), to_float(train_images[places]).flatten(1)).min(1)
@@ -142,14 +139,10 @@ class OneEmoji(ImageData):
             canvas = torch.randint(64, 256, (count, 1, 1, 3), generator=generator).expand(-1, 40, 40, -1).float()
             canvas = canvas.clone()
             steps = torch.randint(len(atlas), (count,), generator=generator)
-            corners = torch.randint(9, (2, count, 1, 1), generator=generator)
-            span = torch.arange(atlas.shape[2])
-            where = torch.arange(count)[:, None, None], corners[0] + span[:, None], corners[1] + span
-            emoji = atlas[steps, labels]
-            canvas[where] = emoji[..., :3] + canvas[where] * (1 - emoji[..., 3:])
+            rows, columns = torch.randint(9, (2, count), generator=generator)
+            paste(canvas, atlas[steps, labels], rows, columns)
+            labels = rows // 3 * 3 + columns // 3 if self.where else labels
             splits[split] = (canvas[:, :24, :24].permute(0, 3, 1, 2).byte().contiguous(), labels)
-            if self.where:
-                splits[split] = splits[split][0], (corners[0] // 3 * 3 + corners[1] // 3).flatten()
         return ImageInfo(3, 24, 24, 9 if self.where else 20), splits
 
 

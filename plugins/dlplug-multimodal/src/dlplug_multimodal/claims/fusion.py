@@ -60,16 +60,12 @@ def level(lab: Lab) -> Evidence:
             found.setdefault(way, []).append(value)
 
     def gains(way: str, *others: str) -> list[float]:
-        pairs = zip(found[way], zip(*(found[other] for other in others), strict=True), strict=True)
-        return [own - max(others) for own, others in pairs]
+        return differences(found[way], [max(seed) for seed in zip(*(found[other] for other in others), strict=True)])
 
     alone, early = "points of accuracy above the better of either alone", "the same above early concatenation"
     babble = "late, babble for sounds"
     return Evidence(
-        [
-            Measure(alone, gains("late", "picture", "sound"), ">=", 2),
-            Measure(early, gains("late", "early"), ">=", 2),
-        ],
+        [Measure(alone, gains("late", "picture", "sound"), ">=", 2), Measure(early, gains("late", "early"), ">=", 2)],
         [Measure(f"{alone}, sounds exchanged for those of other digits", gains(babble, "picture", "sound"), ">=", 2)],
         {"Test accuracy in %": Table(("combined", "mean"), _means(found))},
         note="Noise of standard deviation 0.8 on pixels from 0 to 1, and of 0.1 on sounds whose peak is 0.5; "

@@ -13,6 +13,7 @@ from dlplug.data import Batch
 from dlplug.media import Image
 from dlplug.optim import set_lr
 from dlplug_multimodal.claims.controls import epochs
+from dlplug_multimodal.data.tagged_images import count_words
 from dlplug_multimodal.data.twemoji import read_glyphs
 from dlplug_multimodal.evaluation.double_queries import DoubleQueries, double_queries
 from dlplug_multimodal.evaluation.retrieval import average_precision
@@ -247,9 +248,7 @@ def answers(trained: Trained, queries: DoubleQueries) -> dict[str, float]:
     side = model.shape[1]
     gallery = torch.stack([glyphs[i].render(side) for i in queries.gallery.tolist()]) / 255
     images = torch.stack([glyphs[query.image].render(side) for query in queries.queries]) / 255
-    counts = torch.zeros(len(images), len(model.words))
-    for row, query in zip(counts, queries.queries, strict=True):
-        row[model.words.index(query.word)] = 1
+    counts = count_words([[query.word] for query in queries.queries], model.words)
     asked = {"image": (images, None), "word": (None, counts), "both": (images, counts)}
     return {name: queries.metrics(model.search(gallery, *query))["mrr"] for name, query in asked.items()}
 

@@ -15,7 +15,7 @@ from dlplug.media import Image, Media, Table
 from dlplug_multimodal.claims.controls import differences, epochs
 from dlplug_multimodal.data.digit_names import DigitNames
 from dlplug_multimodal.data.emoji import Emoji, group_name
-from dlplug_multimodal.data.tagged_images import TaggedImageInfo, count_words, group_split, to_float
+from dlplug_multimodal.data.tagged_images import count_words, group_split, to_float
 from dlplug_multimodal.data.twemoji import read_glyphs
 from dlplug_multimodal.evaluation.double_queries import double_queries
 from dlplug_multimodal.evaluation.odd_one_out import odd_items
@@ -26,7 +26,7 @@ from dlplug_vision.models.cnn import CNN
 QUERIES = ("king", "gold", "sheep", "egypt", "seven", "water", "hand", "sword")  # words whose neighbours are shown
 SHOWN = 8  # double queries shown, and neighbours
 VALIDATE_LAST = "--trainer.check_val_every_n_epoch=6"
-DIRECTIONS = ("image_to_text", "text_to_image")
+WAYS = ("image_to_text", "text_to_image")
 MISPAIRED = ("--data=dlplug_multimodal.claims.controls.MispairedEmoji", "--data.text=both", "--data.augment=1.0")
 FEW = 500  # digits that small networks are trained on
 STEPS, RATES = 150, (1e-3, 3e-3, 1e-2)  # of their training
@@ -74,7 +74,7 @@ def switch(lab: Lab) -> Evidence:
             pairs["mispaired"] = lab.fit("joint-embedding", *MISPAIRED, *epochs(20), seed=seed)
         for name, trained in pairs.items():
             recalls = lab.test(trained)
-            for way in DIRECTIONS:
+            for way in WAYS:
                 times = recalls[f"test/{way}@10"] / recalls[f"test/{way}_chance@10"]
                 found.setdefault(f"{name} {way}", []).append(times)
             both, alone, image = search_by_both(trained.model)
@@ -83,23 +83,20 @@ def switch(lab: Lab) -> Evidence:
             found.setdefault(f"{name} alone", []).append(alone)
             shown = shown or {"Image and word: the query, then the answers": image}
         digits = lab.test(lab.fit("joint-embedding", "--data=digit-names", seed=seed))
-        for way in DIRECTIONS:
+        for way in WAYS:
             found.setdefault(f"digits {way}", []).append(digits[f"test/{way}@1"])
     names = {"image_to_text": "words found by held-out emoji", "text_to_image": "held-out emoji found by their words"}
     gain = "mean reciprocal rank of image and word together less that of the better one alone"
     alone = sum(found["paired alone"]) / len(lab.seeds)
     return Evidence(
         [
-            *(Measure(f"{names[way]}, recall@10 by chance's", found[f"paired {way}"], ">=", 5) for way in DIRECTIONS),
+            *(Measure(f"{names[way]}, recall@10 by chance's", found[f"paired {way}"], ">=", 5) for way in WAYS),
             Measure("names found by digits, recall@1", found["digits image_to_text"], ">=", 0.9, "0.1 is chance"),
             Measure("digits found by names, recall@1", found["digits text_to_image"], ">=", 0.9, "0.1 is chance"),
             Measure(gain, found["paired gain"], ">=", 0.02, f"{alone:.2f} alone"),
         ],
         [
-            *(
-                Measure(f"{names[way]}, trained on other pairs", found[f"mispaired {way}"], ">=", 5)
-                for way in DIRECTIONS
-            ),
+            *(Measure(f"{names[way]}, trained on other pairs", found[f"mispaired {way}"], ">=", 5) for way in WAYS),
             Measure(f"{gain}, trained on other pairs", found["mispaired gain"], ">=", 0.02),
         ],
         shown,
@@ -120,12 +117,10 @@ def search_by_both(model: JointEmbedding) -> tuple[float, float, Image]:
         query, its image first, then the answers in order.
     """
     benchmark = double_queries("test")
-    info = model.info
-    assert isinstance(info, TaggedImageInfo)
     glyphs = read_glyphs()
-    rendered = to_float(torch.stack([glyph.render(info.height) for glyph in glyphs]))
+    rendered = to_float(torch.stack([glyph.render(model.shape[1]) for glyph in glyphs]))
     images = rendered[[query.image for query in benchmark.queries]]
-    counts = count_words([[query.word] for query in benchmark.queries], info.words)
+    counts = count_words([[query.word] for query in benchmark.queries], model.words)
     gallery = model.encode_images(rendered[benchmark.gallery])
     scores = [model.search(gallery, *each) for each in ((images, counts), (images, None), (None, counts))]
     both, *alone = (benchmark.metrics(each)["mrr"] for each in scores)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from dlplug.data import Batch, Info, TensorData
-from dlplug.errors import InputError
+from dlplug_multimodal.data.ranges import require
 from dlplug_multimodal.data.tagged_images import to_float
 
 LabelledSounds = tuple[Tensor, Tensor]
@@ -86,14 +86,10 @@ class AudioVisualData(TensorData):
         sound_noise_std: float = 0.0,
     ) -> None:
         super().__init__(batch_size)
-        noises = (noise_std, image_noise_std, sound_noise_std)
-        if not 0 <= shift < 1 or not 0 <= speed < 1 or min(noises) < 0:
-            raise InputError(
-                "shift and speed must be from 0 to below 1, noise_std, image_noise_std and sound_noise_std at least 0, "
-                f"not {shift}, {speed}, {noise_std}, {image_noise_std} and {sound_noise_std}"
-            )
-        self.shift, self.speed = shift, speed
-        self.noise_std, self.image_noise_std, self.sound_noise_std = noises
+        self.shift, self.speed, self.noise_std = shift, speed, noise_std
+        self.image_noise_std, self.sound_noise_std = image_noise_std, sound_noise_std
+        require(vars(self), "from 0 to below 1", "shift", "speed")
+        require(vars(self), "at least 0", "noise_std", "image_noise_std", "sound_noise_std")
 
     def prepare_batch(self, batch: Batch) -> Batch:
         """Return bytes and 16-bit samples as floats, with noise, and training sounds augmented."""
@@ -102,8 +98,7 @@ class AudioVisualData(TensorData):
         if self.trainer is not None and self.trainer.training:
             shift = round(self.shift * self.info.sample_rate)  # type: ignore[attr-defined]
             waves = random_shift_and_stretch(waves, shift, self.speed)
-            waves = waves + self.noise_std * torch.randn_like(waves) if self.noise_std else waves
-            images, waves = self._add_noise(images, waves)
+            images, waves = self._add_noise(images, _noisy(waves, self.noise_std))
         return images, waves, labels, voices
 
     def with_fixed_noise(self, columns: Mapping[str, Batch]) -> Mapping[str, Batch]:
@@ -130,11 +125,11 @@ class AudioVisualData(TensorData):
         return {}
 
     def _add_noise(self, images: Tensor, waves: Tensor) -> tuple[Tensor, Tensor]:
-        if self.image_noise_std:
-            images = images + self.image_noise_std * torch.randn_like(images)
-        if self.sound_noise_std:
-            waves = waves + self.sound_noise_std * torch.randn_like(waves)
-        return images, waves
+        return _noisy(images, self.image_noise_std), _noisy(waves, self.sound_noise_std)
+
+
+def _noisy(values: Tensor, std: float) -> Tensor:
+    return values + std * torch.randn_like(values) if std else values
 
 
 def random_shift_and_stretch(waves: Tensor, max_shift: int, max_speed: float) -> Tensor:

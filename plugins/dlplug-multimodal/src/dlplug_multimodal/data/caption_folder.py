@@ -28,7 +28,8 @@ class CaptionFolder(CaptionedImages):
     ``images`` and ``annotations`` (COCO's ``captions_train2017.json``). A malformed line is named. All captions of an
     image are in its split, 80 : 10 : 10. An image that is missing or cannot be read is named and left out.
 
-    Each image is scaled and cropped to a square and kept as bytes: 10,000 of 64×64 take 123 MB.
+    Each image is scaled and cropped to a square and kept as bytes: 10,000 of 64×64 take 123 MB. Captions stay as they
+    are where ``flip`` mirrors their image.
 
     Args:
         root: The folder of the images.
@@ -39,7 +40,6 @@ class CaptionFolder(CaptionedImages):
         vocabulary_size: Most tokens of the vocabulary; 0 for all, or 8,000 with ``bpe``.
         min_count: Tokens rarer than this in the training captions are unknown, in the references too.
         split_seed: Another seed is another split.
-        flip: Whether a random half of the training images is mirrored left to right; captions stay as they are.
     """
 
     def __init__(
@@ -52,10 +52,9 @@ class CaptionFolder(CaptionedImages):
         vocabulary_size: int = 0,
         min_count: int = 2,
         split_seed: int = 0,
-        flip: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(flip=flip, **kwargs)
+        super().__init__(**kwargs)
         if size < 8:
             raise InputError(f"size must be at least 8, not {size}")
         self.root, self.captions, self.size, self.channels = Path(root).expanduser(), captions, size, channels

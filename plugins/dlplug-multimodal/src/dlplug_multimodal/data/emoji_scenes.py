@@ -82,15 +82,14 @@ class EmojiScenes(CaptionedImages):
         captions = (text for pair in texts for text in pair)
         vocabulary = Vocabulary.train(captions, "word", 0, 1, SPECIALS, sentences=True)
         tokens, atlas = CaptionTokens(texts, vocabulary), read_atlas(names, self.size)
-        longest = int(tokens.tokens.lengths.max()) - 1
         splits: dict[str, list[SceneImages | SceneCaptions]] = {}
         for number, (split, pairs) in enumerate(split_pairs(self.kinds, self.strict).items()):
             train = split == "train"
             count, seed = (self.scenes_per_epoch, run_seed()) if train else (EVALUATED, FIXED_SEED + number)
             scenes = Scenes(pairs, self.size, count, seed)
             splits[split] = [SceneImages(scenes, atlas), SceneCaptions(scenes, tokens, self.kinds)]
-        info = CaptionedImageInfo(3, self.size, self.size, vocabulary.to_json(), longest)
-        return info, splits
+        longest = int(tokens.tokens.lengths.max()) - 1
+        return CaptionedImageInfo(3, self.size, self.size, vocabulary.to_json(), longest), splits
 
     def sampler(self, split: str, columns: Any) -> BatchIndexSampler:
         """Return training batches whose scene numbers continue from epoch to epoch; others are as usual."""
@@ -195,16 +194,26 @@ class SceneImages:
 
     def __getitem__(self, numbers: Tensor) -> Tensor:
         layout, side, largest = self.scenes[numbers], self.scenes.side, self.atlas.shape[2]
-        n = len(numbers)
         edge = side + largest  # cropped below: the smaller emoji have empty rows and columns at their ends
         canvas = layout.colours.float()[:, None, None].expand(-1, edge, edge, -1).clone()  # (n, edge, edge, 3)
-        item, span = torch.arange(n)[:, None, None], torch.arange(largest)
         for which in range(2):
             emoji = self.atlas[layout.steps[:, which], layout.kinds[:, which]]  # (n, largest, largest, 4)
-            row, column = layout.corners[:, which].T
-            where = item, row[:, None, None] + span[:, None], column[:, None, None] + span  # each (n, largest, largest)
-            canvas[where] = emoji[..., :3] + canvas[where] * (1 - emoji[..., 3:])
+            paste(canvas, emoji, *layout.corners[:, which].T)
         return canvas[:, :side, :side].permute(0, 3, 1, 2).round().byte().contiguous()
+
+
+def paste(canvas: Tensor, emoji: Tensor, rows: Tensor, columns: Tensor) -> None:
+    """Draw an emoji of ``read_atlas`` on each canvas.
+
+    Args:
+        canvas: Shape (n, edge, edge, 3), changed in place.
+        emoji: Shape (n, largest, largest, 4).
+        rows: Of their upper edges, shape (n,).
+        columns: Of their left edges, shape (n,).
+    """
+    item, span = torch.arange(len(canvas))[:, None, None], torch.arange(emoji.shape[1])
+    where = item, rows[:, None, None] + span[:, None], columns[:, None, None] + span  # each (n, largest, largest)
+    canvas[where] = emoji[..., :3] + canvas[where] * (1 - emoji[..., 3:])
 
 
 class SceneCaptions:

@@ -63,8 +63,9 @@ def speak(voices: Sequence[str], words: Sequence[str], folder: Path | None = Non
     path = (folder or user_cache_path("dlplug")) / name
     audio = _read_cached(path)
     if audio is None:
-        audio = _synthesise_apart(request)
-        _cache(path, audio)
+        audio, buffer = _synthesise_apart(request), io.BytesIO()
+        np.save(buffer, audio)
+        write_atomically(path, hashlib.sha256(buffer.getvalue()).digest() + buffer.getvalue())
     return audio
 
 
@@ -78,13 +79,6 @@ def _read_cached(path: Path) -> Audio | None:
         return None
     cached: Audio = np.load(io.BytesIO(content[DIGEST:]))
     return cached
-
-
-def _cache(path: Path, audio: Audio) -> None:
-    buffer = io.BytesIO()
-    np.save(buffer, audio)
-    content = buffer.getvalue()
-    write_atomically(path, hashlib.sha256(content).digest() + content)
 
 
 def _synthesise_apart(request: str) -> Audio:

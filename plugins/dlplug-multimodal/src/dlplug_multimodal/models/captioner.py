@@ -18,6 +18,7 @@ from dlplug.media import Figure, Media, Table, Text
 from dlplug.panels import Panel
 from dlplug.trained import start_from
 from dlplug_multimodal.data.captioned_images import CaptionedImageInfo
+from dlplug_multimodal.data.ranges import require
 from dlplug_sequence.data.padded import EOS_ID, PAD_ID
 from dlplug_sequence.data.vocabulary import Vocabulary
 from dlplug_sequence.models.text_generator import TextGenerator
@@ -92,12 +93,7 @@ class Captioner(TextGenerator[Row]):
             "none. Healthy: wrong ones are nearly right. Broken: the same for all images.",
             media="captions",
         ),
-        Panel(
-            "Generated",
-            "All captions",
-            "Validation images' references and generated captions.",
-            media="written",
-        ),
+        Panel("Generated", "All captions", "Validation images' references and generated captions.", media="written"),
         Panel(
             "Attention",
             "Attention maps",
@@ -122,12 +118,11 @@ class Captioner(TextGenerator[Row]):
         init_from: str = "",
     ) -> None:
         super().__init__()
-        if min(hidden_size, embedding_dim) < 1 or lr <= 0 or weight_decay < 0 or not 0 <= dropout < 1:
-            raise ValueError(
-                "hidden_size and embedding_dim must be at least 1, dropout from 0 to below 1, lr above 0 and "
-                f"weight_decay at least 0, not {hidden_size}, {embedding_dim}, {dropout}, {lr} and {weight_decay}"
-            )
         self.save_hyperparameters()
+        require(self.hparams, "at least 1", "hidden_size", "embedding_dim")
+        require(self.hparams, "above 0", "lr")
+        require(self.hparams, "at least 0", "weight_decay")
+        require(self.hparams, "from 0 to below 1", "dropout")
         self.attention, self.backbone, self.channels, self.depth = attention, backbone, channels, depth
         self.cell, self.hidden_size, self.embedding_dim, self.dropout = cell, hidden_size, embedding_dim, dropout
         self.lr, self.weight_decay, self.init_from = lr, weight_decay, init_from
@@ -138,9 +133,10 @@ class Captioner(TextGenerator[Row]):
             raise ValueError(f"learns from images with captions, not {info}")
         self.vocabulary = Vocabulary.from_json(info.vocabulary)
         self.max_length = 2 * info.longest
-        self.image_encoder = self._encoder(ImageInfo(info.channels, info.height, info.width, classes=2))
+        self.shape = info.channels, info.height, info.width
+        self.image_encoder = self._encoder(ImageInfo(*self.shape, classes=2))
         self.image_encoder.eval()
-        _, depth, rows, columns = self.image_encoder(torch.zeros(1, info.channels, info.height, info.width)).shape
+        _, depth, rows, columns = self.image_encoder(torch.zeros(1, *self.shape)).shape
         self.image_encoder.train()
         self.image_encoder.to(memory_format=torch.channels_last)  # faster on CPUs
         self.project = nn.Linear(depth, self.hidden_size)
@@ -156,13 +152,10 @@ class Captioner(TextGenerator[Row]):
 
     def _encoder(self, info: ImageInfo) -> nn.Sequential:
         """Return the backbone up to its last grid; layers have their names in a run of ``cnn`` or ``resnet``."""
-        if self.backbone == "cnn":
-            layers = CNN(channels=self.channels, hidden=0).network(info).named_children()
-            return nn.Sequential(OrderedDict(takewhile(lambda each: each[0] != "flatten", layers)))
-        layers = ResNet(self.depth).network(info).named_children()
-        return nn.Sequential(
-            OrderedDict([("normalise", Normalise()), *takewhile(lambda each: each[0] != "avgpool", layers)])
-        )
+        model = CNN(channels=self.channels, hidden=0) if self.backbone == "cnn" else ResNet(self.depth)
+        layers = takewhile(lambda each: each[0] not in ("flatten", "avgpool"), model.network(info).named_children())
+        first: list[tuple[str, nn.Module]] = [] if self.backbone == "cnn" else [("normalise", Normalise())]
+        return nn.Sequential(OrderedDict([*first, *layers]))
 
     def initialise(self) -> None:
         """Load the weights that ``init_from`` names, and say which layers they are of."""
@@ -256,9 +249,7 @@ class Captioner(TextGenerator[Row]):
             num_beams: Hypotheses kept in the beam search; 1 is greedy.
             length_penalty: 0 favours short captions.
         """
-        info = self.info
-        assert isinstance(info, CaptionedImageInfo)
-        pixels = read_image(image, info.channels, info.height, info.width)
+        pixels = read_image(image, *self.shape)
         result = self.caption(pixels[None].to(self.device) / 255, num_beams, length_penalty)
         return Text(self.vocabulary.decode(result.rows(EOS_ID)[0]))
 

@@ -1,5 +1,6 @@
 """Fusion: an image model and a sound model, combined at a higher level."""
 
+import re
 from typing import Any, Literal
 
 import torch
@@ -13,6 +14,7 @@ from dlplug.errors import InputError
 from dlplug.media import Media, Table, Text
 from dlplug.trained import read_weights, take
 from dlplug_multimodal.data.audio_visual import AudioVisualInfo
+from dlplug_multimodal.data.ranges import require
 from dlplug_multimodal.data.wav import chunk, read_wav
 from dlplug_multimodal.evaluation.retrieval import most_likely
 from dlplug_multimodal.models.two_phase import TwoPhase
@@ -23,6 +25,7 @@ from dlplug_vision.models.cnn import CNN
 GIVEN = {"both": (True, True), "picture": (True, False), "sound": (False, True)}
 # What the weights of cnn and soundnet are called here.
 RENAMED = {"net.scores.": "image_classifier.", "net.": "image.", "student.": "sound."}
+PREFIX = re.compile(f"^({'|'.join(map(re.escape, RENAMED))})")
 TOP_CLASSES = 3  # that `generate` names
 
 
@@ -94,13 +97,13 @@ class Fusion(TwoPhase):
         init_from: tuple[str, ...] = (),
     ) -> None:
         super().__init__()
-        if lr <= 0 or min(weight_decay, pretrain_epochs) < 0 or hidden < 1 or not 0 <= modality_dropout <= 1:
-            raise ValueError(
-                "lr must be above 0, hidden at least 1, weight_decay and pretrain_epochs at least 0, modality_dropout "
-                f"from 0 to 1, not {lr}, {hidden}, {weight_decay}, {pretrain_epochs} and {modality_dropout}"
-            )
         self.save_hyperparameters()
+        require(self.hparams, "above 0", "lr")
+        require(self.hparams, "at least 1", "hidden")
+        require(self.hparams, "at least 0", "weight_decay", "pretrain_epochs")
+        require(self.hparams, "from 0 to 1", "modality_dropout")
         self.combine, self.channels = combine, channels
+        self.used = GIVEN.get(combine, GIVEN["both"])  # image, sound
         self.hidden, self.modality_dropout = hidden, modality_dropout
         self.lr, self.weight_decay = lr, weight_decay
         self.first_epochs = 0 if combine == "early" else pretrain_epochs
@@ -128,11 +131,8 @@ class Fusion(TwoPhase):
     def initialise(self) -> None:
         """Load the weights that ``init_from`` names, and say which layers they are of."""
         for source in self.init_from:
-            weights = {}
-            for name, value in read_weights(source).items():
-                for theirs, ours in RENAMED.items():
-                    name = ours + name.removeprefix(theirs) if name.startswith(theirs) else name
-                weights[name] = value
+            saved = read_weights(source).items()
+            weights = {PREFIX.sub(lambda found: RENAMED[found[0]], name): value for name, value in saved}
             say(take(self, weights, source))
 
     def forward(self, images: Tensor, waves: Tensor, image_given: Tensor, sound_given: Tensor) -> Tensor:
@@ -147,7 +147,7 @@ class Fusion(TwoPhase):
         if self.combine == "early":
             together = torch.cat([images.flatten(1) * image_given, waves * sound_given], 1)  # (n, pixels + samples)
         else:
-            image_used, sound_used = self._used()  # what is never used costs nothing
+            image_used, sound_used = self.used  # what is never used costs nothing
             image = self.image(images) * image_given if image_used else images.new_zeros(len(images), self.widths[0])
             sound = waves.new_zeros(len(waves), self.widths[1])
             sound = self.sound.features(waves) * sound_given if sound_used else sound
@@ -158,7 +158,7 @@ class Fusion(TwoPhase):
     def first_loss(self, batch: Batch) -> Tensor:
         """Return the sum of both models' own losses."""
         images, waves, labels, _ = batch
-        image_used, sound_used = self._used()
+        image_used, sound_used = self.used
         losses = {}
         if image_used:
             losses["image_loss"] = cross_entropy(self.image_classifier(self.image(images)), labels)
@@ -188,7 +188,7 @@ class Fusion(TwoPhase):
 
     def classify(self, images: Tensor, waves: Tensor, given: str) -> Tensor:
         """Return logits (n, classes) where ``both``, only the ``picture`` or only the ``sound`` is given."""
-        used = (float(there and use) for there, use in zip(GIVEN[given], self._used(), strict=True))
+        used = (float(there and use) for there, use in zip(GIVEN[given], self.used, strict=True))
         logits: Tensor = self(images, waves, *(torch.full((len(waves), 1), use, device=waves.device) for use in used))
         return logits
 
@@ -221,13 +221,9 @@ class Fusion(TwoPhase):
     def _modality_dropout(self, n: int) -> tuple[Tensor, Tensor]:
         """Return whether image and sound of n training pairs are given, 1 or 0, each of shape (n, 1)."""
         uniform = torch.rand(n, 1, device=self.device)
-        image_used, sound_used = self._used()
+        image_used, sound_used = self.used
         half = self.modality_dropout / 2 if image_used and sound_used else 0.0
         return (uniform >= half).float() * image_used, (uniform < 1 - half).float() * sound_used
-
-    def _used(self) -> tuple[bool, bool]:
-        """Return whether the model uses images at all, and sounds at all."""
-        return GIVEN.get(self.combine, GIVEN["both"])
 
 
 def _dense(inputs: int, outputs: int) -> tuple[nn.Module, ...]:

@@ -9,6 +9,7 @@ from torch import Tensor
 from dlplug import Panel
 from dlplug.data import Batch, ImageInfo
 from dlplug.media import Image, Media
+from dlplug_multimodal.data.ranges import require
 from dlplug_multimodal.data.tagged_images import TaggedImageInfo
 from dlplug_multimodal.models.boltzmann import ENERGY_PANEL, LIKELIHOOD_PANEL, SingleRBM
 from dlplug_multimodal.nn.ais import log_partition
@@ -71,16 +72,10 @@ class GaussianRBM(SingleRBM):
     )
 
     def __init__(
-        self,
-        hidden: int = 256,
-        visible_std: float = 0.7,
-        chains: int = 64,
-        lr: float = 0.8,
-        **kwargs: Any,
+        self, hidden: int = 256, visible_std: float = 0.7, chains: int = 64, lr: float = 0.8, **kwargs: Any
     ) -> None:
         super().__init__(hidden, chains, lr, **kwargs)
-        if visible_std <= 0:
-            raise ValueError(f"visible_std must be above 0, not {visible_std}")
+        require(self.hparams, "above 0", "visible_std")
         self.visible_std = visible_std
 
     def build(self, info: ImageInfo | TaggedImageInfo) -> None:
@@ -125,11 +120,6 @@ class GaussianRBM(SingleRBM):
             nll=self.machine.free_energy(units).mean() + self._log_z + log_scale,
             reconstruction=(self.reconstruct(batch[0]) - batch[0]).square().mean(),
         )
-
-    def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the hidden units' probabilities, shape (n, hidden)."""
-        hidden: Tensor = self(batch[0])
-        return hidden
 
     def showcase(self, batch: Batch) -> dict[str, Media]:
         """Show filters, samples and reconstructions."""

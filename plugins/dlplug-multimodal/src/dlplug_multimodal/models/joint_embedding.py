@@ -14,6 +14,7 @@ from dlplug.data import Batch, ImageInfo
 from dlplug.media import Figure, Image, Media, Text
 from dlplug.optim import WarmupCosine
 from dlplug.panels import Panel
+from dlplug_multimodal.data.ranges import require
 from dlplug_multimodal.data.tagged_images import TaggedImageInfo, count_query_words, to_float
 from dlplug_multimodal.data.word_vectors import principal_coordinates, read_vectors
 from dlplug_multimodal.evaluation.retrieval import CrossModalRecall
@@ -76,12 +77,7 @@ class JointEmbedding(WarmupCosine):
             "Learning",
             "Recall by chance",
             "Recalls of a random order, which depend on how many texts there are.",
-            curves=(
-                "image_to_text_chance@1",
-                "image_to_text_chance@10",
-                "text_to_image_chance@1",
-                "text_to_image_chance@10",
-            ),
+            curves=tuple(f"{way}_chance@{k}" for way in ("image_to_text", "text_to_image") for k in (1, 10)),
         ),
         Panel(
             "Learning",
@@ -118,14 +114,13 @@ class JointEmbedding(WarmupCosine):
         lr: float = 3e-3,
     ) -> None:
         super().__init__()
-        if min(hidden, embedding_dim) < 1 or not 0 <= dropout < 1 or not 0 <= word_dropout <= 1:
-            raise ValueError(
-                "hidden and embedding_dim must be at least 1, dropout from 0 to below 1 and word_dropout from 0 to 1, "
-                f"not {hidden}, {embedding_dim}, {dropout} and {word_dropout}"
-            )
-        if min(margin, lr) <= 0 or (loss == "rank" and not word_vectors):
-            raise ValueError(f"margin and lr must be above 0, not {margin} and {lr}, and rank needs word_vectors")
         self.save_hyperparameters()
+        require(self.hparams, "at least 1", "hidden", "embedding_dim")
+        require(self.hparams, "from 0 to below 1", "dropout")
+        require(self.hparams, "from 0 to 1", "word_dropout")
+        require(self.hparams, "above 0", "margin", "lr")
+        if loss == "rank" and not word_vectors:
+            raise ValueError("loss rank needs word_vectors")
         self.loss, self.word_vectors, self.channels, self.hidden = loss, word_vectors, channels, hidden
         self.embedding_dim, self.dropout, self.word_dropout = embedding_dim, dropout, word_dropout
         self.margin, self.lr = margin, lr
@@ -140,7 +135,7 @@ class JointEmbedding(WarmupCosine):
             self.fixed = _vectors_of(info.words, Path(self.word_vectors).expanduser())
         width = self.embedding_dim if self.fixed is None else self.fixed.shape[1]
         space = width if self.loss == "rank" else self.embedding_dim
-        self.words = info.words
+        self.words, self.shape = info.words, (info.channels, info.height, info.width)
         self.word_embedding = nn.Parameter(torch.randn(len(info.words), width) if self.fixed is None else self.fixed)
         self.word_embedding.requires_grad_(not self.word_vectors)
         images = ImageInfo(info.channels, info.height, info.width, space)
@@ -255,10 +250,7 @@ class JointEmbedding(WarmupCosine):
         """
         if n < 1 or not (image or text):
             raise ValueError("give a file with --image, words with --text, or both; n at least 1")
-        info = self.info
-        assert isinstance(info, TaggedImageInfo)
-        shape = info.channels, info.height, info.width
-        images = to_float(read_image(image, *shape)[None].to(self.device)) if image else None
+        images = to_float(read_image(image, *self.shape)[None].to(self.device)) if image else None
         if images is not None and not text:
             words = self.encode_texts(torch.eye(len(self.words), device=self.device))
             best = (words @ self.encode_images(images)[0]).topk(min(n, len(words)))

@@ -1,6 +1,7 @@
 """Images and words in one deep Boltzmann machine: section 5.5 of the notes."""
 
 import math
+from bisect import bisect_right
 from typing import Any, Literal, cast
 
 import torch
@@ -14,6 +15,7 @@ from dlplug.data import Batch, ImageInfo
 from dlplug.media import Image, Media, Table, Text
 from dlplug.optim import set_lr
 from dlplug.trained import read_weights, take
+from dlplug_multimodal.data.ranges import require
 from dlplug_multimodal.data.tagged_images import TaggedImageInfo, count_query_words
 from dlplug_multimodal.evaluation.retrieval import average_precision, most_likely, r_precision
 from dlplug_multimodal.models.boltzmann import Boltzmann
@@ -127,35 +129,23 @@ class MultimodalDBM(Boltzmann):
         weight_decay: float = 1e-4,
     ) -> None:
         super().__init__()
-        epochs = (cnn_epochs, pretrain_epochs, joint_layer_epochs)
-        if min(hidden, text_hidden, joint_hidden, mean_field_steps, chains) < 1 or min(epochs) < 0:
-            raise ValueError(
-                "hidden, text_hidden, joint_hidden, mean_field_steps and chains must be at least 1, cnn_epochs, "
-                f"pretrain_epochs and joint_layer_epochs at least 0, not {hidden}, {text_hidden}, {joint_hidden}, "
-                f"{mean_field_steps}, {chains}, {cnn_epochs}, {pretrain_epochs} and {joint_layer_epochs}"
-            )
-        rates, weights = (lr_image, lr_text, lr_joint), (joint_lr_scale, multi_prediction_weight, weight_decay)
-        if min(visible_std, *rates, lr) <= 0 or min(weights) < 0:
-            raise ValueError(
-                "visible_std and learning rates must be above 0, joint_lr_scale, multi_prediction_weight and "
-                f"weight_decay at least 0, not {visible_std}, {lr_image}, {lr_text}, {lr_joint}, {lr}, "
-                f"{joint_lr_scale}, {multi_prediction_weight} and {weight_decay}"
-            )
-        if not 0 <= momentum < 1:
-            raise ValueError(f"momentum must be from 0 to below 1, not {momentum}")
+        self.save_hyperparameters()
+        require(self.hparams, "at least 1", "hidden", "text_hidden", "joint_hidden", "mean_field_steps", "chains")
+        require(self.hparams, "at least 0", "cnn_epochs", "pretrain_epochs", "joint_layer_epochs", "joint_lr_scale")
+        require(self.hparams, "at least 0", "multi_prediction_weight", "weight_decay")
+        require(self.hparams, "above 0", "visible_std", "lr_image", "lr_text", "lr_joint", "lr")
+        require(self.hparams, "from 0 to below 1", "momentum")
         if init_from and image_encoder != "cnn":
             raise ValueError("init_from is for --model.image_encoder cnn")
-        self.save_hyperparameters()
         self.image_encoder, self.init_from = image_encoder, init_from
         self.hidden, self.text_hidden, self.joint_hidden = hidden, text_hidden, joint_hidden
         self.visible_std = visible_std
         cnn_epochs = cnn_epochs if image_encoder == "cnn" and not init_from else 0
         self.starts = (0, cnn_epochs, cnn_epochs + pretrain_epochs, cnn_epochs + pretrain_epochs + joint_layer_epochs)
-        self.rates, self.joint_lr_scale = rates, joint_lr_scale
+        self.rates, self.joint_lr_scale = (lr_image, lr_text, lr_joint), joint_lr_scale
         self.multi_prediction_weight, self.lr = multi_prediction_weight, lr
         self.mean_field_steps, self.chains = mean_field_steps, chains
         self.momentum, self.weight_decay = momentum, weight_decay
-        self._fantasies: tuple[Tensor, Tensor] | None = None  # hidden units and words of each persistent chain
         self._gallery = torch.empty(0)
         self._predictions: list[tuple[Tensor, Tensor]] = []  # words' log-probabilities and counts
 
@@ -170,8 +160,7 @@ class MultimodalDBM(Boltzmann):
         self.standardizer = Standardizer(units, self.visible_std)
         visible, words = math.prod(units), len(info.words)
         self.machine = DeepBoltzmann(visible, words, self.hidden, self.text_hidden, self.joint_hidden)
-        self.register_buffer("length", torch.ones(()))  # mean number of words of an image that has some
-        self.length: Tensor
+        self.length = nn.Buffer(torch.ones(()))  # mean number of words of an image that has some
 
     # Inference.
 
@@ -256,17 +245,14 @@ class MultimodalDBM(Boltzmann):
     @property
     def phase(self) -> str:
         """The phase of this epoch, one of ``PHASES``."""
-        return PHASES[self._phase()]
-
-    def _phase(self) -> int:
-        return max(i for i, start in enumerate(self.starts) if self.trainer.current_epoch >= start)
+        return PHASES[bisect_right(self.starts, self.trainer.current_epoch) - 1]
 
     def on_train_epoch_start(self) -> None:
         """Measure the cnn's features once it has learned, and set the learning rates; each phase has its own decay."""
         epoch = self.trainer.current_epoch
         if 0 < epoch == self.starts[1]:
             self._fit_standardizer([images for images, _ in self.train_batches()])
-        start, end = (*self.starts, self.trainer.max_epochs or -1)[self._phase() :][:2]
+        start, end = (*self.starts, self.trainer.max_epochs or -1)[PHASES.index(self.phase) :][:2]
         left = 1 - (epoch - start) / max(1, end - start) if self.trainer.max_epochs != -1 else 1.0
         sgd, adam = self._optimizers()
         scale = self.joint_lr_scale if self.phase == "joint" else 1.0
@@ -441,17 +427,14 @@ class MultimodalDBM(Boltzmann):
         return self._gallery.to(self.device) / 255
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the chains, those of the first process, and the gallery."""
+        """Keep the gallery too."""
         super().on_save_checkpoint(checkpoint)
         checkpoint["gallery"] = self._gallery
-        if self._fantasies is not None:
-            checkpoint["fantasies"] = self._fantasies
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take them back."""
+        """Take it back."""
         super().on_load_checkpoint(checkpoint)
         self._gallery = checkpoint["gallery"]
-        self._fantasies = checkpoint.get("fantasies")
 
 
 def _nats(log_probs: Tensor, counts: Tensor) -> Tensor:

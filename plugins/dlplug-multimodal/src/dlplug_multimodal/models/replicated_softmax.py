@@ -83,11 +83,6 @@ class ReplicatedSoftmax(SingleRBM):
             nats = self.nll(counts, 1000 if self.stage == "test" else 200)
             self.record(nll=nats.mean(), perplexity=(nats / counts.sum(1)).mean().exp())
 
-    def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the hidden units' probabilities, shape (n, hidden)."""
-        hidden: Tensor = self(batch[1])
-        return hidden
-
     def showcase(self, batch: Batch) -> dict[str, Media]:
         """Show the topics."""
         weight = self.machine.weight.detach()

@@ -13,6 +13,7 @@ from dlplug.data import Batch
 from dlplug.media import Figure, Media, Table, Text
 from dlplug.optim import WarmupCosine
 from dlplug.panels import Panel
+from dlplug_multimodal.data.ranges import require
 from dlplug_multimodal.data.word_vectors import principal_coordinates, write_vectors
 from dlplug_multimodal.evaluation.odd_one_out import odd_items
 from dlplug_sequence.data.token_stream import TextInfo
@@ -87,12 +88,10 @@ class SkipGram(WarmupCosine):
         lr: float = 0.01,
     ) -> None:
         super().__init__()
-        if min(embedding_dim, window, negatives, num_noise_words) < 1 or subsample < 0 or lr <= 0:
-            raise ValueError(
-                "embedding_dim, window, negatives and num_noise_words must be at least 1, subsample at least 0 and lr "
-                f"above 0, not {embedding_dim}, {window}, {negatives}, {num_noise_words}, {subsample} and {lr}"
-            )
         self.save_hyperparameters()
+        require(self.hparams, "at least 1", "embedding_dim", "window", "negatives", "num_noise_words")
+        require(self.hparams, "at least 0", "subsample")
+        require(self.hparams, "above 0", "lr")
         self.embedding_dim, self.window, self.negatives = embedding_dim, window, negatives
         self.num_noise_words, self.subsample, self.lr = num_noise_words, subsample, lr
 
@@ -109,10 +108,8 @@ class SkipGram(WarmupCosine):
         if len(self.words) < 2:
             raise ValueError("the text holds fewer than two words")
         self.places = {word: place for place, word in enumerate(self.words)}
-        self.word_of: Tensor
-        self.register_buffer("word_of", torch.tensor([self.places.get(token, -1) for token in tokens]))
-        self.counts: Tensor  # of each word in the training text
-        self.register_buffer("counts", torch.zeros(len(self.words)))
+        self.word_of = nn.Buffer(torch.tensor([self.places.get(token, -1) for token in tokens]))
+        self.counts = nn.Buffer(torch.zeros(len(self.words)))  # of each word in the training text
         self.centre = nn.Embedding(len(self.words), self.embedding_dim)
         self.context = nn.Embedding(len(self.words), self.embedding_dim)
         nn.init.uniform_(self.centre.weight, -0.5 / self.embedding_dim, 0.5 / self.embedding_dim)
@@ -124,7 +121,7 @@ class SkipGram(WarmupCosine):
         """Count the training text's words."""
         for tokens, _ in self.trainer.datamodule.train_dataloader():  # type: ignore[attr-defined]
             found = self.word_of[tokens.to(self.device)]
-            self.counts += found[found >= 0].bincount(minlength=len(self.words))
+            self.counts.add_(found[found >= 0].bincount(minlength=len(self.words)))
         self.counts.copy_(self.trainer.strategy.reduce(self.counts, reduce_op="sum"))
 
     def pairs(self, tokens: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
@@ -139,10 +136,10 @@ class SkipGram(WarmupCosine):
         if self.subsample:
             share = self.counts / self.counts.sum()
             keep = (self.subsample / share.clamp_min(1e-12)).sqrt()  # (words,), above 1 for rare ones
-            kept &= self._uniform(words.shape, generator) < keep[words.clamp_min(0)]
+            kept &= torch.rand(words.shape, device=self.device, generator=generator) < keep[words.clamp_min(0)]
         rows = kept.nonzero()[:, 0]
         words = words[kept]  # (kept,): what is left of all rows, one after the other
-        widths = 1 + (self._uniform(words.shape, generator) * self.window).long()
+        widths = 1 + (torch.rand(words.shape, device=self.device, generator=generator) * self.window).long()
         centres, contexts = [], []
         for distance in range(1, min(self.window, len(words) - 1) + 1):
             left, right, one_row = words[:-distance], words[distance:], rows[:-distance] == rows[distance:]
@@ -226,14 +223,13 @@ class SkipGram(WarmupCosine):
         """
         if n < 1 or not (text or analogy or export):
             raise ValueError("give a word with --text, three with --analogy or a file with --export; n at least 1")
-        answers = []
-        if text:
-            answers.append((text, self._nearest_to(text, [1.0] * len(text.split()), n)))
-        if analogy:
-            if len(analogy.split()) != 3:
-                raise ValueError(f'an analogy is three words, such as "man king woman", not {analogy!r}')
-            answers.append((analogy, self._nearest_to(analogy, [-1.0, 1.0, 1.0], n)))
-        lines = [f"{query}: " + ", ".join(f"{word} {cosine:.2f}" for word, cosine in near) for query, near in answers]
+        if analogy and len(analogy.split()) != 3:
+            raise ValueError(f'an analogy is three words, such as "man king woman", not {analogy!r}')
+        queries = [(text, [1.0] * len(text.split())), (analogy, [-1.0, 1.0, 1.0])]
+        lines = []
+        for query, weights in filter(all, queries):
+            near = self._nearest_to(query, weights, n)
+            lines.append(f"{query}: " + ", ".join(f"{word} {cosine:.2f}" for word, cosine in near))
         if export:
             write_vectors(Path(export), self.words, self.centre.weight.detach().float().cpu())
             lines.append(f"{len(self.words)} vectors of dimension {self.embedding_dim} are in {export}")
@@ -264,6 +260,3 @@ class SkipGram(WarmupCosine):
         for place, across, up in zip(places, x.tolist(), y.tolist(), strict=True):
             axes.text(across, up, self.words[place], size=6, ha="center")
         return drawing
-
-    def _uniform(self, shape: torch.Size, generator: torch.Generator | None) -> Tensor:
-        return torch.rand(shape, device=self.device, generator=generator)

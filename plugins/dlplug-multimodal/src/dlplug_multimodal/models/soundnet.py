@@ -19,6 +19,7 @@ from dlplug.plots import plot_confusion_matrix
 from dlplug.runs import Run
 from dlplug.trained import read_checkpoint, start_from
 from dlplug_multimodal.data.audio_visual import AudioVisualInfo
+from dlplug_multimodal.data.ranges import require
 from dlplug_multimodal.data.wav import chunk, read_wav
 from dlplug_multimodal.evaluation.linear_probe import linear_probe, log_spectrogram
 from dlplug_multimodal.evaluation.retrieval import most_likely
@@ -122,12 +123,9 @@ class SoundNet(TwoPhase):
         init_from: str = "",
     ) -> None:
         super().__init__()
-        if lr <= 0 or temperature <= 0 or weight_decay < 0 or teacher_epochs < 0:
-            raise ValueError(
-                "lr and temperature must be above 0, weight_decay and teacher_epochs at least 0, not "
-                f"{lr}, {temperature}, {weight_decay} and {teacher_epochs}"
-            )
         self.save_hyperparameters()
+        require(self.hparams, "above 0", "lr", "temperature")
+        require(self.hparams, "at least 0", "weight_decay", "teacher_epochs")
         self.channels, self.temperature, self.init_from = channels, temperature, init_from
         self.lr, self.weight_decay = lr, weight_decay
         self.first_epochs = 0 if init_from else teacher_epochs
@@ -138,8 +136,8 @@ class SoundNet(TwoPhase):
         """Make teacher and student."""
         images = ImageInfo(info.channels, info.height, info.width, info.classes, info.labels)
         if self._teacher is None:
-            taught = _read_teacher(self.init_from) if self.init_from else {"options": {}, "info": images.to_dict()}
-            self._teacher = taught
+            own = {"options": {}, "info": images.to_dict()}
+            self._teacher = _read_teacher(self.init_from) if self.init_from else own
         known = Info.from_dict(self._teacher["info"])
         assert isinstance(known, ImageInfo)
         if (known.channels, known.height, known.width) != (info.channels, info.height, info.width):
@@ -244,10 +242,8 @@ class SoundNet(TwoPhase):
 
     def showcase(self, batch: Batch) -> dict[str, Media]:
         """Show the confusion matrix, the accuracy by voice, and the first filters."""
-        first = next(module.weight for module in self.student.modules() if isinstance(module, nn.Conv1d))
-        shown: dict[str, Media] = {
-            "filters": Figure(plot_filters(first[:, 0].detach().float().cpu(), self.sample_rate))
-        }
+        first = next(module.weight for module in self.student.modules() if isinstance(module, nn.Conv1d)).detach()
+        shown: dict[str, Media] = {"filters": Figure(plot_filters(first[:, 0].float().cpu(), self.sample_rate))}
         if self._predictions:
             labels, predicted, voices = (torch.cat(parts).cpu() for parts in zip(*self._predictions, strict=True))
             counts = multiclass_confusion_matrix(predicted, labels, len(self.labels))
@@ -265,11 +261,9 @@ class SoundNet(TwoPhase):
             raise InputError("give a WAV file as --sound")
         chunks = chunk(read_wav(sound, self.sample_rate), self.samples)
         probabilities = self(chunks.to(self.device)).float().softmax(1)
-        lines = []
-        for number, row in enumerate(probabilities):
-            start = number * self.samples / self.sample_rate
-            lines.append(f"{start:g} s: {', '.join(most_likely(row, self.labels, TOP_CLASSES))}")
-        return Text("\n".join(lines))
+        heard = (", ".join(most_likely(row, self.labels, TOP_CLASSES)) for row in probabilities)
+        seconds = self.samples / self.sample_rate
+        return Text("\n".join(f"{number * seconds:g} s: {classes}" for number, classes in enumerate(heard)))
 
     def _by_voice(self, labels: Tensor, predicted: Tensor, voices: Tensor) -> Table:
         rows = []

@@ -18,10 +18,8 @@ class Standardizer(nn.Module):
     def __init__(self, shape: tuple[int, ...], visible_std: float) -> None:
         super().__init__()
         self.shape, self.visible_std = shape, visible_std
-        self.register_buffer("mean", torch.zeros(math.prod(shape)))
-        self.register_buffer("scale", torch.ones(math.prod(shape)))
-        self.mean: Tensor
-        self.scale: Tensor
+        self.mean = nn.Buffer(torch.zeros(math.prod(shape)))
+        self.scale = nn.Buffer(torch.ones(math.prod(shape)))
 
     def fit(self, images: list[Tensor], reduce_mean: Callable[[list[Tensor]], Sequence[Tensor]] | None = None) -> None:
         """Measure the pixels' means and standard deviations.
