@@ -34,7 +34,7 @@ class Plain(nn.Module):
             return [nn.Conv2d(before, depth, 3, padding=1, bias=False), nn.BatchNorm2d(depth), nn.ReLU()]
 
         pairs = [*conv(3, 16), *conv(16, 16), nn.MaxPool2d(2), *conv(16, 32), *conv(32, 32), nn.MaxPool2d(2)]
-        self.eye = nn.Sequential(*pairs, *conv(32, 64))
+        self.encoder = nn.Sequential(*pairs, *conv(32, 64))
         self.project, self.places = nn.Linear(64, 128), nn.Parameter(0.4 * torch.randn(64, 128))
         self.first, self.embed = nn.Linear(128, 128), nn.Embedding(words, 64, padding_idx=0)
         self.gru = nn.GRU(64, 128, batch_first=True)
@@ -44,7 +44,7 @@ class Plain(nn.Module):
 
     def forward(self, images: torch.Tensor, captions: torch.Tensor) -> torch.Tensor:
         n, each, time = captions.shape
-        seen = self.project(self.eye(images.float() / 255).flatten(2).transpose(1, 2)) + self.places  # (n, places, 128)
+        seen = self.project(self.encoder(images.float() / 255).flatten(2).transpose(1, 2)) + self.places  # (n, places, 128)
         first = self.first(seen.amax(1)).tanh().repeat_interleave(each, 0)[None]
         h, _ = self.gru(self.drop(self.embed(captions.flatten(0, 1))), first)
         h = h.reshape(n, each * time, -1)
