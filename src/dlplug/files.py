@@ -1,6 +1,8 @@
 """Files: written whole or not at all, and read so that whatever is wrong with one is named by its line."""
 
+import errno
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,8 +10,19 @@ from typing import Any
 DEPTH, NODES = 100, 100_000  # of YAML: far more than a config has, and little enough to be walked at once
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that at any moment either its old or its new content is there, whole."""
+def write_atomically(path: Path, content: bytes, inside: Path | None = None) -> None:
+    """Write a file so that at any moment either its old or its new content is there, whole.
+
+    Args:
+        path: The file; folders that it lacks are made.
+        content: All that it is to hold.
+        inside: A folder above it that has to be there still, or what somebody removed would be there again in part.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    if inside is not None and not inside.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "the folder is gone", str(inside))
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -20,6 +33,27 @@ def write_atomically(path: Path, content: bytes) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sweep(folder: Path, pattern: str) -> None:
+    """Remove what processes that are no more left half-written: of a folder, the files of that pattern."""
+    for path in folder.glob(pattern):
+        name, _, process = path.name.rpartition(".")
+        if name and process.isdecimal() and not is_alive(int(process)):
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def is_alive(process: int) -> bool:
+    """Return whether a process of this machine still runs; where that cannot be asked, that it does."""
+    if os.name == "nt":  # where signal 0 would end it
+        return True
+    try:
+        os.kill(process, 0)
+    except OverflowError:
+        return False
+    except OSError as error:
+        return error.errno != errno.ESRCH
+    return True
 
 
 def read_lines(path: str | Path) -> list[str]:

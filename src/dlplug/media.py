@@ -194,7 +194,7 @@ def save(media: Media, folder: Path, key: str, step: int) -> Path:
         Its file, ``media/<key>/<step>.<suffix>``, where the key is written as ``file_name`` says.
     """
     path = folder / "media" / file_name(key) / f"{step:08d}.{media.suffix}"
-    write_atomically(path, media.encode())
+    write_atomically(path, media.encode(), inside=folder)
     return path
 
 

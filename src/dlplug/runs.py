@@ -14,17 +14,20 @@ runs/<model>/<date-time>/
 
 import json
 import os
+import platform
 import shlex
 import shutil
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from dlplug.errors import InputError
-from dlplug.files import write_atomically
+from dlplug.files import sweep, write_atomically
+
+LOCK, HOLDER = ".lock", ".holder"  # of the process that trains
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,8 @@ class Run:
         name = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
         try:
             root.mkdir(parents=True, exist_ok=True)
-            filled = Path(tempfile.mkdtemp(prefix=".new-", dir=root))
+            sweep(root, ".*")
+            filled = Path(tempfile.mkdtemp(prefix=".new-", suffix=f".{os.getpid()}", dir=root))
             filled.chmod(0o777 & ~_umask())
             (filled / "config.yaml").write_text(config)
             (filled / "about.json").write_text(json.dumps(about, indent=1))
@@ -141,9 +145,36 @@ class Run:
             )
         return self.best
 
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other processes from training here; one that ends, however it ends, lets go of it.
+
+        Raises:
+            InputError: Another process trains here.
+        """
+        from filelock import FileLock, Timeout  # 10 ms, which all but training does without
+
+        lock = FileLock(self.path / LOCK)
+        holder = self.path / HOLDER
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            who = holder.read_text() if holder.is_file() else "another process"
+            raise InputError(f"{self.path} is being trained by {who}: wait for it, or stop it") from None
+        except NotImplementedError:  # a file system without locks
+            pass
+        sweep(self.path, "**/.*")
+        write_atomically(holder, f"process {os.getpid()} of {platform.node()}".encode())
+        try:
+            yield
+        finally:
+            holder.unlink(missing_ok=True)
+            lock.release()
+
     def is_empty(self) -> bool:
         """Whether nothing was trained: it holds its config, what it says of itself, and what loggers begin with."""
-        return {path.name for path in self.path.iterdir()} <= {"config.yaml", "about.json", "wandb", "tensorboard"}
+        begun = {"config.yaml", "about.json", "wandb", "tensorboard", LOCK, HOLDER}
+        return self.path.is_dir() and {path.name for path in self.path.iterdir()} <= begun
 
     def summary(self, command: str) -> str:
         """Return what a person does next after a command: where to look, what to type."""

@@ -14,7 +14,8 @@ from dlplug.errors import InputError, did_you_mean
 from dlplug.registry import Registry, renamed
 from dlplug.registry.job import model_of, with_version_drift
 from dlplug.registry.provenance import version_drift
-from dlplug.registry.source import load_class, read_class
+from dlplug.registry.source import load_class as load_class  # for plugins too
+from dlplug.registry.source import read_class
 from dlplug.runs import Run
 
 # What torch's unpickler says where it refuses more than plain data and tensors.

@@ -9,6 +9,7 @@ from typing import Any
 from lightning.pytorch.loggers import Logger
 from lightning_utilities.core.rank_zero import rank_zero_only
 
+from dlplug.errors import InputError
 from dlplug.files import write_atomically
 
 
@@ -29,6 +30,7 @@ class MetricsFile(Logger):
         self._columns: list[str] = []
         self._row: dict[str, Any] = {}
         self._start = 0  # where in the file the row of the last step starts
+        self._fresh = True  # nothing vouches for what an earlier attempt left: the first row replaces it
 
     @property
     def name(self) -> str:
@@ -51,6 +53,8 @@ class MetricsFile(Logger):
             metrics: Values by name; ``epoch`` is one of them.
             step: Batches trained so far.
         """
+        if self._fresh:
+            self.resume(-1)
         if self._row and self._row["step"] != step:
             self.write()
             self._row = {}
@@ -79,9 +83,12 @@ class MetricsFile(Logger):
             epoch: The epoch, counted from 0.
             renamed: Today's names of columns by what they were called.
         """
+        self._fresh = False
         names = renamed or {}
         found = [{names.get(name, name): value for name, value in row.items()} for row in read_metrics(self.path)]
-        rows = [row for row in found if row["epoch"].isdigit() and int(row["epoch"]) <= epoch]
+        rows = [row for row in found if (row.get("epoch") or "").isdecimal() and int(row["epoch"]) <= epoch]
+        if found and epoch >= 0 and not {"epoch", "step"} <= set(found[0]):
+            raise InputError(f"{self.path} is damaged: move it away to resume without the metrics so far")
         if rows:
             self._rewrite([name for name in rows[0] if any(row[name] for row in rows)], rows)
         else:
@@ -102,7 +109,7 @@ class MetricsFile(Logger):
         writer.writeheader()
         writer.writerows(rows)
         content = text.getvalue().encode()
-        write_atomically(self.path, content)
+        write_atomically(self.path, content, inside=self.path.parent)
         self._columns, self._start = columns, len(content)
 
 
@@ -110,5 +117,8 @@ def read_metrics(path: Path) -> list[dict[str, str]]:
     """Return the whole rows of a metrics file, none without a file; a last line that a kill tore off is none."""
     if not path.exists():
         return []
-    lines = path.read_text().splitlines(keepends=True)
-    return list(csv.DictReader(line for line in lines if line.endswith("\n")))
+    lines = path.read_text(errors="replace").splitlines(keepends=True)
+    try:
+        return list(csv.DictReader(line for line in lines if line.endswith("\n")))
+    except csv.Error as error:  # a cell without an end, or a character that no text holds
+        raise InputError(f"{path} is damaged: {error}") from error

@@ -181,6 +181,9 @@ def _plain(content: Any, names: Mapping[str, str]) -> Any:
     renamed = {names.get(key, key): _plain(value, names) for key, value in content.items()}
     if (new := INFOS.get(str(content.get("type")))) is not None:
         renamed = {**_rename(renamed, OPTIONS, new.replace(":", ".")), "type": new}
+    if isinstance(path := content.get("class_path"), str):  # of a model kept in another's checkpoint
+        renamed["class_path"] = class_path(path)
+        renamed["options"] = _rename(renamed.get("options", {}), OPTIONS, renamed["class_path"])
     return renamed
 
 

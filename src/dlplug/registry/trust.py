@@ -27,14 +27,12 @@ def check_trust(config: Any, what: object, registry: Registry) -> None:
         InputError: ``DLPLUG_TRUST`` is ``plugins``, which what grades or serves other people's runs sets.
     """
     known = KNOWN | {spec.target.partition(":")[0].partition(".")[0] for spec in registry}
-    for path in dict.fromkeys(_dotted(config)):
-        root = path.partition(".")[0]
-        if root in known or not _is_object(path):
-            continue
-        if os.environ.get("DLPLUG_TRUST") == "plugins":
-            raise InputError(f"{what} names {path}, which is of no installed plugin: DLPLUG_TRUST=plugins refuses it")
-        spec = find_spec(root)
-        say(f"{what} names {path}: importing {spec.origin if spec else root}")
+    others = [path for path in dict.fromkeys(_dotted(config)) if path.partition(".")[0] not in known]
+    found = {path: _file_of(path) for path in others if _is_object(path)}
+    if found and os.environ.get("DLPLUG_TRUST") == "plugins":
+        raise InputError(f"{what} names {next(iter(found))}, which no plugin offers: DLPLUG_TRUST=plugins refuses it")
+    if found:
+        say(f"{what} imports {', '.join(f'{path} from {file}' for path, file in found.items())}")
 
 
 def _dotted(config: Any) -> Iterator[str]:
@@ -43,6 +41,14 @@ def _dotted(config: Any) -> Iterator[str]:
     elif isinstance(config, dict | list):
         for value in config.values() if isinstance(config, dict) else config:
             yield from _dotted(value)
+
+
+def _file_of(path: str) -> str:
+    try:
+        spec = find_spec(path.partition(".")[0])
+    except ValueError:  # such as __main__
+        spec = None
+    return str(spec.origin) if spec else "this program"
 
 
 def _is_object(path: str) -> bool:

@@ -1,7 +1,6 @@
 """metrics.csv as curves, and few enough points of them to draw."""
 
 import csv
-import io
 import os
 import warnings
 from collections.abc import Mapping
@@ -97,7 +96,7 @@ def _read_table(path: Path) -> tuple[list[str], Floats]:
                 file.seek(starts[-1] + CHUNK)
                 file.readline()
                 starts.append(file.tell())
-    except FileNotFoundError:
+    except (FileNotFoundError, csv.Error):
         return [], np.empty((0, 0))
     read_rows = partial(_read_rows, path, len(columns))
     ends = [*starts[1:], size]
@@ -113,6 +112,8 @@ def _read_rows(path: Path, width: int, start: int, end: int) -> Floats:
         file.seek(start)
         lines = file.read(end - start)
     lines = lines[: lines.rfind(b"\n") + 1]  # the last one may be torn off by a kill, or not yet whole
+    if not lines:
+        return np.empty((width, 0))
     try:
         return np.ascontiguousarray(_parse(lines, width).T)
     except ValueError:
@@ -139,7 +140,7 @@ def _parse(lines: bytes, width: int) -> Floats:
 
 def _parse_carefully(lines: bytes, width: int) -> Floats:
     """Return rows of numbers, without what is none and without rows of another length."""
-    rows = csv.reader(io.StringIO(lines.decode(errors="replace")))
+    rows = (line.split(",") for line in lines.decode(errors="replace").split("\n"))
     return np.array([[_number(cell) for cell in row] for row in rows if len(row) == width]).reshape(-1, width)
 
 

@@ -3,11 +3,12 @@
 import functools
 import logging
 import operator
+import os
 import shlex
 import sys
 import warnings
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -114,6 +115,7 @@ class CLI(LightningCLI):
         self.job = job
         self.registry = registry
         self.run = job.run
+        self._held = ExitStack()  # what is let go of in the end: the run folder's lock
         self._left_out: set[str] = set()  # plugins with a hook that raised
         load = get_loader("yaml")
         set_loader(PARSER_MODE, lambda text: parse_config(text, load, registry), (yaml.YAMLError,))
@@ -157,12 +159,13 @@ class CLI(LightningCLI):
         asked = self.config_init.trainer
         if self.job.command == "fit" and not asked.fast_dev_run and not self.run:
             self.run = self._create_run(Path(asked.default_root_dir))
-        elif self.job.command == "fit" and self.run and is_rank_zero():
-            self.run.add_command(self.job.typed)
+        if self.job.command == "fit" and self.run and is_rank_zero():
+            self._held.enter_context(self.run.lock())
         try:
             return self._make_trainer(asked, kwargs)
         except Exception:
             self._discard_unused_run()
+            self._held.close()
             raise
 
     def _make_trainer(self, asked: Namespace, kwargs: dict[str, Any]) -> Trainer:
@@ -209,6 +212,10 @@ class CLI(LightningCLI):
 
     def execute(self) -> int:
         """Run the command and return the exit status."""
+        with self._held:
+            return self._execute()
+
+    def _execute(self) -> int:
         function: Callable[..., Any] = getattr(self.trainer, self.job.command)
         try:
             function(self.model, datamodule=self.datamodule, ckpt_path=self.config.ckpt_path)
@@ -225,6 +232,9 @@ class CLI(LightningCLI):
                 raise InputError(" ".join(str(error).split())) from error
             refuse_misfit(error, self.config.ckpt_path, self.job.chosen["model"])
             raise
+        for file in self.trainer.loggers:  # what an earlier test or validation found is replaced by success alone
+            if isinstance(file, MetricsFile) and self.job.command != "fit" and is_rank_zero() and file.path.exists():
+                os.replace(file.path, file.path.with_name(f"{self.job.command}.csv"))
         self._report()
         if self.run:
             say(self.run.summary(self.job.command))
@@ -278,7 +288,8 @@ class CLI(LightningCLI):
         if self.run and self.job.command == "fit":
             if self.job.changed:
                 callbacks.append(OptimizerOverrides())
-            callbacks += [EpochSummary(self.run, self.job.model), Showcase(self.run), GradNormAndLRMonitor()]
+            typed = self.job.typed if self.job.run else ()
+            callbacks += [EpochSummary(self.run, self.job.model, typed), Showcase(self.run), GradNormAndLRMonitor()]
             if self.config_init.trainer.enable_checkpointing is not False:
                 callbacks.append(Checkpoints(self.run, getattr(self.model, "monitor", None)))
         if self.run and self.job.command == "predict":
@@ -289,11 +300,8 @@ class CLI(LightningCLI):
     def _metrics_files(self) -> list[MetricsFile]:
         if not self.run or self.job.command == "predict":
             return []
-        name = "metrics" if self.job.command == "fit" else self.job.command
-        file = MetricsFile(self.run.path / f"{name}.csv")
-        if not (self.job.command == "fit" and self.run.last):
-            file.resume(-1)  # nothing vouches for what an earlier attempt left
-        return [file]
+        name = "metrics.csv" if self.job.command == "fit" else f".{self.job.command}.csv.{os.getpid()}"
+        return [MetricsFile(self.run.path / name)]
 
     def _call_hooks(self, name: str, call: Callable[[Callable[..., Any]], None]) -> None:
         """Call each plugin's hook; one that raises is left out with a warning."""

@@ -53,7 +53,7 @@ class PredictionWriter(BasePredictionWriter):
         rows = list(zip(*columns.values(), strict=True))
         items = getattr(getattr(trainer, "datamodule", None), "names", None) or range(len(rows))
         writer.writerows([item, *row] for item, row in zip(items, rows, strict=True))
-        write_atomically(self._run.path / "predictions.csv", text.getvalue().encode())
+        write_atomically(self._run.path / "predictions.csv", text.getvalue().encode("utf-8", "backslashreplace"))
 
 
 def _named(batch: Any) -> dict[str, Any]:

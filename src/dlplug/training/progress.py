@@ -1,6 +1,7 @@
 """What a person sees while a model trains."""
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -20,9 +21,12 @@ class EpochSummary(Callback):
     Args:
         run: Where it is trained.
         model: The model's name.
+        typed: The command that resumes the run, noted once it trains; empty for a new run.
     """
 
-    def __init__(self, run: Run, model: str) -> None:
+    def __init__(self, run: Run, model: str, typed: Sequence[str] = ()) -> None:
+        self._run = run
+        self._typed = typed
         self._model = model
         self._folder = run.path
         self._timing = MetricsFile(run.path / "timing.csv")
@@ -35,6 +39,8 @@ class EpochSummary(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say what is trained."""
+        if self._typed and trainer.is_global_zero:
+            self._run.add_command(self._typed)
         weights = sum(p.numel() for p in pl_module.parameters())
         datamodule = getattr(trainer, "datamodule", None)
         data = type(datamodule).__name__ if datamodule else "its own data"

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from dlplug.data import Batch
 from dlplug.errors import InputError
-from dlplug.trained import load_class, load_trained  # type: ignore[attr-defined]
+from dlplug.trained import load_class, load_trained
 from dlplug_sequence.data.vocabulary import Vocabulary
 from dlplug_sequence.models.language_model import GradientFreeLM, LanguageModel, State
 
