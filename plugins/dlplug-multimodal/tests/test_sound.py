@@ -7,6 +7,7 @@ import numpy as np
 import PIL.Image
 import pytest
 import torch
+from scipy.io import wavfile
 
 from dlplug.errors import InputError
 from dlplug_multimodal.data import espeak, video_clips
@@ -49,6 +50,11 @@ def test_wav_of_any_width_is_read(tmp_path, width):
     read = read_wav(write_wav(tmp_path / "a.wav", sound, width=width), 8000)
     assert read.shape == (8000,)
     assert np.abs(read.numpy() - sound).max() < (0.01 if width == 1 else 1e-4)
+
+
+def test_wav_of_floats_is_read(tmp_path):
+    wavfile.write(tmp_path / "a.wav", 8000, tone(440))
+    assert np.array_equal(read_wav(tmp_path / "a.wav", 8000).numpy(), tone(440))
 
 
 def test_stereo_is_averaged_and_another_rate_is_changed(tmp_path):

@@ -66,7 +66,7 @@ class CaptionFolder(CaptionedImages):
         )
 
     def load(self) -> tuple[CaptionedImageInfo, Mapping[str, "list[Tensor | CaptionTokens]"]]:
-        """Read all captions and pictures."""
+        """Read all captions and images."""
         if not self.root.is_dir():
             raise ValueError(f"{self.root} is not a folder; root is the one that holds the images")
         texts: dict[str, list[str]] = {}
