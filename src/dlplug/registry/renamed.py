@@ -42,10 +42,9 @@ OPTIONS = {
     "SkipGram": "drawn=num_noise_words sample=subsample",
     "JointEmbedding": "vectors=word_vectors",
     "GaussianRBM MultimodalDBM": "noise=visible_std",
-    "": "path=image_encoder word_hidden=text_hidden joint=joint_hidden look=cnn_epochs apart=pretrain_epochs ",
-    "MultimodalDBM": "path=image_encoder word_hidden=text_hidden joint=joint_hidden look=cnn_epochs apart=pretrain_epochs ",
-    "above=joint_layer_epochs lr_picture=lr_image lr_words=lr_text together=joint_lr_scale "
-    "fill=multi_prediction_weight steps=mean_field_steps",
+    "MultimodalDBM": "path=image_encoder word_hidden=text_hidden joint=joint_hidden look=cnn_epochs "
+    "apart=pretrain_epochs above=joint_layer_epochs lr_picture=lr_image lr_words=lr_text "
+    "together=joint_lr_scale fill=multi_prediction_weight steps=mean_field_steps",
     "Captioner": "body=backbone",
     "Captioner RNNClassifier RNNLM RNNRegressor Seq2Seq": "hidden=hidden_size",
     "BagOfWords Captioner RNNClassifier RNNLM Seq2Seq": "embedding=embedding_dim",
