@@ -44,7 +44,7 @@ class Plain(nn.Module):
 
     def forward(self, images: torch.Tensor, captions: torch.Tensor) -> torch.Tensor:
         n, each, time = captions.shape
-        seen = self.project(self.encoder(images.float() / 255).flatten(2).transpose(1, 2)) + self.places  # (n, places, 128)
+        seen = self.project(self.encoder(images.float() / 255).flatten(2).transpose(1, 2)) + self.places
         first = self.first(seen.amax(1)).tanh().repeat_interleave(each, 0)[None]
         h, _ = self.gru(self.drop(self.embed(captions.flatten(0, 1))), first)
         h = h.reshape(n, each * time, -1)

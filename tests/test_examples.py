@@ -102,4 +102,7 @@ def test_run_says_whose_arguments_it_lacks(use: Callable[[str], Fit], monkeypatc
     result = run_command("test", run, folder=run)
     assert (result.returncode, result.stderr.count("\n")) == (2, 1)
     assert "early_stopping" in result.stderr
-    assert "example-arguments 0.1.0, which is not installed: pip install example-arguments==0.1.0" in result.stderr
+    assert (
+        "example-arguments 0.1.0, which is not installed; back with: pip install example-arguments==0.1.0"
+        in result.stderr
+    )

@@ -115,7 +115,7 @@ def test_life_of_a_strangers_plugin(environment: Environment, wheels: Path) -> N
     copied = shutil.copy(environment.folder / run / "config.yaml", environment.folder / "old.yaml")
 
     environment.install(second)
-    upgraded = "made with stranger-line 1.0, but 2.0 is installed; back with: pip install"
+    upgraded = "made with stranger-line 1.0, but 2.0 is installed; it came from a local folder"
     for line in (("test", run), ("fit", run), ("generate", run), ("fit", "-c", copied)):
         message = refusal(environment, *line)
         assert "model Line has no option 'width'; did you mean 'widths'? (" in message
@@ -131,7 +131,7 @@ def test_life_of_a_strangers_plugin(environment: Environment, wheels: Path) -> N
     page = (environment.folder / run / "report.html").read_text()
     assert "stranger-line 1.0" in page
     assert "test/loss" in page
-    missing = f"was made with stranger-line 1.0, which is not installed: pip install {first}\n"
+    missing = "was made with stranger-line 1.0, which is not installed; it came from a local folder\n"
     for line in (("test", run), ("fit", run), ("generate", run), ("fit", "-c", copied)):
         message = refusal(environment, *line)
         assert message.startswith("dlplug: there is no model stranger_line.model.Line: ")

@@ -70,7 +70,7 @@ def test_offers(line, offered, not_offered, tmp_path, monkeypatch):
 
 def test_help_comes_with_an_option():
     assert complete(["fit", "--model", "gan", "--model.latent"]) == {
-        "--model.latent_dim": "Width of the noise that an image is drawn from."
+        "--model.latent_dim": "Dimension of the noise that an image is made from."
     }
 
 

@@ -33,6 +33,8 @@ def plugin_from(folder: Path, direct_url: object) -> Plugin:
         (None, "a package index", "odd==1.2"),
         ("{not JSON", "a package index", "odd==1.2"),
         ("[]", "a package index", "odd==1.2"),
+        ({"url": 5, "vcs_info": "git"}, "a package index", "odd==1.2"),
+        ({"url": f"https://me:secret@{URL[8:]}"}, URL, f"'odd @ {URL}'"),
         ({"url": "file:///a%20b", "dir_info": {"editable": True}}, "/a b (editable)", "-e '/a b'"),
         ({"url": "file:///a", "dir_info": {}}, "/a", "/a"),
         ({"url": "file:///a/odd-1.2.whl", "archive_info": {}}, "/a/odd-1.2.whl", "/a/odd-1.2.whl"),
@@ -57,11 +59,18 @@ def test_versions_travel_in_the_config(tmp_path: Path) -> None:
     config.write_text("".join(f"{HEAD}{line}\n" for line in recorded) + "model: gan\n")
     assert recorded_versions(config) == recorded
     assert version_drift(config, recorded) == (
-        f"{config} was made with gone 2.0, which is not installed: pip install gone==2.0"
+        f"{config} was made with gone 2.0, which is not installed; back with: pip install gone==2.0"
     )
     assert version_drift(config, ["pytest 0.1 (pip install pytest==0.1)", "not one"]).startswith(
         f"{config} was made with pytest 0.1, but {pytest.__version__} is installed; back with: pip install"
     )
+
+
+def test_what_is_recorded_names_no_folder(tmp_path: Path) -> None:
+    registry = Registry.discover()
+    plugin = plugin_from(tmp_path, {"url": "file:///home/me/odd", "dir_info": {"editable": True}})
+    registry.plugins = [Plugin("odd", "odd 1.2", hooks=("dlplug_callbacks",), dist=plugin.dist)]
+    assert versions_to_record("", registry) == ["odd 1.2 (from a local folder)"]
 
 
 def test_commands_that_look_run_no_model(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ import shlex
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
+from dlplug.console import plain
 from dlplug.registry import Plugin, Registry
 
 HEAD = "# made with "  # begins the first lines of a run's config.yaml
@@ -21,39 +21,48 @@ RECORDED = re.compile(r"(?P<name>\S+) (?P<version>\S+) \((?P<how>.+)\)")
 def source_of(plugin: Plugin) -> tuple[str, str]:
     """Return where a plugin's distribution was installed from, in words, and the command that installs it again."""
     name, _, version = plugin.origin.partition(" ")
-    direct = _direct_url(plugin)
-    url = direct.get("url", "")
+    url, vcs, editable = _direct_url(plugin)
     if not url:
         return "a package index", f"pip install {name}=={version}"
-    if vcs := direct.get("vcs_info"):
-        url = f"{vcs.get('vcs')}+{url}@{vcs.get('commit_id')}"
-    elif url.startswith("file:"):
+    if url.startswith("file:") and not vcs:
         from urllib.parse import unquote, urlsplit  # 5 ms, which `fit` of a misspelt name does without
 
-        path = unquote(urlsplit(url).path)
-        editable = direct.get("dir_info", {}).get("editable")
-        return f"{path} (editable)" if editable else path, f"pip install {'-e ' * bool(editable)}{shlex.quote(path)}"
+        path = plain(unquote(urlsplit(url).path))
+        return f"{path} (editable)" if editable else path, f"pip install {'-e ' * editable}{shlex.quote(path)}"
+    url = f"{vcs[0]}+{url}@{vcs[1]}" if vcs else url
     return url, f"pip install {shlex.quote(f'{name} @ {url}')}"
 
 
-def _direct_url(plugin: Plugin) -> dict[str, Any]:
-    """Return what the installer noted of where it came from (PEP 610); empty where it came by name."""
+def _direct_url(plugin: Plugin) -> tuple[str, tuple[str, str] | None, bool]:
+    """Return what the installer noted of where it came from (PEP 610), without login: an empty URL where by name.
+
+    Returns:
+        The URL, the version control system and its commit, and whether it is editable.
+    """
     try:
         direct = json.loads((plugin.dist and plugin.dist.read_text("direct_url.json")) or "{}")
-    except ValueError:
-        return {}
-    return direct if isinstance(direct, dict) else {}
+        url = re.sub(r"(?<=//)[^/@]*@", "", plain(direct.get("url", "")))
+        vcs = direct.get("vcs_info")
+        commit = (plain(vcs["vcs"]), plain(vcs["commit_id"])) if vcs else None
+        return url, commit, bool(direct.get("dir_info", {}).get("editable"))
+    except Exception:  # whatever an installer, or a hand, made of it
+        return "", None, False
 
 
 def versions_to_record(config: str, registry: Registry) -> list[str]:
     """Return the versions behind a run: of the core, and of each plugin that its config names or that hooks into it."""
     return [
-        f"{plugin.origin} ({source_of(plugin)[1]})"
+        f"{plugin.origin} ({'from a local folder' if _is_local(plugin) else source_of(plugin)[1]})"
         for plugin in registry.plugins
         if plugin.name == "core"
         or set(plugin.hooks) - {"dlplug_specs"}
         or any(spec.class_path in config for spec in plugin.specs)
     ]
+
+
+def _is_local(plugin: Plugin) -> bool:
+    """Return whether it came from a place of this machine, which nobody whom a run is given can read."""
+    return _direct_url(plugin)[0].startswith("file:")
 
 
 def recorded_versions(config: Path) -> list[str]:
@@ -72,11 +81,12 @@ def version_drift(what: str | Path, recorded: Iterable[str]) -> str:
     clauses = []
     for made in filter(None, map(RECORDED.fullmatch, recorded)):
         origin, how = f"{made['name']} {made['version']}", made["how"]
+        how = f"back with: {how}" if how.startswith("pip") else f"it came {how}"
         try:
             found = version(made["name"])
         except PackageNotFoundError:
-            clauses.append(f"{origin}, which is not installed: {how}")
+            clauses.append(f"{origin}, which is not installed; {how}")
             continue
         if found != made["version"]:
-            clauses.append(f"{origin}, but {found} is installed; back with: {how}")
+            clauses.append(f"{origin}, but {found} is installed; {how}")
     return f"{what} was made with {' and '.join(clauses)}" if clauses else ""
