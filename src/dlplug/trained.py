@@ -91,7 +91,7 @@ def read_weights(source: str) -> dict[str, Tensor]:
     if path.is_dir():
         path = Run.open(str(path)).trained
     if not path.is_file():
-        raise InputError(f"there is not a run folder and no file {source} to take weights from")
+        raise InputError(f"there is neither a run folder nor a file {source} to take weights from")
     found = _read(path)
     found = found.get("state_dict", found) if isinstance(found, dict) else {}
     weights = {name: value for name, value in found.items() if isinstance(value, Tensor)}
