@@ -212,6 +212,7 @@ class _Unmet(Exception):
     """A plugin lacks what it requires."""
 
 
+@cache
 def _headers(dist: Distribution | None) -> dict[str, list[str]]:
     """Return a distribution's metadata, without the README below it, which would take longest to parse."""
     text = (_text_of(dist, "METADATA") or _text_of(dist, "PKG-INFO")) if dist else ""
