@@ -8,4 +8,4 @@ def dlplug_specs() -> list[Spec]:
     """Return the model."""
     recipe = {"trainer.max_epochs": 5}
     target = "example_torchvision.shufflenet:ShuffleNet"
-    return [ModelSpec("shufflenet", target, "ShuffleNet V2 from torchvision.", takes="images", data="mnist5k", recipe=recipe)]
+    return [ModelSpec("shufflenet", target, "From torchvision.", takes="images", data="mnist5k", recipe=recipe)]

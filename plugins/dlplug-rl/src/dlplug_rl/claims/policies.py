@@ -39,7 +39,7 @@ def policy_needs_no_q(lab: Lab) -> Evidence:
     return Evidence(
         [Measure(what, drawn, ">=", bar, f"the best of all policies has {best:.2f}, solved for")],
         [
-            Measure("return of the best policy without chance, cut off after 300 steps", certain, ">=", bar),
+            Measure("return of the best deterministic policy, truncated after 300 steps", certain, ">=", bar),
             Measure("expected return of an untrained policy", untrained, ">=", bar),
         ],
         {"Policies": Figure(drawing)},

@@ -29,7 +29,7 @@ class DQN(Agent):
     2016). Vectors and states go through fully connected layers, images through convolutions first.
 
     A batch acts for ``train_freq`` steps in each environment, epsilon-greedily, and then makes ``gradient_steps``
-    updates. Where an episode was cut off, and not ended, the value of what would have followed counts.
+    updates. Where an episode was truncated and not terminated, the value of what follows still counts.
 
     Logs ``loss``, the Huber loss, ``q_value``, the mean value predicted, and ``epsilon``; ``episode_return`` and
     ``episode_length``.

@@ -98,7 +98,7 @@ class PolicyGradient(PolicyAgent):
     def returns_to_go(self, rollout: Rollout, playing: Tensor) -> Tensor:
         """Return the discounted sum of rewards from each step on, shape (time, n).
 
-        Where an episode was cut off, the value of what would have followed is added, if there is a value.
+        Where an episode was truncated, the value of what would have followed is added, if there is a critic.
         """
         cut = rollout.truncated & ~rollout.terminated & playing
         later = torch.zeros_like(rollout.rewards[0])
