@@ -96,7 +96,9 @@ def _read_table(path: Path) -> tuple[list[str], Floats]:
                 file.seek(starts[-1] + CHUNK)
                 file.readline()
                 starts.append(file.tell())
-    except (FileNotFoundError, csv.Error):
+    except (OSError, csv.Error):
+        columns = []
+    if not columns:
         return [], np.empty((0, 0))
     read_rows = partial(_read_rows, path, len(columns))
     ends = [*starts[1:], size]
