@@ -14,9 +14,9 @@ from dlplug.registry import Registry
 TEMPLATE = Path(__file__).parent / "template"
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 SUMMARIES = {
-    "model": "A small network that names what is on an image.",
-    "data": "Pictures of one line each, upright or level.",
-    "claim": "A convolutional network learns to name digits.",
+    "model": "A small network that classifies images.",
+    "data": "Images of one line each, vertical or horizontal.",
+    "claim": "A convolutional network learns to classify digits.",
 }
 TRY = {
     "model": "dlplug fit --model {name}",
