@@ -152,8 +152,8 @@ class DQN(Agent):
     def training_step(self, envs: VectorEnv, batch_idx: int) -> None:
         """Act, store the transitions, and learn from stored ones."""
         self.replay_buffer.add(self.collect(envs))
-        metrics = self.count_steps(envs, self.train_freq * envs.num_envs)
-        metrics["epsilon"] = torch.tensor(self._epsilon())
+        counted = self.count_steps(envs, self.train_freq * envs.num_envs)
+        metrics = {"epsilon": torch.tensor(self._epsilon()), **counted}
         if self.replay_buffer.size < max(self.learning_starts, self.batch_size):
             self.record(**metrics)
             return
