@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import os
 import pickle
 
 import numpy as np
@@ -132,7 +133,8 @@ def test_image_folder_is_split_and_names_what_it_leaves_out(tmp_path, capsys):
     data.setup()
     said = capsys.readouterr().err
     assert "left out, since they cannot be read, 2 of 22 images" in said
-    assert "cat/torn.jpg (not an image), dog/empty.png (not an image)" in said
+    assert "cat/torn.jpg (Truncated File Read), dog/empty.png (not an image that can be read)" in said
+    assert "1 files or folders: dog/note.txt (no image by its suffix)" in said
     assert data.info == ImageInfo(3, 16, 16, 2, ("cat", "dog"))
     assert {name: len(labels) for name, (_, labels) in data.splits.items()} == {"train": 16, "val": 2, "test": 2}
     images, labels = data.splits["test"]
@@ -162,6 +164,92 @@ def test_image_folder_with_parts_of_its_own(tmp_path):
     write_image(tmp_path / "test" / "cow" / "0.png", 3)
     with pytest.raises(InputError, match="test holds a class that train lacks: cow"):
         ImageFolder(root=str(tmp_path)).setup()
+
+
+@pytest.mark.parametrize(
+    ("train", "val", "test"),
+    [
+        ("Train", "Val", "Test"),
+        ("training", "validation", "testing"),
+        ("train_set", "valid", "TEST"),
+        ("TRAIN", "dev", "tests"),
+    ],
+)
+def test_splits_are_known_by_other_names(tmp_path, train, val, test):
+    for name, count in {train: 4, val: 3, test: 2}.items():
+        write_folder(tmp_path / name, count)
+    data = ImageFolder(root=str(tmp_path), size=8)
+    data.setup()
+    assert {name: len(labels) for name, (_, labels) in data.splits.items()} == {"train": 8, "val": 6, "test": 4}
+    assert data.info.labels == ("cat", "dog")
+
+
+def test_folders_of_splits_that_are_in_doubt_are_refused(tmp_path):
+    write_folder(tmp_path / "val", 2)
+    write_folder(tmp_path / "a-class", 2)
+    with pytest.raises(InputError, match="holds val, but no folder train"):
+        ImageFolder(root=str(tmp_path)).setup()
+    write_folder(tmp_path / "train", 2)
+    write_folder(tmp_path / "valid", 2)
+    with pytest.raises(InputError, match="holds both val and valid: which one is val?"):
+        ImageFolder(root=str(tmp_path)).setup()
+    for name in ("train", "test"):
+        write_image(tmp_path / "flat" / name / "1.png", 3)
+    with pytest.raises(InputError, match="holds test and train, but in these there is no folder a class"):
+        ImageFolder(root=str(tmp_path / "flat")).setup()
+    (tmp_path / "flat" / "test" / "cat").symlink_to(tmp_path / "train" / "cat")
+    (tmp_path / "flat" / "train" / "cat").symlink_to(tmp_path / "train" / "cat")
+    with pytest.raises(InputError, match="flat/test/cat and .*flat/train/cat are the same folder"):
+        ImageFolder(root=str(tmp_path / "flat")).setup()
+
+
+def test_each_image_is_read_once_and_litter_is_passed_over(tmp_path, capsys):
+    write_folder(tmp_path)
+    for link, target in {"cat/up": "..", "dog/self": ".", "dog/other": "../cat", "loop": "."}.items():
+        (tmp_path / link).symlink_to(target)
+    write_image(tmp_path / "cat" / "more" / "11.gif", 10, mode="L")
+    for name in (
+        "cat/._0.png",
+        "cat/.ipynb_checkpoints/0.png",
+        "__MACOSX/cat/0.png",
+        "dog/@eaDir/0.png",
+        ".hidden/0.png",
+    ):
+        write_image(tmp_path / name, 200)
+    for name in ("cat/Thumbs.db", "dog/.DS_Store", "desktop.ini", "notes.txt"):
+        (tmp_path / name).write_bytes(b"")
+    write_image(tmp_path / "stray.jpg", 200)
+    data = ImageFolder(root=str(tmp_path), size=8)
+    data.setup()
+    assert data.info.labels == ("cat", "dog")
+    assert sum(len(labels) for _, labels in data.splits.values()) == 21
+    said = capsys.readouterr().err.strip()
+    left = "cat/up (read already), dog/other (read already), dog/self (read already)"
+    assert said.startswith(f"left out of {tmp_path}, 5 files or folders: {left}, ")
+    assert said.endswith(", loop (in no folder of a class), stray.jpg (in no folder of a class)")
+
+
+def test_test_images_are_in_natural_order(tmp_path):
+    for name in ("cat", "dog"):
+        for number in range(120):
+            write_image(tmp_path / name / f"{number}.png", number)
+    data = ImageFolder(root=str(tmp_path), size=2)
+    data.setup()
+    numbers = [int(name[4:-4]) for name in data.names]
+    assert numbers == sorted(numbers[:12]) + sorted(numbers[12:])
+    assert data.splits["test"][0][:, 0, 0, 0].tolist() == numbers
+
+
+def test_names_that_are_not_utf8(tmp_path):
+    for name in (b"caf\xe9", b"th\xe9"):
+        folder = os.path.join(os.fsencode(tmp_path), name)
+        os.mkdir(folder)
+        for number in range(4):
+            Image.new("L", (8, 8), number).save(os.fsdecode(os.path.join(folder, b"\xff%d.png" % number)))
+    data = ImageFolder(root=str(tmp_path), size=8)
+    data.setup()
+    assert data.info.labels == (r"caf\xe9", r"th\xe9")
+    assert len(data.splits["train"][0]) == 4
 
 
 def test_class_called_train(tmp_path):

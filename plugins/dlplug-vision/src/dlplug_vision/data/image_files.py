@@ -1,21 +1,33 @@
-"""Image files as tensors."""
+"""Image files: as tensors, and where they are found."""
 
-from collections.abc import Iterable
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import PIL.Image
 import PIL.ImageOps
 from torch import Tensor
+from torchvision.datasets.folder import IMG_EXTENSIONS
 from torchvision.transforms.v2 import functional
 
 from dlplug.console import say
 from dlplug.errors import InputError
 
-MAX_NAMED = 10  # unreadable files named in the warning
+MAX_NAMED = 10  # files named in a message
+SUFFIXES = (*IMG_EXTENSIONS, ".gif", ".jfif", ".pbm", ".pnm", ".avif", ".jp2")
+# What systems leave beside people's files; names that begin with a dot, such as ._1.png or .ipynb_checkpoints, aside.
+LITTER = {"__macosx", "@eadir", "$recycle.bin", "system volume information", "lost+found", "thumbs.db", "desktop.ini"}
+BITS, PHOTOMETRIC, SAMPLE_FORMAT = 258, 262, 339  # tags of TIFF
 
 
 def read_image(path: str | Path, channels: int, height: int, width: int) -> Tensor:
     """Read an image upright, resized and center-cropped, on white where it is transparent.
+
+    Of an animation or of several pages it is the first. Of more than 8 bits a sample, black stays black and white
+    white; samples for which no value is white are refused.
 
     Args:
         path: Its file, of any format that Pillow reads.
@@ -51,16 +63,14 @@ def read_images(root: Path, names: Iterable[str], channels: int, size: int) -> d
         except Exception as error:  # as above
             unreadable.append(f"{name} ({_reason(error)})")
     if unreadable:
-        more = f" and {len(unreadable) - MAX_NAMED} more" if len(unreadable) > MAX_NAMED else ""
         count = f"{len(unreadable)} of {len(unreadable) + len(images)} images in {root}"
-        say(f"left out, since they cannot be read, {count}: {', '.join(unreadable[:MAX_NAMED])}{more}")
+        say(f"left out, since they cannot be read, {count}: {first_few(unreadable)}")
     return images
 
 
-def _read(path: Path, channels: int, height: int, width: int) -> Tensor:
-    with PIL.Image.open(path) as file:
-        file.draft("RGB", (2 * width, 2 * height))  # large JPEGs are decoded at a fraction of their size
-        image = PIL.ImageOps.exif_transpose(file).convert("RGBA")
+def to_pixels(image: PIL.Image.Image, channels: int, height: int, width: int) -> Tensor:
+    """Return an image of at most 8 bits a sample as ``read_image`` does."""
+    image = image.convert("RGBA")
     image = PIL.Image.alpha_composite(PIL.Image.new("RGBA", image.size, "white"), image)
     image = image.convert("RGB" if channels == 3 else "L")
     scale = max(height / image.height, width / image.width)
@@ -71,7 +81,80 @@ def _read(path: Path, channels: int, height: int, width: int) -> Tensor:
     return pixels
 
 
+def visible(folder: Path) -> list[Path]:
+    """Return what is in a folder in natural order, without hidden files and what systems leave there."""
+    kept = (path for path in folder.iterdir() if path.name[0] != "." and path.name.lower() not in LITTER)
+    return sorted(kept, key=lambda path: natural_key(path.name))
+
+
+def natural_key(name: str) -> tuple[list[str | int], str]:
+    """Return what names are sorted by so that 2.png comes before 10.png."""
+    return [int(part) if i % 2 else part for i, part in enumerate(re.split(r"([0-9]+)", name))], name
+
+
+def is_image(path: Path) -> bool:
+    """Return whether something is a file whose name ends as images' names do."""
+    return path.suffix.lower() in SUFFIXES and not path.is_dir()
+
+
+def walk(folder: Path, known: dict[str, Path]) -> Iterator[Path]:
+    """Yield all visible files in a folder and its subfolders, and the folders in which it does not look.
+
+    Args:
+        folder: The folder. Links are followed, but not in a circle, and into no folder twice.
+        known: By their true paths, the folders that have been looked into.
+    """
+    for path in visible(folder):
+        if path.is_dir() and known.setdefault(os.path.realpath(path), path) == path:
+            yield from walk(path, known)
+        else:
+            yield path
+
+
+def first_few(names: Sequence[str], separator: str = ", ") -> str:
+    """Return the first names, and how many more there are."""
+    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+    return separator.join(names[:MAX_NAMED]) + more
+
+
+def _read(path: Path, channels: int, height: int, width: int) -> Tensor:
+    with PIL.Image.open(path) as file:
+        file.draft("RGB", (2 * width, 2 * height))  # large JPEGs are decoded at a fraction of their size
+        # Pillow scales small and large samples to bytes, but not the colour that is to be transparent.
+        scale = {"L;2": 85, "L;4": 17, "RGB;16B": 1 / 256}.get(str(file.tile[0][3]) if file.tile else "")
+        if scale and (color := file.info.get("transparency")) is not None:
+            file.info["transparency"] = tuple(int(v * scale) for v in color) if scale < 1 else int(color * scale)
+        return to_pixels(_to_8_bits(PIL.ImageOps.exif_transpose(file), file), channels, height, width)
+
+
+def _to_8_bits(image: PIL.Image.Image, file: Any) -> PIL.Image.Image:
+    """Return grey of more than 8 bits as grey of 8; Pillow makes all above 255 white.
+
+    Args:
+        image: What was read.
+        file: The image of Pillow that it was read from.
+
+    Raises:
+        ValueError: No value is white.
+    """
+    tags = file.tag_v2 if file.format == "TIFF" else {}
+    if 2 in tags.get(SAMPLE_FORMAT, ()) or (image.mode == "I" and tags):
+        raise ValueError("signed or 32-bit integers, of which none is white: save it with 8 or 16 bits")
+    if image.mode[0] not in "IF":
+        return image
+    values = np.asarray(image).astype(np.float32)
+    white = 1 if image.mode == "F" else 2 ** tags.get(BITS, (16,))[0] - 1
+    if not -0.001 < values.min() <= values.max() < 1.001 * white:
+        raise ValueError(f"values from {values.min():g} to {values.max():g}, where 0 is black and {white} white")
+    values = 1 - values / white if tags.get(PHOTOMETRIC) == 0 else values / white
+    grey = PIL.Image.fromarray((255 * values).round().astype(np.uint8))
+    if (level := image.info.get("transparency")) is not None:
+        grey.putalpha(PIL.Image.fromarray(np.asarray(image) != level).convert("L"))
+    return grey
+
+
 def _reason(error: Exception) -> str:
-    if isinstance(error, OSError):
-        return error.strerror or "not an image"
+    if isinstance(error, OSError | ValueError):
+        is_unknown = isinstance(error, PIL.UnidentifiedImageError)
+        return "not an image that can be read" if is_unknown else getattr(error, "strerror", None) or str(error)
     return f"{type(error).__name__}: {error}"

@@ -1,25 +1,34 @@
 """Your own images, a folder a class."""
 
+import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torchvision.datasets.folder import IMG_EXTENSIONS, make_dataset
 
+from dlplug.console import say
 from dlplug.data import Batch, ImageInfo
 from dlplug.errors import InputError
-from dlplug_vision.data.image_files import read_images
+from dlplug_vision.data.image_files import SUFFIXES, first_few, is_image, natural_key, read_images, visible, walk
 from dlplug_vision.data.images import ImageData, hold_out, stratified_split
+
+SPLITS = {  # what their folders may be called: train, Training, train_set, …
+    split: re.compile(rf"(?:{names})(?:[ _-]?(?:set|split|data|images))?", re.IGNORECASE)
+    for split, names in {"train": "train(ing)?", "val": "val(id(at(e|ion))?)?|dev", "test": "test(ing|s)?"}.items()
+}
 
 
 class ImageFolder(ImageData):
     """Your own images, a folder a class: ``root/cat/1.jpg``, ``root/dog/2.png``; classes in alphabetical order.
 
-    Where ``root`` holds a folder ``train`` (and maybe ``val`` and ``test``), the class folders are in these; otherwise
-    the images are split 80 : 10 : 10, class by class. Each image is resized and center-cropped to a square. One that
-    cannot be read is named and left out. They are kept as bytes: 10,000 of 64×64 take 123 MB.
+    Where ``root`` holds a folder ``train`` (and maybe ``val`` and ``test``), the class folders are in these; they may
+    be called ``Training``, ``valid`` or ``test_set`` as well. Otherwise the images are split 80 : 10 : 10, class by
+    class. Each image is resized and center-cropped to a square; of an animation it is the first. What is left out is
+    named with the reason, but for hidden files and what systems leave (``__MACOSX``, ``Thumbs.db``). Images are kept as
+    bytes: 10,000 of 64×64 take 123 MB.
 
     Args:
         root: The folder.
@@ -40,48 +49,83 @@ class ImageFolder(ImageData):
         """Read all images."""
         if not self.root.is_dir():
             raise ValueError(f"{self.root} is not a folder; give one that holds a folder of images a class as root")
-        # A folder `train` of images, not of folders, is the class of railway images.
-        parts = [name for name in ("train", "val", "test") if _folders(self.root / name)]
-        classes = _folders(self.root / "train" if "train" in parts else self.root)
+        true = self.root.resolve()
+        self._known = {str(folder): folder for folder in (true, *true.parents)}  # folders that are not entered again
+        parts = self._parts()
+        folders = [self.root, *(self.root / part for part in parts.values())]
+        classes = sorted(self._folders(self.root / parts.get("train", "")))
         if not classes:
             raise ValueError(f"{self.root} holds no folders; give one that holds a folder of images a class as root")
+        if all(any(pattern.fullmatch(name) for pattern in SPLITS.values()) for name in classes):
+            raise ValueError(f"{self.root} holds {' and '.join(classes)}, but in these there is no folder a class")
+        self._others: list[tuple[Path, str]] = []  # what is left out, and why
         indices = {name: index for index, name in enumerate(classes)}
-        splits = self._read_parts(parts, indices) if "train" in parts else self._read_and_split(indices)
+        splits, names = self._read_splits(parts, indices)
         for name, (images, _) in splits.items():
             if not len(images):
                 raise ValueError(f"no image is left for {name}: {self.root} holds too few")
-        return ImageInfo(self.channels, self.size, self.size, len(classes), tuple(classes)), splits
+        if "test" in splits:
+            order = sorted(range(len(names)), key=lambda i: natural_key(names[i]))
+            self.names = [names[i] for i in order]
+            splits = {**splits, "test": tuple(column[order] for column in splits["test"])}
+        used = {*folders, *self._known.values()}
+        loose = (path for folder in folders for path in visible(folder) if path not in used)
+        self._others += [(path, "in no folder of a class") for path in loose if path.is_dir() or is_image(path)]
+        if self._others:
+            others = [f"{path.relative_to(self.root)} ({reason})" for path, reason in self._others]
+            say(f"left out of {self.root}, {len(others)} files or folders: {first_few(others)}")
+        # Names that are not UTF-8 cannot be drawn.
+        labels = tuple(os.fsencode(name).decode(errors="backslashreplace") for name in classes)
+        return ImageInfo(self.channels, self.size, self.size, len(classes), labels), splits
 
-    def _read_parts(self, names: list[str], indices: dict[str, int]) -> Mapping[str, Batch]:
-        splits: dict[str, tuple[Tensor, Tensor]] = {}
-        for name in names:
-            if unknown := set(_folders(self.root / name)) - indices.keys():
-                raise ValueError(f"{self.root / name} holds a class that train lacks: {', '.join(sorted(unknown))}")
-            images, labels, self.names = self._read(self.root / name, indices)  # the last is test's, or is not asked
-            splits[name] = images, labels
-        if "val" not in splits:
-            images, labels = splits["train"]
-            splits |= hold_out(images, labels, self.split_seed)
-        return splits
+    def _parts(self) -> dict[str, str]:
+        """Return the folders of the splits by their names."""
+        # A folder `train` of images, not of folders, is the class of railway images.
+        parts: dict[str, str] = {}
+        for split, pattern in SPLITS.items():
+            for name in filter(pattern.fullmatch, self._folders(self.root)):
+                if self._folders(self.root / name) and parts.setdefault(split, name) != name:
+                    raise ValueError(f"{self.root} holds both {parts[split]} and {name}: which one is {split}?")
+        if parts and "train" not in parts:
+            raise ValueError(f"{self.root} holds {' and '.join(parts.values())}, but no folder train")
+        return parts
 
-    def _read_and_split(self, indices: dict[str, int]) -> Mapping[str, Batch]:
-        images, labels, files = self._read(self.root, indices)
-        parts = stratified_split(labels, seed=self.split_seed)
-        self.names = [files[i] for i in parts["test"].tolist()]
-        return {name: (images[index], labels[index]) for name, index in parts.items()}
+    def _read_splits(self, parts: dict[str, str], indices: dict[str, int]) -> tuple[dict[str, Batch], list[str]]:
+        """Return the splits, and the names of the test images."""
+        if not parts:
+            images, labels, names = self._read(self.root, indices)
+            places = stratified_split(labels, seed=self.split_seed)
+            splits: dict[str, Batch] = {split: (images[index], labels[index]) for split, index in places.items()}
+            return splits, [names[i] for i in places["test"].tolist()]
+        splits = {}
+        for split, part in parts.items():
+            if unknown := set(self._folders(self.root / part)) - indices.keys():
+                raise ValueError(f"{self.root / part} holds a class that train lacks: {', '.join(sorted(unknown))}")
+            images, labels, names = self._read(self.root / part, indices)  # the last is test's, or is not asked
+            splits[split] = images, labels
+            if split == "train" and "val" not in parts:
+                splits |= hold_out(images, labels, self.split_seed)
+        return splits, names
 
     def _read(self, folder: Path, indices: dict[str, int]) -> tuple[Tensor, Tensor, list[str]]:
         """Return the images, labels and file names in a folder of class folders."""
-        there = make_dataset(folder, indices, IMG_EXTENSIONS, allow_empty=True)
-        known = {str(Path(path).relative_to(self.root)): label for path, label in there}
-        images = read_images(self.root, known, self.channels, self.size)
-        labels = [known[name] for name in images]
-        if empty := [name for name, index in indices.items() if index not in labels]:
-            raise ValueError(f"{folder / empty[0]} holds no readable image ({', '.join(IMG_EXTENSIONS)})")
-        return torch.stack(list(images.values())), torch.tensor(labels), list(images)
+        for path in (folder / name for name in indices):
+            if (known := self._known.setdefault(os.path.realpath(path), path)) != path:
+                raise ValueError(f"{path} and {known} are the same folder")
+        labels: dict[str, int] = {}
+        for name, label in indices.items():
+            # The order that splits are drawn from.
+            for path in sorted(walk(folder / name, self._known), key=lambda path: (str(path.parent), path.name)):
+                if is_image(path):
+                    labels[str(path.relative_to(self.root))] = label
+                else:
+                    self._others.append((path, "read already" if path.is_dir() else "no image by its suffix"))
+        images = read_images(self.root, labels, self.channels, self.size)
+        if empty := indices.keys() - {list(indices)[labels[name]] for name in images}:
+            raise ValueError(f"{folder / min(empty)} holds no readable image ({', '.join(SUFFIXES)})")
+        return torch.stack(list(images.values())), torch.tensor([labels[name] for name in images]), list(images)
 
-
-def _folders(path: Path) -> list[str]:
-    """Return the names of a folder's folders in alphabetical order, hidden ones left out; none if it is not there."""
-    inside = path.iterdir() if path.is_dir() else ()
-    return sorted(each.name for each in inside if each.is_dir() and not each.name.startswith("."))
+    def _folders(self, folder: Path) -> list[str]:
+        """Return the names of a folder's folders, without those that lead back to it in a circle; none of a file."""
+        inside = visible(folder) if folder.is_dir() else []
+        return [path.name for path in inside if path.is_dir() and os.path.realpath(path) not in self._known]

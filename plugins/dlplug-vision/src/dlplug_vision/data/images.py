@@ -38,13 +38,13 @@ class ImageData(TensorData):
 
     def prepare_batch(self, batch: Batch) -> Batch:
         """Return bytes as floats from 0 to 1, augmented in training."""
-        images, labels = batch
+        images, *others = batch
         if images.dtype == torch.uint8:
             images = images.float() / 255
         if self.trainer is not None and self.trainer.training:
             images = random_affine(images, self.augment) if self.augment else images
             images = random_horizontal_flip(images) if self.flip else images
-        return images, labels
+        return images, *others
 
 
 class SplitImages(ImageData):
