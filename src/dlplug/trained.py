@@ -3,6 +3,8 @@
 import io
 import os
 import re
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +22,43 @@ from dlplug.runs import Run
 
 # What torch's unpickler says where it refuses more than plain data and tensors.
 HOLDS_CODE = re.compile("unsupported global|unrecognized function|allowlisted|TorchScript", re.IGNORECASE)
+NEEDED = ("state_dict", "pytorch-lightning_version")
+OF_MODEL = ("hyper_parameters", "hparams", "module_arguments")  # today's key of its options, and those of Lightning 0.7
+INSTANTIATOR = "lightning.pytorch.cli.instantiate_module"
 
 
-def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
+def read_checkpoint(path: str | os.PathLike[str], model: type | None = None) -> dict[str, Any]:
     """Return a checkpoint's content on the CPU.
 
+    Args:
+        path: Its file.
+        model: The class that it has to be of, if that is known.
+
     Raises:
-        InputError: It cannot be read, is damaged, or holds more than plain data and tensors.
+        InputError: It cannot be read, is damaged, is of another class, or holds more than plain data and tensors.
     """
-    checkpoint = _read(path)
-    if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
-        raise InputError(f"{path} is not a Lightning checkpoint")
+    checkpoint: dict[str, Any] = _read(path)
+    missing = [key for key in NEEDED if not isinstance(checkpoint, dict) or key not in checkpoint]
+    if missing:
+        raise InputError(f"{path} is not a Lightning checkpoint: it has no {missing[0]!r}")
+    for named in _named(checkpoint, "_class_path", OF_MODEL):
+        if model and not _is_path_of(named, model):
+            raise InputError(
+                f"the checkpoint {path} is of the class {named}, not {model.__module__}.{model.__qualname__}"
+            )
     return checkpoint
+
+
+def _named(content: Any, name: str, keys: Iterable[str]) -> list[Any]:
+    """Return what the options that Lightning would make a model or data from say under a name."""
+    found = [content.get(key) for key in keys] if isinstance(content, dict) else []
+    return [options[name] for options in found if isinstance(options, dict) and name in options]
+
+
+def _is_path_of(named: object, model: type) -> bool:
+    """Return whether a class path is that of a class, without importing what it names."""
+    module, _, name = str(named).rpartition(".")
+    return named == f"{model.__module__}.{model.__qualname__}" or getattr(sys.modules.get(module), name, None) is model
 
 
 def _read(path: str | os.PathLike[str]) -> Any:
@@ -41,6 +68,9 @@ def _read(path: str | os.PathLike[str]) -> Any:
         if HOLDS_CODE.search(str(error)):
             raise InputError(f"the checkpoint {path} holds code, which is never run") from error
         raise InputError(f"the checkpoint {path} is damaged or cannot be read") from error
+    for called in _named(content, "_instantiator", (*OF_MODEL, "datamodule_hyper_parameters")):
+        if called != INSTANTIATOR:  # Lightning below 2.6.6 imports and calls it (CVE-2026-58659)
+            raise InputError(f"the checkpoint {path} asks to call {called}, which is never done")
     old = isinstance(content, dict) and "made_with" in content and "dlplug_version" not in content
     return renamed.checkpoint(content) if old else content
 
@@ -67,13 +97,15 @@ def load_trained(run: Run | str | os.PathLike[str]) -> LightningModule:
     run = run if isinstance(run, Run) else Run.open(str(run))
     model_class = class_of(run)
     file = io.BytesIO()
-    torch.save(read_checkpoint(run.trained), file)
+    torch.save(read_checkpoint(run.trained, model_class), file)
     file.seek(0)
     try:  # on the CPU, as a trainer loads: what a model keeps beside its weights is not always a device's
         model = model_class.load_from_checkpoint(file, map_location="cpu", weights_only=True)
     except RuntimeError as error:
         refuse_misfit(error, run.trained, f"{model_class.__module__}.{model_class.__qualname__}")
         raise
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(unusable(run.trained, error)) from error
     return model.eval()
 
 
@@ -148,6 +180,12 @@ def take(net: nn.Module, weights: dict[str, Tensor], source: str) -> str:
     ]
     whole = [layer for layer in layers if layer not in left]
     return f"from {source}: took {', '.join(whole)}; left as initialised: {', '.join(why) or 'none'}"
+
+
+def unusable(path: object, error: Exception) -> str:
+    """Return that a checkpoint cannot be used, and why."""
+    why = f"it has no {error}" if isinstance(error, KeyError) else f"{type(error).__name__}: {error}"
+    return f"the checkpoint {path} cannot be used: {why}"
 
 
 def refuse_misfit(error: Exception, path: str | os.PathLike[str], class_path: str) -> None:

@@ -2,6 +2,8 @@
 
 import csv
 import io
+import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,8 @@ from lightning_utilities.core.rank_zero import rank_zero_only
 
 from dlplug.errors import InputError
 from dlplug.files import write_atomically
+
+LOSS = re.compile(r"(?:^|[^a-zA-Z0-9])loss(?:_epoch|_step)?$")  # the last word of a metric's name
 
 
 class MetricsFile(Logger):
@@ -76,17 +80,19 @@ class MetricsFile(Logger):
             csv.DictWriter(file, self._columns, lineterminator="\n").writerow(self._row)
 
     @rank_zero_only
-    def resume(self, epoch: int, renamed: Mapping[str, str] | None = None) -> None:
+    def resume(self, epoch: int, renamed: Mapping[str, str] | None = None, step: int = sys.maxsize) -> None:
         """Cut back to what had been logged when an epoch was completed; -1 for nothing.
 
         Args:
             epoch: The epoch, counted from 0.
             renamed: Today's names of columns by what they were called.
+            step: The epoch's last; what a callback logs before the next epoch's first batch has no epoch.
         """
         self._fresh = False
         names = renamed or {}
         found = [{names.get(name, name): value for name, value in row.items()} for row in read_metrics(self.path)]
         rows = [row for row in found if (row.get("epoch") or "").isdecimal() and int(row["epoch"]) <= epoch]
+        rows = [row for row in rows if not (row.get("step") or "").isdecimal() or int(row["step"]) <= step]
         if found and epoch >= 0 and not {"epoch", "step"} <= set(found[0]):
             raise InputError(f"{self.path} is damaged: move it away to resume without the metrics so far")
         if rows:
@@ -111,6 +117,13 @@ class MetricsFile(Logger):
         content = text.getvalue().encode()
         write_atomically(self.path, content, inside=self.path.parent)
         self._columns, self._start = columns, len(content)
+
+
+def broken_losses(metrics: Mapping[str, Any], monitor: str = "") -> list[str]:
+    """Return the names of losses, and of the monitored metric, whose value is not a number, or in training infinite."""
+    names = [name for name in metrics if name == monitor or LOSS.search(name)]
+    texts = {name: metrics[name] if isinstance(metrics[name], str) else str(float(metrics[name])) for name in names}
+    return [n for n, text in texts.items() if text == "nan" or (text in ("inf", "-inf") and n.startswith("train"))]
 
 
 def read_metrics(path: Path) -> list[dict[str, str]]:

@@ -1,15 +1,19 @@
-"""What every run gets besides Lightning: media, options changed on resuming, gradient norm and learning rate."""
+"""What every run gets besides Lightning: media, changed options, gradient norm and learning rate, guarded plugins."""
 
 import copy
+import functools
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from lightning.pytorch.utilities.seed import isolate_rng
 
 from dlplug import media
+from dlplug.console import plain
 from dlplug.data import run_seed
 from dlplug.errors import InputError
 from dlplug.model import gradient_norm, is_logging_batch
@@ -94,3 +98,25 @@ class GradNormAndLRMonitor(Callback):
             return
         pl_module.log("train/grad_norm", gradient_norm(optimizer), batch_size=1)
         pl_module.log("train/lr", optimizer.param_groups[0]["lr"], batch_size=1)
+
+
+def guard(target: object) -> None:
+    """Call a plugin's callback or logger until it raises: that is a warning, and it is left out from then on."""
+    name, left_out = f"{type(target).__module__}.{type(target).__qualname__}", list[str]()
+    for method in {*dir(Callback), *dir(Logger), "log_media"}:
+        given = getattr(type(target), method, None)
+        # What a callback does not override does nothing, and would be called through the guard on every batch.
+        if method[0] != "_" and callable(given) and given is not getattr(Callback, method, None):
+            setattr(target, method, functools.partial(_call, getattr(target, method), name, left_out))
+
+
+def _call(method: Callable[..., Any], name: str, left_out: list[str], *args: Any, **kwargs: Any) -> Any:
+    if left_out:
+        return None
+    try:
+        return method(*args, **kwargs)
+    except (KeyboardInterrupt, SIGTERMException, InputError):
+        raise
+    except BaseException as error:
+        left_out.append(name)
+        warnings.warn(f"{name} is left out: {method.__name__}: {type(error).__name__}: {plain(error)}", stacklevel=1)

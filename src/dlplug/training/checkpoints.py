@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.callbacks import Checkpoint, StochasticWeightAveraging
 from torch import Tensor
 
 from dlplug.files import write_atomically
@@ -18,22 +18,32 @@ from dlplug.loggers.csv import MetricsFile
 from dlplug.registry.provenance import recorded_versions
 from dlplug.runs import Run
 from dlplug.trained import read_checkpoint
+from dlplug.training.plain_data import plain_data
+from dlplug.training.resume import find, ran_out_of_time
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes a checkpoint beside its place, syncs and renames it; Lightning's goes through another file system."""
+    """Writes a checkpoint beside its place, syncs and renames it; Lightning's goes through another file system.
+
+    Args:
+        model: The class that the checkpoints it reads have to be of.
+    """
+
+    def __init__(self, model: type) -> None:
+        super().__init__()
+        self._model = model
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
     ) -> None:
         """Save a checkpoint so that a kill at any moment leaves the old or the new one, whole."""
         buffer = io.BytesIO()
-        torch.save(checkpoint, buffer)
+        torch.save(plain_data(checkpoint), buffer)
         write_atomically(Path(path), buffer.getvalue())
 
     def load_checkpoint(self, path: str | os.PathLike[str], *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Load plain data and tensors, never code."""
-        return read_checkpoint(path)
+        return read_checkpoint(path, self._model)
 
 
 class Checkpoints(Checkpoint):
@@ -66,8 +76,9 @@ class Checkpoints(Checkpoint):
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Cut the metrics back to what this checkpoint vouches for."""
+        step = checkpoint["loops"]["fit_loop"]["epoch_loop.state_dict"]["_batches_that_stepped"] - 1
         for file in _metrics_files(trainer):
-            file.resume(checkpoint["epoch"], checkpoint.get("renamed_metrics"))
+            file.resume(checkpoint["epoch"], checkpoint.get("renamed_metrics"), step)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the best value so far."""
@@ -80,10 +91,23 @@ class Checkpoints(Checkpoint):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the epoch's metrics down, then the checkpoint that vouches for them."""
         _write_metrics(trainer)
+        if ran_out_of_time(trainer) and self._run.last:
+            return  # the run resumes exactly from the epoch before
         if self._improves(trainer.callback_metrics):
             self.best_epoch = trainer.current_epoch
             trainer.save_checkpoint(self._run.checkpoints / "best.ckpt")
-        trainer.save_checkpoint(self._run.checkpoints / "last.ckpt")
+        epochs = trainer.fit_loop.epoch_progress.current.processed  # type: ignore[attr-defined]
+        if not (
+            find(StochasticWeightAveraging, trainer) and epochs == trainer.max_epochs
+        ):  # else the average comes first
+            trainer.save_checkpoint(self._run.checkpoints / "last.ckpt")
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save the average of the last epochs' weights, which is what a run that averages is measured by."""
+        if (average := find(StochasticWeightAveraging, trainer)) and trainer.current_epoch >= (trainer.max_epochs or 0):
+            if average.n_averaged:
+                trainer.save_checkpoint(self._run.checkpoints / "best.ckpt")
+            trainer.save_checkpoint(self._run.checkpoints / "last.ckpt")
 
     def _improves(self, metrics: Mapping[str, Tensor]) -> bool:
         if self.monitor is None or self.monitor[0] not in metrics:

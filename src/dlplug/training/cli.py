@@ -7,9 +7,10 @@ import os
 import shlex
 import sys
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import replace
+from enum import Enum
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, get_args
@@ -18,14 +19,14 @@ import yaml
 from jsonargparse import Namespace, get_loader, set_loader
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
-from lightning.pytorch.callbacks import ProgressBar
+from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.strategies import DDPStrategy
 
 from dlplug.console import is_rank_zero, plain, say
 from dlplug.data import Data
 from dlplug.errors import InputError
-from dlplug.loggers.csv import MetricsFile
+from dlplug.loggers.csv import MetricsFile, broken_losses, read_metrics
 from dlplug.model import Model
 from dlplug.panels import COMMON
 from dlplug.registry import Registry
@@ -35,11 +36,12 @@ from dlplug.registry.source import load_class, read_class
 from dlplug.report.page import write_report
 from dlplug.runs import Run
 from dlplug.trained import refuse_misfit
-from dlplug.training.callbacks import GradNormAndLRMonitor, OptimizerOverrides, Showcase
+from dlplug.training.callbacks import GradNormAndLRMonitor, OptimizerOverrides, Showcase, guard
 from dlplug.training.checkpoints import AtomicCheckpointIO, Checkpoints
-from dlplug.training.parse_errors import explain
+from dlplug.training.parse_errors import explain, refuse_known, serialised
 from dlplug.training.predictions import PredictionWriter
-from dlplug.training.progress import EpochSummary, TrainingBar
+from dlplug.training.progress import ADVICE, EpochSummary, TrainingBar
+from dlplug.training.resume import ExactResume, refuse
 from dlplug.training.seeding import EpochSeeding
 
 PARSER_MODE = "dlplug"
@@ -119,6 +121,8 @@ class CLI(LightningCLI):
         self._left_out: set[str] = set()  # plugins with a hook that raised
         load = get_loader("yaml")
         set_loader(PARSER_MODE, lambda text: parse_config(text, load, registry), (yaml.YAMLError,))
+        # Lightning writes the parsed config as YAML, which does not know the enums that are defaults of its callbacks.
+        yaml.SafeDumper.add_multi_representer(Enum, lambda dumper, enum: dumper.represent_data(enum.value))
         super().__init__(
             run=False,  # Lightning's subcommands would build a parser each, for one that is used
             auto_configure_optimizers=False,  # models own their optimizers; a GAN has two
@@ -140,6 +144,18 @@ class CLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse, without the warning that arguments should come from sys.argv."""
         self.config = parser.parse_args(args)
+        if self.config.ckpt_path is not None:
+            self.config.ckpt_path = self._checkpoint(self.config.ckpt_path)
+
+    def _checkpoint(self, asked: str) -> str:
+        """Return the file that is asked for; Lightning would look for its own best, last and hpc where it likes."""
+        kept = {"best": self.job.run.best, "last": self.job.run.last} if self.job.run else {}
+        path = kept.get(asked) or Path(asked)
+        if asked in ("best", "last") and not kept.get(asked):
+            raise InputError(f"--ckpt_path {asked} is that of a run folder, such as `dlplug test RUN`; there is none")
+        if not path.is_file():
+            raise InputError(f"--ckpt_path {asked!r}: there is no such file")
+        return os.path.join(os.curdir, path) if path.name == str(path) else str(path)  # its name may be hpc
 
     def setup_parser(self, *args: Any, **kwargs: Any) -> None:
         """Make the parser, anew without a plugin whose hook raised: what it had already added goes with it."""
@@ -157,6 +173,8 @@ class CLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Make the trainer with the run folder's callbacks, metrics file and checkpoints."""
         asked = self.config_init.trainer
+        if self.job.command == "fit":
+            refuse(_as_list(asked.callbacks))
         if self.job.command == "fit" and not asked.fast_dev_run and not self.run:
             self.run = self._create_run(Path(asked.default_root_dir))
         if self.job.command == "fit" and self.run and is_rank_zero():
@@ -172,16 +190,23 @@ class CLI(LightningCLI):
         if asked.overfit_batches and isinstance(self.datamodule, Data):
             limits = " ".join(f"--trainer.limit_{part}_batches {asked.overfit_batches}" for part in ("train", "val"))
             raise InputError(f"--trainer.overfit_batches needs batches made item by item; take {limits}")
+        callbacks = _as_list(asked.callbacks)
+        if self.job.command == "fit":
+            self._keep_inside(callbacks)
+        loggers = self._loggers(_as_list(asked.logger))
+        for logger in loggers:
+            guard(logger)
         kwargs.update(
-            callbacks=_as_list(asked.callbacks) + self._callbacks(),
-            logger=self._loggers(_as_list(asked.logger)) + self._metrics_files(),
-            plugins=[*_as_list(asked.plugins), AtomicCheckpointIO()],
+            callbacks=[ExactResume(), *callbacks, *self._callbacks()],
+            logger=loggers + self._metrics_files(),
+            plugins=[*_as_list(asked.plugins), AtomicCheckpointIO(type(self.model))],
         )
         if not self.run:
             kwargs["enable_checkpointing"] = False
-        draws = sys.stderr.isatty() if asked.enable_progress_bar is None else asked.enable_progress_bar
+        own_bar = any(isinstance(c, ProgressBar) for c in kwargs["callbacks"])
+        draws = own_bar or sys.stderr.isatty() if asked.enable_progress_bar is None else asked.enable_progress_bar
         kwargs["enable_progress_bar"] = draws
-        if draws and self.job.command == "fit" and not any(isinstance(c, ProgressBar) for c in kwargs["callbacks"]):
+        if draws and self.job.command == "fit" and not own_bar:
             kwargs["callbacks"].append(TrainingBar())
         if self.model.automatic_optimization:
             return super().instantiate_trainer(**kwargs)
@@ -197,6 +222,14 @@ class CLI(LightningCLI):
             say(f"{self.job.model} uses manual optimization: strategy ddp becomes ddp_find_unused_parameters_true")
             trainer = super().instantiate_trainer(**kwargs, strategy="ddp_find_unused_parameters_true")
         return trainer
+
+    def _keep_inside(self, callbacks: list[Callback]) -> None:
+        """Let checkpoints that are asked for besides the run's own stand in its folder, and not in their place."""
+        for callback in callbacks:
+            if self.run and isinstance(callback, ModelCheckpoint):
+                callback.dirpath = callback.dirpath or str((self.run.checkpoints / "ModelCheckpoint").absolute())
+                if Path(callback.dirpath).resolve() == self.run.checkpoints.resolve():
+                    raise InputError(f"ModelCheckpoint: {callback.dirpath} is where the run keeps its own checkpoints")
 
     def _loggers(self, asked: list[Any]) -> list[Any]:
         """Attach the loggers that keep to a run folder; a command that logs nothing to one does without them."""
@@ -231,6 +264,7 @@ class CLI(LightningCLI):
             if isinstance(error, MisconfigurationException):
                 raise InputError(" ".join(str(error).split())) from error
             refuse_misfit(error, self.config.ckpt_path, self.job.chosen["model"])
+            refuse_known(error, self.config.ckpt_path)
             raise
         for file in self.trainer.loggers:  # what an earlier test or validation found is replaced by success alone
             if isinstance(file, MetricsFile) and self.job.command != "fit" and is_rank_zero() and file.path.exists():
@@ -238,7 +272,17 @@ class CLI(LightningCLI):
         self._report()
         if self.run:
             say(self.run.summary(self.job.command))
-        return 0
+        return self._status()
+
+    def _status(self) -> int:
+        """Return 1 where a loss was not a number, in this command or before the run was resumed."""
+        monitor = (getattr(self.model, "monitor", None) or ("",))[0]
+        rows = read_metrics(self.run.path / "metrics.csv") if self.run and self.job.command == "fit" else []
+        measured: list[Mapping[str, Any]] = [*rows, self.trainer.callback_metrics]
+        found = [name for metrics in measured for name in broken_losses(metrics, monitor)]
+        if found and is_rank_zero():
+            say(f"failed: {', '.join(dict.fromkeys(found))} is not a number; {ADVICE}")
+        return 1 if found else 0
 
     def _report(self) -> None:
         """Write the run's page anew; one that fails costs a warning, not the run."""
@@ -257,6 +301,7 @@ class CLI(LightningCLI):
         if not is_rank_zero():
             return Run(root)  # writes nothing; what needs the folder has it broadcast
         config = yaml.safe_load(self.parser.dump(self.config, skip_none=False, format="yaml"))
+        config = serialised(config, self.config)
         for name in ("config", "ckpt_path"):
             config.pop(name, None)
         text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
@@ -294,7 +339,10 @@ class CLI(LightningCLI):
                 callbacks.append(Checkpoints(self.run, getattr(self.model, "monitor", None)))
         if self.run and self.job.command == "predict":
             callbacks.append(PredictionWriter(self.run))
+        own = len(callbacks)
         self._call_hooks("dlplug_callbacks", lambda hook: callbacks.extend(_checked(hook())))
+        for callback in callbacks[own:]:
+            guard(callback)
         return callbacks
 
     def _metrics_files(self) -> list[MetricsFile]:

@@ -1,7 +1,17 @@
-"""Errors of jsonargparse in one line of its ten."""
+"""What jsonargparse and Lightning cannot do, in one line of their ten, or done."""
 
 import re
+from importlib import import_module
+from inspect import signature
+from traceback import walk_tb
+from typing import Any
 
+from jsonargparse import Namespace
+
+from dlplug.errors import InputError
+from dlplug.trained import unusable
+
+RESTORING = ("lightning.pytorch.trainer.connectors.checkpoint_connector", ("restore", "_restore", "resume_start"))
 KEY = re.compile(r'Parser key "([^"]+)":')
 WRAPPING = re.compile(r'Parser key "|Does not validate against any|Problem with given class_path|Validation failed')
 UNION = re.compile(r"Subtypes: \[(?P<types>.*?)\]\n.*Given value: (?P<value>.*)\Z", re.DOTALL)
@@ -44,3 +54,51 @@ def _plain(types: str) -> str:
     types = re.sub(r"(?:typing\.)?(?:Union|Optional|Literal)\[(.*?)\]", r"\1", types).replace("typing.", "")
     names = list(dict.fromkeys(name.strip() for name in types.replace("NoneType", "null").split(",")))
     return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+def refuse_known(error: Exception, checkpoint: object) -> None:
+    """Say in one line what cannot be used: a checkpoint that does not load, or one of Lightning's callbacks.
+
+    Raises:
+        InputError: Either is to blame.
+    """
+    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+    places = [(frame.f_globals.get("__name__", ""), frame) for frame in frames]
+    if isinstance(error, InputError | OSError):
+        return
+    if any(module == RESTORING[0] and frame.f_code.co_name.startswith(RESTORING[1]) for module, frame in places):
+        raise InputError(unusable(checkpoint, error)) from error
+    # A model without what a callback asks for raises in torch, on the callback's behalf.
+    module, frame = next((p for p in reversed(places) if not p[0].startswith("torch.")), ("", None))
+    if frame and module.startswith("lightning.pytorch.callbacks."):
+        name = type(frame.f_locals.get("self")).__name__
+        raise InputError(f"{name}: {str(error) or 'it cannot be used by itself'}") from error
+
+
+def serialised(dumped: Any, given: Any, class_path: str = "") -> Any:
+    """Return a config that runs again: without the defaults that jsonargparse cannot write, text as it was given.
+
+    Args:
+        dumped: What jsonargparse made of it.
+        given: What was parsed.
+        class_path: The class that it holds the ``init_args`` of.
+
+    Raises:
+        InputError: Something else that cannot be written was given.
+    """
+    if isinstance(dumped, list) and isinstance(given, list):
+        return [serialised(*pair) for pair in zip(dumped, given, strict=True)]
+    if not isinstance(dumped, dict) or not isinstance(given, dict | Namespace):
+        return dumped
+    config: dict[Any, Any] = {}
+    for name, inner in dumped.items():
+        value = given.get(name)
+        if not str(inner).startswith("Unable to serialize instance"):
+            config[name] = serialised(inner, value, str(dumped.get("class_path", "")) if name == "init_args" else "")
+        elif isinstance(value, str):
+            config[name] = value
+        else:
+            module, _, kind = class_path.rpartition(".")
+            if not module or signature(getattr(import_module(module), kind)).parameters[name].default != value:
+                raise InputError(f"{class_path or 'the config'}: {name} {value!r} cannot be written into a config")
+    return config

@@ -10,9 +10,11 @@ from tqdm import tqdm
 
 from dlplug.console import say
 from dlplug.data import run_seed
-from dlplug.loggers.csv import MetricsFile
+from dlplug.loggers.csv import MetricsFile, broken_losses
 from dlplug.runs import Run
 from dlplug.training.checkpoints import Checkpoints
+
+ADVICE = "try a smaller learning rate, --trainer.gradient_clip_val 1, or --trainer.detect_anomaly true"
 
 
 class EpochSummary(Callback):
@@ -56,13 +58,16 @@ class EpochSummary(Callback):
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say what the last epoch brought, and the best one."""
         self._end_epoch(trainer, pl_module, trainer.current_epoch)
-        checkpoints = trainer.checkpoint_callback
-        if isinstance(checkpoints, Checkpoints) and checkpoints.monitor and checkpoints.best is not None:
-            say(f"best: {checkpoints.monitor[0]} {checkpoints.best:.4g} in epoch {checkpoints.best_epoch + 1}")
+        for checkpoints in trainer.checkpoint_callbacks:
+            if isinstance(checkpoints, Checkpoints) and checkpoints.monitor and checkpoints.best is not None:
+                say(f"best: {checkpoints.monitor[0]} {checkpoints.best:.4g} in epoch {checkpoints.best_epoch + 1}")
 
     def _end_epoch(self, trainer: Trainer, pl_module: LightningModule, epochs: int) -> None:
         if self._started is None:
             return
+        monitor = (getattr(pl_module, "monitor", None) or ("",))[0]
+        for name in broken_losses(trainer.callback_metrics, monitor):
+            say(f"epoch {epochs}: {name} is not a number; {ADVICE}")
         seconds = time.monotonic() - self._started
         rate = trainer.num_training_batches / seconds
         step = trainer.fit_loop.epoch_loop._batches_that_stepped - 1
