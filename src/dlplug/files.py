@@ -56,8 +56,13 @@ def is_alive(process: int) -> bool:
     return True
 
 
-def read_lines(path: str | Path) -> list[str]:
-    """Return the lines of a UTF-8 file without their ends.
+def read_lines(path: str | Path, refuse: Callable[[int, str], None] | None = None) -> list[str]:
+    """Return the lines of a UTF-8 file without their ends: in one that has no other, carriage returns.
+
+    Args:
+        path: The file.
+        refuse: Called with the number of a line that is not UTF-8 and what is wrong with it, instead of raising; the
+            line is then empty.
 
     Raises:
         ValueError: The file cannot be read, or a line is not UTF-8.
@@ -66,7 +71,7 @@ def read_lines(path: str | Path) -> list[str]:
         content = Path(path).expanduser().read_bytes()
     except OSError as error:
         raise ValueError(f"cannot read {path}: {error.strerror or error}") from error
-    lines = content.removeprefix(b"\xef\xbb\xbf").split(b"\n")
+    lines = content.removeprefix(b"\xef\xbb\xbf").split(b"\n" if b"\n" in content else b"\r")
     if lines[-1] == b"":
         lines.pop()
     decoded = []
@@ -74,7 +79,11 @@ def read_lines(path: str | Path) -> list[str]:
         try:
             decoded.append(line.removesuffix(b"\r").decode())
         except UnicodeDecodeError as error:
-            raise ValueError(f"{path}, line {number}: not UTF-8 (byte {line[error.start]:#04x})") from error
+            reason = f"not UTF-8 (byte {line[error.start]:#04x})"
+            if refuse is None:
+                raise ValueError(f"{path}, line {number}: {reason}") from error
+            refuse(number, reason)
+            decoded.append("")
     return decoded
 
 
