@@ -142,7 +142,7 @@ def main() -> None:
             "dlplug fit": lambda: ours(STEPS, "--model=seq2seq", "--data.size=8000"),
         },
     )
-    source, _ = next(iter(data.test_dataloader()))
+    source = next(iter(data.test_dataloader()))[0]
     compare(
         "beam 5 / greedy (target at most 3)",
         {"beam 5": lambda: search(model, source, 5), "greedy": lambda: search(model, source, 1)},

@@ -70,4 +70,5 @@ class LabelledTextData(SentenceData):
         for split, items in parts.items():
             rows = [ids[: self.seq_len] for ids in vocabulary.encode_batch([text for text, _ in items])]
             splits[split] = (Ragged(rows), torch.tensor([labels.index(label) for _, label in items]))
+        vocabulary.warn_of_unknown(splits["val"][0].tokens, "the validation texts")
         return LabelledTextInfo(vocabulary.to_json(), tuple(labels)), splits

@@ -23,13 +23,14 @@ class Ragged:
 
     Attributes:
         lengths: Tokens of each row.
+        tokens: All tokens, one row after the other.
     """
 
     def __init__(self, rows: Sequence[Sequence[int]]) -> None:
         rows = [row or [UNK_ID] for row in rows]
         self.lengths = torch.tensor([len(row) for row in rows], dtype=torch.long)
         self._starts = self.lengths.cumsum(0) - self.lengths
-        self._tokens = torch.tensor([token_id for row in rows for token_id in row], dtype=torch.int32)
+        self.tokens = torch.tensor([token_id for row in rows for token_id in row], dtype=torch.int32)
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -37,8 +38,18 @@ class Ragged:
     def __getitem__(self, index: Tensor) -> Tensor:
         lengths = self.lengths[index].unsqueeze(1)  # (n, 1)
         positions = torch.arange(int(lengths.max()))  # (time,)
-        tokens = self._tokens[(self._starts[index].unsqueeze(1) + positions).clamp_max(len(self._tokens) - 1)]
+        tokens = self.tokens[(self._starts[index].unsqueeze(1) + positions).clamp_max(len(self.tokens) - 1)]
         return tokens.long().masked_fill(positions >= lengths, PAD_ID)  # (n, time)
+
+
+def as_utf8(texts: Sequence[str]) -> Ragged:
+    """Return texts as rows of bytes, a column that ``from_utf8`` reads: what outputs are compared with."""
+    return Ragged([list(text.encode()) for text in texts])
+
+
+def from_utf8(rows: Tensor) -> list[str]:
+    """Return the texts of rows of bytes (n, time), padded with 0."""
+    return [bytes(row).rstrip(b"\0").decode() for row in rows.tolist()]
 
 
 class LengthBucketSampler(BatchIndexSampler):

@@ -1,5 +1,6 @@
 """Your own text."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ class TextFile(TextData):
 
     Args:
         path: The file or folder.
-        pattern: Which files of a folder and its subfolders, in alphabetical order.
+        pattern: Which files of a folder and its subfolders, in alphabetical order; hidden ones are passed over.
     """
 
     def __init__(self, path: str = "text.txt", pattern: str = "*.txt", **kwargs: Any) -> None:
@@ -25,7 +26,9 @@ class TextFile(TextData):
     def read(self) -> Callable[[], Iterable[str]]:
         """Return the files in pieces."""
         files = sorted(self.path.rglob(self.pattern)) if self.path.is_dir() else [self.path]
-        files = [file for file in files if file.is_file()]
+        # Hidden files and what systems and notebooks leave may be a second, stale copy of the text.
+        litter = re.compile(r"(^|/)(\.[^/]|__MACOSX/)")
+        files = [file for file in files if file.is_file() and not litter.search(file.relative_to(self.path).as_posix())]
         if not files:
             what = f"holds no file like {self.pattern}" if self.path.is_dir() else "is not there"
             raise InputError(f"{self.path} {what}; give a UTF-8 text file or a folder of such files as data.path")
@@ -49,7 +52,7 @@ def read_pieces(path: Path) -> Iterator[str]:
                     f"{path}, line {number}: byte {error.start + 1} (0x{line[error.start]:02x}) is not UTF-8; convert "
                     "the file first, as with iconv"
                 ) from error
-            lines.append(text.replace("\r\n", "\n"))
+            lines.append(text.replace("\r\n", "\n").replace("\r", "\n"))
             held += len(text)
             if held >= PIECE:
                 yield "".join(lines)

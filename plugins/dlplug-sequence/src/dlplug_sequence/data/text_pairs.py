@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from dlplug.data import Info
-from dlplug_sequence.data.padded import BOS_ID, EOS_ID, Ragged, SentenceData
+from dlplug_sequence.data.padded import BOS_ID, EOS_ID, Ragged, SentenceData, as_utf8
 from dlplug_sequence.data.vocabulary import Vocabulary
 
 Pair = tuple[str, str]
@@ -33,7 +33,8 @@ class PairInfo(Info):
 class PairData(SentenceData):
     """Texts, each with a translation; the vocabularies come from the training texts.
 
-    Batches are (texts (n, time), translations (n, time) between the begin and end tokens), padded with 0.
+    Batches are (texts (n, time), translations (n, time) between the begin and end tokens), padded with 0. Those not to
+    train on have a third column, the translations as UTF-8 (n, bytes), since tokens may be unknown.
     """
 
     @abstractmethod
@@ -44,9 +45,13 @@ class PairData(SentenceData):
         """Learn the vocabularies and encode the pairs."""
         parts = self.pairs()
         source, target = (self.train_vocabulary([pair[side] for pair in parts["train"]]) for side in (0, 1))
-        splits = {}
+        splits: dict[str, tuple[Ragged, ...]] = {}
         for split, items in parts.items():
-            texts = source.encode_batch([text for text, _ in items])
-            translations = target.encode_batch([translation for _, translation in items])
-            splits[split] = (Ragged(texts), Ragged([[BOS_ID, *ids, EOS_ID] for ids in translations]))
+            texts, translations = ([pair[side] for pair in items] for side in (0, 1))
+            encoded = [[BOS_ID, *ids, EOS_ID] for ids in target.encode_batch(translations)]
+            splits[split] = (Ragged(source.encode_batch(texts)), Ragged(encoded))
+            if split != "train":
+                splits[split] += (as_utf8(translations),)
+        source.warn_of_unknown(splits["val"][0].tokens, "the validation texts")
+        target.warn_of_unknown(splits["val"][1].tokens, "their translations")
         return PairInfo(source.to_json(), target.to_json()), splits

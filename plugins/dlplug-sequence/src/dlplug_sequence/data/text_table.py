@@ -1,42 +1,52 @@
 """Your own labelled texts, in a table."""
 
-import csv
+import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from dlplug.files import read_lines
+from dlplug.console import say
 from dlplug_sequence.data.labelled_text import LabelledTextData
+from dlplug_sequence.data.tables import BadRows, read_table
+
+NUMBER = re.compile(r"[-+]?\d*[.,]?\d+(e[-+]?\d+)?%?", re.IGNORECASE)
+LIST = re.compile(r"[\[({].*[\])}]|.*[,;|].*", re.DOTALL)
 
 
 class TextTable(LabelledTextData):
     """Your own labelled texts: a CSV or TSV file (by its suffix) whose first line names the columns.
 
-    UTF-8. Rows of equal text count once. A row that lacks a text or a class is refused with its line.
+    UTF-8; in TSV quotes do not count. Rows of equal text count once. Rows that lack a text or a class, or have more
+    cells than there are columns, are refused, all at once.
 
     Args:
         path: The file.
         text: The column of the texts.
         label: The column of the classes.
+        skip_bad: Whether bad rows are left out instead of refused.
     """
 
-    def __init__(self, path: str, text: str = "text", label: str = "label", **kwargs: Any) -> None:
+    def __init__(
+        self, path: str, text: str = "text", label: str = "label", skip_bad: bool = False, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
-        self.path, self.text, self.label = path, text, label
+        self.path, self.text, self.label, self.skip_bad = path, text, label, skip_bad
 
     def read(self) -> Sequence[tuple[str, str]]:
         """Return the rows."""
-        delimiter = "\t" if Path(self.path).suffix.lower() in (".tsv", ".tab") else ","
-        rows = csv.DictReader((line + "\n" for line in read_lines(self.path)), delimiter=delimiter)
-        columns = list(rows.fieldnames or ())
-        for name in (self.text, self.label):
-            if name not in columns:
-                raise ValueError(f"{self.path} has no column {name!r}; it has {', '.join(columns) or 'none'}")
-        items = []
-        for row in rows:
-            text, label = row[self.text], row[self.label]
-            if not (text and text.strip() and label and label.strip()):
-                missing = "class" if text and text.strip() else "text"
-                raise ValueError(f"{self.path}, line {rows.line_num}: the {missing} is missing")
-            items.append((text, label.strip()))
+        bad, items = BadRows(self.path, self.skip_bad), []
+        for number, (text, label) in read_table(bad, self.text, self.label):
+            if text.strip() and label.strip():
+                items.append((text, label.strip()))
+            else:
+                bad.add(number, f"the {'class' if text.strip() else 'text'} is missing")
+        bad.settle()
+        labels = {label for _, label in items}
+        doubts = {
+            f"are {len(labels):,} in {len(items):,} rows": len(labels) > len(items) / 2,
+            "look like numbers, whose order is not used": all(map(NUMBER.fullmatch, labels)),
+            "look like lists, each of which is a class": any(map(LIST.fullmatch, labels)),
+        }
+        if doubt := " and ".join(doubt for doubt, holds in doubts.items() if holds and items):
+            shown = ", ".join(sorted(labels)[:3])
+            say(f"{self.path}: the classes {doubt} ({shown}, …); --data.label names another column than {self.label!r}")
         return items

@@ -135,6 +135,7 @@ class TextData(Data):
                 self.splits[split] = vocabulary.encode_stream(cut(pieces(), first, last))
         except (OSError, ValueError) as error:
             raise InputError(f"{type(self).__name__}: {error}") from error
+        vocabulary.warn_of_unknown(self.splits["val"], "the validation text")
         self.info = TextInfo(vocabulary.to_json())
 
     def train_dataloader(self) -> "DataLoader[Batch]":

@@ -10,8 +10,11 @@ import torch
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from torch import Tensor
 
+from dlplug.console import say
+
 Level = Literal["character", "word", "bpe"]
 UNKNOWN = "<unk>"
+MAX_UNKNOWN = 0.1  # share of unknown tokens above which a person is told
 # A word, a digit or a punctuation mark with the space before it, so that tokens joined again are the text as it was.
 WORDS = r" ?[^\W\d]+| ?\d| ?[^\w\s]|\s"
 
@@ -134,6 +137,19 @@ class Vocabulary:
         dtype = torch.uint8 if len(self) <= 256 else torch.int16 if len(self) <= 32768 else torch.int32
         parts = [torch.as_tensor(part).to(dtype) for part in self._encoded(pieces)]
         return torch.cat(parts) if parts else torch.zeros(0, dtype=dtype)
+
+    def warn_of_unknown(self, tokens: Tensor, what: str) -> None:
+        """Say so where many tokens are unknown.
+
+        Args:
+            tokens: Token ids, special ones among them.
+            what: What they are tokens of.
+        """
+        unknown = tokens == self._ids.get(UNKNOWN, -1)
+        share = float(unknown.sum() / (unknown | (tokens >= len(self.specials))).sum())
+        if share > MAX_UNKNOWN:
+            options = "lower --data.min_count, a larger --data.vocabulary_size or --data.level bpe makes them fewer"
+            say(f"{share:.0%} of the {self.level} tokens of {what} are unknown to the vocabulary: {options}")
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of token ids; special tokens are left out, unknown ones are ``"�"``."""

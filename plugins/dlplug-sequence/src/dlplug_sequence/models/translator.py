@@ -14,7 +14,7 @@ from dlplug.data import Batch
 from dlplug.files import asked_lines
 from dlplug.media import Media, Table, Text
 from dlplug.panels import Panel
-from dlplug_sequence.data.padded import EOS_ID, PAD_ID, Ragged
+from dlplug_sequence.data.padded import EOS_ID, PAD_ID, Ragged, from_utf8
 from dlplug_sequence.data.text_pairs import PairInfo
 from dlplug_sequence.data.vocabulary import Vocabulary
 from dlplug_sequence.models.text_generator import TextGenerator
@@ -110,7 +110,7 @@ class Translator(TextGenerator[Row]):
 
     def loss(self, batch: Batch) -> Tensor:
         """Return the mean over the translations' tokens."""
-        source, target = batch
+        source, target = batch[:2]
         logits = self(source, target[:, :-1])
         return cross_entropy(logits.float().flatten(0, 1), target[:, 1:].flatten(), ignore_index=PAD_ID)
 
@@ -186,7 +186,7 @@ class Translator(TextGenerator[Row]):
     def _with_references(self, batch: Batch, result: BeamResult) -> list[Row]:
         """Return the texts of a batch, their references and the outputs."""
         texts = self.source.decode_batch(batch[0].tolist())
-        references = self.target.decode_batch(batch[1].tolist())
+        references = from_utf8(batch[2]) if len(batch) > 2 else self.target.decode_batch(batch[1].tolist())
         return list(zip(texts, references, self.target.decode_batch(result.rows(EOS_ID)), strict=True))
 
 
