@@ -8,7 +8,7 @@ from torch import Tensor
 
 from dlplug.data import Batch
 from dlplug.errors import InputError
-from dlplug.trained import load_class, load_trained
+from dlplug.trained import load_offered, load_trained
 from dlplug_sequence.data.vocabulary import Vocabulary
 from dlplug_sequence.models.language_model import GradientFreeLM, LanguageModel, State
 
@@ -130,6 +130,6 @@ def _keep(part: LanguageModel) -> dict[str, Any]:
 
 
 def _restore(kept: dict[str, Any]) -> Any:
-    part: Any = load_class(kept["class_path"], LanguageModel)(**kept["options"])
+    part: Any = load_offered(kept["class_path"], LanguageModel)(**kept["options"])
     part.on_load_checkpoint(kept)
     return part.eval()
