@@ -11,6 +11,7 @@ from dlplug_multimodal.claims.captions import OneEmoji
 from dlplug_multimodal.data.caption_folder import CaptionFolder
 from dlplug_multimodal.data.emoji_scenes import KINDS, RELATIONS, EmojiScenes, caption, emoji_sizes, split_pairs
 from dlplug_multimodal.models.captioner import Captioner
+from dlplug_sequence.data.padded import from_utf8
 from dlplug_sequence.data.vocabulary import Vocabulary
 from dlplug_vision.models.cnn import CNN
 
@@ -221,7 +222,7 @@ def test_own_captions(folder, layout):
     assert {split: len(parts[0]) for split, parts in data.splits.items()} == {"train": 16, "val": 2, "test": 2}
     vocabulary = Vocabulary.from_json(data.info.vocabulary)
     for split in data.splits:
-        images, captions = data.splits[split]
+        images, captions, *_ = data.splits[split]
         for image, codes in zip(images, captions[torch.arange(len(captions))], strict=True):
             own, *others = vocabulary.decode_batch(codes.tolist())
             assert others in (["a red one", "a red one"], ["a red one", own])  # two of three: the first again
@@ -251,6 +252,99 @@ def test_what_is_wrong_with_captions_is_named_by_its_line(folder, capsys):
     assert "annotation 1: it has no 'caption'" in said(broken.replace("caption", "text"), "a.json")
     with pytest.raises(InputError, match="cannot read"):
         CaptionFolder(root=str(folder), captions="none.txt").setup()
+
+
+def coco(folder, images=(), annotations=(), **options):
+    """Write 20 images and captions, with changes by their places, and return the data."""
+    content = {
+        "images": [{"id": n, "file_name": f"{n}.png"} for n in range(20)],
+        "annotations": [{"image_id": n, "caption": f"Picture {n}"} for n in range(20)],
+    }
+    for kind, changes in {"images": images, "annotations": annotations}.items():
+        for place, change in dict(changes).items():
+            content[kind][place] |= change
+    (folder / "c.json").write_text(json.dumps(content))
+    return CaptionFolder(root=str(folder), captions="c.json", size=8, min_count=1, **options)
+
+
+@pytest.mark.parametrize(
+    ("images", "annotations", "said"),
+    [
+        ({19: {"id": 3}}, {19: {"image_id": 3}}, ["image 20: its id 3 is another image's too"]),
+        ({5: {"id": {"$oid": "5"}}}, {}, ["image 6: its id is neither a whole", "annotation 6: its image_id 5 is not"]),
+        (
+            {5: {"id": None}, 7: {"file_name": None}},
+            {},
+            ["image 6: its id is neither", "image 8: its file_name is no text"],
+        ),
+        (
+            {},
+            {4: {"image_id": [4]}, 6: {"image_id": "6"}},
+            ["annotation 5: its image_id is", "annotation 7: its image_id '6'"],
+        ),
+        (
+            {},
+            {0: {"caption": None}, 1: {"caption": 5}},
+            ["annotation 1: its caption is no text", "annotation 2: its caption"],
+        ),
+        (
+            {},
+            {0: {"caption": "\ud83d"}, 1: {"caption": " "}},
+            ["annotation 1: its caption is no text", "annotation 2: the caption is empty"],
+        ),
+    ],
+)
+def test_odd_entries_are_named_at_once_or_left_out(folder, capsys, images, annotations, said):
+    with pytest.raises(InputError, match="--data.skip_bad true leaves such rows out") as error:
+        coco(folder, images, annotations).setup()
+    for reason in said:
+        assert reason in str(error.value)
+    data = coco(folder, images, annotations, skip_bad=True)
+    data.setup()
+    assert "left out, since they are bad" in capsys.readouterr().err
+    assert 18 <= sum(len(parts[0]) for parts in data.splits.values()) <= 19
+    assert all(text == f"picture {int(image[0, 0, 0]) // 10}" for image, [text] in captioned(data))
+
+
+def captioned(data):
+    """Return each image with its own captions."""
+    vocabulary = Vocabulary.from_json(data.info.vocabulary)
+    pairs = []
+    for images, captions, *references in data.splits.values():
+        everything = torch.arange(len(images))
+        decode = from_utf8 if references else lambda rows: vocabulary.decode_batch(rows.tolist())
+        pairs += zip(images, map(decode, (references or [captions])[0][everything]), strict=True)
+    return pairs
+
+
+def test_json_without_end_is_one_line(folder):
+    (folder / "c.json").write_text("[" * 100_000)
+    with pytest.raises(InputError, match=r"c.json, line 1: not JSON \(maximum recursion depth"):
+        CaptionFolder(root=str(folder), captions="c.json", size=8).setup()
+
+
+def test_bad_lines_are_named_at_once(folder):
+    lines = [f"{n}.png#0\tpicture {n}" for n in range(20)]
+    (folder / "a.txt").write_bytes("\r".join([*lines, "no tab", "1.png#0\t", "2.png\tcaf"]).encode() + b"\xe9\r")
+    data = CaptionFolder(root=str(folder), captions="a.txt", size=8)
+    with pytest.raises(InputError, match="line 21: 0 tabs .*; line 22: the caption is empty; line 23: not UTF-8"):
+        data.setup()
+    rows = [f'{n}.png,"A ""fine"" one, {n}"' for n in range(20)]
+    (folder / "b.txt").write_text("\n".join(["image,caption", *rows, '3.png,"a stray quote', "4.png,and, more"]))
+    data = CaptionFolder(root=str(folder), captions="b.txt", size=8, skip_bad=True, min_count=1)
+    data.setup()
+    texts = {text for _, texts in captioned(data) for text in texts}
+    assert texts == {"and, more", *(f'a "fine" one, {n}' for n in range(20))}
+
+
+def test_references_are_the_true_captions(folder):
+    data = coco(folder, annotations={n: {"caption": f"A thing{chr(97 + n)} ΟΔΟΣ"} for n in range(20)})
+    data.setup()
+    model = built(Captioner(channels=(4,), hidden_size=8, attention="none"), data)
+    batch = next(iter(data.test_dataloader()))
+    for (references, _), name in zip(model.decode_batch(data.prepare_batch(batch)), data.names, strict=True):
+        assert references == [f"a thing{chr(97 + int(name[:-4]))} οδοσ"]  # as the tokenizer's letters are
+    assert len(data.splits["train"]) == 2
 
 
 @pytest.mark.parametrize("where", [False, True])

@@ -1,6 +1,7 @@
 """Sound: WAV files, augmentation, spoken digits, video clips, and the models of sounds."""
 
 import importlib.util
+import struct
 import wave
 
 import numpy as np
@@ -294,6 +295,28 @@ def test_clips_that_cannot_be_read_are_named(tmp_path, capsys):
         VideoClips(str(tmp_path / "none")).setup()
 
 
+def test_frames_are_in_natural_order_and_read_as_images_are(tmp_path, capsys):
+    root = make_clips(tmp_path, 11, seconds=12)
+    for folder in root.iterdir():
+        for frame in range(4):
+            (folder / f"{frame}.png").unlink()
+        for number in range(1, 13):
+            grey = PIL.Image.fromarray(np.full((16, 16), 5140 * number, np.uint16))  # of 16 bits: 20 of 8 bits
+            grey.save(folder / f"{number}.{'png' if number % 2 else 'tiff'}")
+        for litter in ("._1.png", "._sound.wav", "Thumbs.db"):
+            (folder / litter).write_bytes(b"")
+    (root / "clip10" / "7.png").write_bytes(b"torn")
+    (root / "notes.txt").write_bytes(b"")
+    (root / "__MACOSX").mkdir()
+    data = VideoClips(str(root), size=8)
+    data.setup()
+    levels = torch.cat([images for images, *_ in data.splits.values()])[:, 0, 0, 0]
+    assert levels.view(10, 12).tolist() == [[20 * number for number in range(1, 13)]] * 10
+    said = capsys.readouterr().err
+    assert said.startswith(f"left out of {root}, 2 clips or files: clip10 (cannot read the image")
+    assert said.endswith("7.png: not an image that can be read); notes.txt (neither a folder nor a video file)\n")
+
+
 def test_video_files_need_the_extra(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "av", None)
     (tmp_path / "a.mp4").write_bytes(b"")
@@ -307,9 +330,9 @@ def test_video_files_are_read(tmp_path):
     path = tmp_path / "a.mp4"
     with av.open(str(path), "w") as file:
         seen, heard = file.add_stream("mpeg4", rate=10), file.add_stream("aac", rate=16000)
-        seen.width, seen.height, seen.pix_fmt = 32, 32, "yuv420p"
+        seen.width, seen.height, seen.pix_fmt = 64, 32, "yuv420p"
         for number in range(20):
-            picture = np.full((32, 32, 3), 10 * number, np.uint8)
+            picture = np.full((32, 64, 3), 10 * number, np.uint8)
             file.mux(seen.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         frame = av.AudioFrame.from_ndarray(tone(500, 2, 16000)[None], format="fltp", layout="mono")
         frame.sample_rate = 16000
@@ -320,3 +343,10 @@ def test_video_files_are_read(tmp_path):
     assert len(frames) == 4
     assert 15000 < len(sound) < 17500
     assert abs(int(torch.fft.rfft(sound[4000:12000]).abs().argmax()) - 500) <= 2
+    assert frames[0].tolist() == [64, 32]
+    content = bytearray(path.read_bytes())
+    matrix = content.index(b"tkhd") + 44  # of the frames: turn them by 90 degrees, as telephones write it
+    content[matrix : matrix + 36] = struct.pack(">9i", 0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30)
+    path.write_bytes(content)
+    frames, _ = video_clips.read_video(path, 8000, lambda frame: torch.tensor(frame.size))
+    assert frames[0].tolist() == [32, 64]

@@ -47,10 +47,13 @@ def test_tabs_by_the_file_s_ending(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("file,words\n0.png,sea\n", "line 1: there is no column 'tags', only file, words"),
+        ("file,words\n0.png,sea\n", "has no column 'tags'; it has file, words"),
         ("file,tags\n0.png,sea\n,sea\n", "line 3: the file is missing"),
         ("file,tags\n0.png,sea\n1.png, \n", "line 3: the tags of 1.png are missing"),
-        ("file,tags\n0.png,sea,red\n", "line 2: more columns than the first line names; quote the tags"),
+        (
+            "file,tags\n0.png,sea,red\n",
+            "line 2: more columns than the first line names .in CSV a cell that holds commas needs quotes",
+        ),
         ("file,tags\n" + rows() + "none.png,sea\n", "line 14: cannot read the image .*none.png: No such file"),
         ("file,tags\n" + rows() + "tags.csv,sea\n", "line 14: cannot read the image .*tags.csv: not an image"),
         ("file,tags\n0.png,sea\n1.png,sea\n", "names 2 images: a split needs at least 10"),
@@ -67,3 +70,20 @@ def test_what_is_wrong_is_named_by_its_line(tmp_path, text, message):
 def test_a_missing_table_is_named(tmp_path):
     with pytest.raises(InputError, match=r"cannot read .*tags.csv: No such file"):
         TagFolder(str(tmp_path)).setup()
+
+
+def test_bad_rows_are_named_at_once_or_left_out(tmp_path, capsys):
+    paint(tmp_path)
+    (tmp_path / "3.png").write_bytes(b"torn")
+    table(tmp_path, "file,tags\n" + rows() + ",sea\n1.png,\n2.png,a,b\nnone.png,sea\n")
+    reasons = (
+        "line 5: cannot read the image .*3.png: not an image that can be read; line 14: the file is missing; "
+        "line 15: the tags of 1.png are missing; line 16: more columns .*; line 17: cannot read the image .*none.png"
+    )
+    with pytest.raises(InputError, match=reasons):
+        TagFolder(str(tmp_path)).setup()
+    data = TagFolder(str(tmp_path), skip_bad=True)
+    data.setup()
+    assert sum(len(images) for images, _ in data.splits.values()) == 11
+    assert data.info.words == ("dark", "red", "sea")
+    assert "left out, since they are bad, 5 rows of" in capsys.readouterr().err

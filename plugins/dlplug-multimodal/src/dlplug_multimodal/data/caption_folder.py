@@ -1,8 +1,9 @@
 """Your own images with captions."""
 
-import csv
 import json
+import re
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,11 +14,13 @@ from dlplug.errors import InputError
 from dlplug.files import read_lines
 from dlplug_multimodal.data.captioned_images import CaptionedImageInfo, CaptionedImages, CaptionTokens
 from dlplug_sequence.data.padded import SPECIALS, split_indices
+from dlplug_sequence.data.tables import BadRows, read_rows
 from dlplug_sequence.data.vocabulary import Level, Vocabulary
 from dlplug_vision.data.image_files import read_images
 
 KAGGLE_HEADER = "image,caption"  # of Flickr8k's captions as Kaggle has them
-Entry = tuple[str, str, str]  # where it stands in the file, the image's name, the caption
+SURROGATE = re.compile("[\ud800-\udfff]")  # half a character, which JSON can spell
+Entry = tuple[int | str, str, str]  # where it stands in the file, the image's name, the caption
 
 
 class CaptionFolder(CaptionedImages):
@@ -25,8 +28,9 @@ class CaptionFolder(CaptionedImages):
 
     The file is UTF-8 in one of three layouts, recognised by its content: lines ``dog.jpg#0<tab>A dog runs .``
     (Flickr8k's ``Flickr8k.token.txt``); a CSV whose first line is ``image,caption`` (Kaggle's copy of it); or JSON with
-    ``images`` and ``annotations`` (COCO's ``captions_train2017.json``). A malformed line is named. All captions of an
-    image are in its split, 80 : 10 : 10. An image that is missing or cannot be read is named and left out.
+    ``images`` and ``annotations`` (COCO's ``captions_train2017.json``). Malformed lines are named, all at once. All
+    captions of an image are in its split, 80 : 10 : 10. An image that is missing or cannot be read is named and left
+    out.
 
     Each image is scaled and cropped to a square and kept as bytes: 10,000 of 64×64 take 123 MB. Captions stay as they
     are where ``flip`` mirrors their image.
@@ -38,8 +42,9 @@ class CaptionFolder(CaptionedImages):
         channels: 3 for colour, 1 for grey.
         level: What a token is; captions are lowercased.
         vocabulary_size: Most tokens of the vocabulary; 0 for all, or 8,000 with ``bpe``.
-        min_count: Tokens rarer than this in the training captions are unknown, in the references too.
+        min_count: Tokens rarer than this in the training captions are unknown.
         split_seed: Another seed is another split.
+        skip_bad: Whether malformed lines are left out instead of refused.
     """
 
     def __init__(
@@ -52,28 +57,29 @@ class CaptionFolder(CaptionedImages):
         vocabulary_size: int = 0,
         min_count: int = 2,
         split_seed: int = 0,
+        skip_bad: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         if size < 8:
             raise InputError(f"size must be at least 8, not {size}")
         self.root, self.captions, self.size, self.channels = Path(root).expanduser(), captions, size, channels
-        self.level, self.vocabulary_size, self.min_count, self.split_seed = (
-            level,
-            vocabulary_size,
-            min_count,
-            split_seed,
-        )
+        self.level, self.vocabulary_size, self.min_count = level, vocabulary_size, min_count
+        self.split_seed, self.skip_bad = split_seed, skip_bad
 
     def load(self) -> tuple[CaptionedImageInfo, Mapping[str, "list[Tensor | CaptionTokens]"]]:
         """Read all captions and images."""
         if not self.root.is_dir():
             raise ValueError(f"{self.root} is not a folder; root is the one that holds the images")
+        path = Path(self.captions).expanduser()
+        bad = BadRows(path if path.is_file() else self.root / self.captions, self.skip_bad)
         texts: dict[str, list[str]] = {}
-        for where, name, caption in self._entries():
-            if not name.strip() or not caption.strip():
-                raise ValueError(f"{where}: the {'caption' if name.strip() else 'name of the image'} is empty")
-            texts.setdefault(name.strip(), []).append(caption.strip())
+        for where, name, caption in _entries(bad):
+            if name.strip() and caption.strip():
+                texts.setdefault(name.strip(), []).append(caption.strip())
+            else:
+                bad.add(where, f"the {'caption' if name.strip() else 'name of the image'} is empty")
+        bad.settle()
         images = read_images(self.root, texts, self.channels, self.size)
         names, parts = list(images), split_indices(len(images), self.split_seed)
         trained = [caption for place in parts["train"] for caption in texts[names[place]]]
@@ -84,66 +90,67 @@ class CaptionFolder(CaptionedImages):
             chosen = [names[place] for place in places]
             captions = CaptionTokens([texts[name] for name in chosen], vocabulary)
             splits[split] = [torch.stack([images[name] for name in chosen]), captions]
+            if split != "train":
+                # In lower case, a letter at a time as the tokenizer does it.
+                lower = [["".join(map(str.lower, caption)) for caption in texts[name]] for name in chosen]
+                splits[split].append(CaptionTokens(lower))
+            if split == "val":
+                vocabulary.warn_of_unknown(captions.tokens.tokens, "the validation captions")
         self.names = [names[place] for place in parts["test"]]
         longest = int(CaptionTokens([trained], vocabulary).tokens.lengths.max()) - 1
         return CaptionedImageInfo(self.channels, self.size, self.size, vocabulary.to_json(), longest), splits
 
-    def _entries(self) -> Iterator[Entry]:
-        """Return all captions, whatever their layout."""
-        path = Path(self.captions).expanduser()
-        path = path if path.is_file() else self.root / self.captions
-        lines = read_lines(path)
-        if path.suffix.lower() == ".json":
-            return _coco(path, "\n".join(lines))
-        return _kaggle(path, lines) if lines and lines[0].strip().lower() == KAGGLE_HEADER else _flickr(path, lines)
+
+def _entries(bad: BadRows) -> Iterator[Entry]:
+    """Yield all captions of a file, whatever its layout; what is malformed is bad."""
+    if Path(bad.path).suffix.lower() == ".json":
+        yield from _coco(bad, "\n".join(read_lines(bad.path)))
+    elif [line.strip().lower() for line in read_lines(bad.path, bad.add)[:1]] == [KAGGLE_HEADER]:
+        for number, (name, *cells) in islice(read_rows(bad, ","), 1, None):
+            if cells:  # a caption that holds commas may or may not be quoted
+                yield number, name, ",".join(cells)
+            else:
+                bad.add(number, "no comma where image,caption has one")
+    else:
+        for number, (name, *cells) in read_rows(bad, "\t"):
+            if len(cells) == 1:
+                yield number, re.sub("#[0-9]+$", "", name), cells[0]
+            else:
+                bad.add(number, f"{len(cells)} tabs where name.jpg#0<tab>caption has one")
 
 
-def _flickr(path: Path, lines: list[str]) -> Iterator[Entry]:
-    """Read lines ``name.jpg#0<tab>caption``; the number is ignored."""
-    for number, line in enumerate(lines, start=1):
-        name, *rest = line.split("\t")
-        if len(rest) != 1:
-            raise ValueError(f"{path}, line {number}: {len(rest)} tabs where name.jpg#0<tab>caption has one")
-        stem, mark, place = name.rpartition("#")
-        yield f"{path}, line {number}", stem if mark and place.isdigit() else name, rest[0]
-
-
-def _kaggle(path: Path, lines: list[str]) -> Iterator[Entry]:
-    """Read a CSV; a caption that holds commas may or may not be quoted."""
-    rows = csv.reader(line + "\n" for line in lines)
-    next(rows)
-    for row in rows:
-        if len(row) < 2:
-            raise ValueError(f"{path}, line {rows.line_num}: no comma where image,caption has one")
-        yield f"{path}, line {rows.line_num}", row[0], ",".join(row[1:])
-
-
-def _coco(path: Path, text: str) -> Iterator[Entry]:
+def _coco(bad: BadRows, text: str) -> Iterator[Entry]:
     """Read ``{"images": [{"id", "file_name"}], "annotations": [{"image_id", "caption"}]}``."""
     try:
         content = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path}, line {error.lineno}: not JSON ({error.msg})") from error
-    images, annotations = (_list(path, content, key) for key in ("images", "annotations"))
-    names: dict[Any, str] = {}
-    for number, image in enumerate(images, start=1):
-        names[_field(path, image, "id", f"image {number}")] = _field(path, image, "file_name", f"image {number}")
-    for number, annotation in enumerate(annotations, start=1):
-        where = f"annotation {number}"
-        place, caption = (_field(path, annotation, key, where) for key in ("image_id", "caption"))
-        if place not in names:
-            raise ValueError(f"{path}, {where}: its image_id {place} is not among the images")
-        yield f"{path}, {where}", str(names[place]), str(caption)
+    except (ValueError, RecursionError) as error:
+        where = f"line {getattr(error, 'lineno', 1)}"
+        raise ValueError(f"{bad.path}, {where}: not JSON ({getattr(error, 'msg', error)})") from error
+    names: dict[Any, str | None] = {}
+    for where, key, name in _pairs(bad, content, "images", "id", "file_name"):
+        if names.setdefault(key, name) != name:
+            bad.add(where, f"its id {key!r} is another image's too")
+            names[key] = None  # whose captions it is that name this id is not known
+    for where, key, caption in _pairs(bad, content, "annotations", "image_id", "caption"):
+        if found := names.get(key):
+            yield where, found, caption
+        else:
+            bad.add(where, f"its image_id {key!r} is {'that of two' if key in names else 'not among the'} images")
 
 
-def _list(path: Path, content: Any, key: str) -> list[Any]:
-    found = content.get(key) if isinstance(content, dict) else None
+def _pairs(bad: BadRows, content: Any, kind: str, key: str, text: str) -> Iterator[tuple[str, Any, str]]:
+    """Yield where each entry of a list stands, its id and its text."""
+    found = content.get(kind) if isinstance(content, dict) else None
     if not isinstance(found, list):
-        raise ValueError(f"{path} has no list {key!r}, as COCO's captions have")
-    return found
-
-
-def _field(path: Path, entry: Any, key: str, where: str) -> Any:
-    if not isinstance(entry, dict) or key not in entry:
-        raise ValueError(f"{path}, {where}: it has no {key!r}")
-    return entry[key]
+        raise ValueError(f"{bad.path} has no list {kind!r}, as COCO's captions have")
+    for number, entry in enumerate(found, start=1):
+        where = f"{kind.removesuffix('s')} {number}"
+        missing = [name for name in (key, text) if not isinstance(entry, dict) or name not in entry]
+        if missing:
+            bad.add(where, f"it has no {missing[0]!r}")
+        elif not isinstance(entry[key], int | str):
+            bad.add(where, f"its {key} is neither a whole number nor a text")
+        elif not isinstance(entry[text], str) or SURROGATE.search(entry[text]):
+            bad.add(where, f"its {text} is no text")
+        else:
+            yield where, entry[key], entry[text]

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from dlplug.data import Info
-from dlplug_sequence.data.padded import BOS_ID, EOS_ID, Ragged
+from dlplug_sequence.data.padded import BOS_ID, EOS_ID, Ragged, as_utf8
 from dlplug_sequence.data.vocabulary import Vocabulary
 from dlplug_vision.data.images import ImageData
 
@@ -39,6 +39,7 @@ class CaptionedImages(ImageData):
     """Images with captions, in memory.
 
     Batches are (images from 0 to 1, of shape (n, channels, height, width); token ids of shape (n, captions, time)).
+    Where tokens may be unknown, those not to train on have the captions as UTF-8 too, of shape (n, captions, bytes).
     """
 
 
@@ -49,13 +50,14 @@ class CaptionTokens:
 
     Args:
         texts: The captions of each image, at least one; an image that has fewer than another repeats its own.
-        vocabulary: What encodes them.
+        vocabulary: What encodes them; none for their UTF-8, padded with 0 alone.
     """
 
-    def __init__(self, texts: Sequence[Sequence[str]], vocabulary: Vocabulary) -> None:
+    def __init__(self, texts: Sequence[Sequence[str]], vocabulary: Vocabulary | None = None) -> None:
         self.per_image = max(map(len, texts))
         captions = [own[i % len(own)] for own in texts for i in range(self.per_image)]
-        self.tokens = Ragged([[BOS_ID, *codes, EOS_ID] for codes in vocabulary.encode_batch(captions)])
+        rows = [[BOS_ID, *ids, EOS_ID] for ids in vocabulary.encode_batch(captions)] if vocabulary else []
+        self.tokens = Ragged(rows) if vocabulary else as_utf8(captions)
         self._size = len(texts)
 
     def __len__(self) -> int:

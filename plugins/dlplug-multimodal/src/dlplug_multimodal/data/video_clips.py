@@ -8,7 +8,6 @@ import numpy as np
 import PIL.Image
 import torch
 from torch import Tensor
-from torchvision.transforms.v2 import functional
 
 from dlplug.console import say
 from dlplug.data import Batch
@@ -16,11 +15,10 @@ from dlplug_multimodal.data.audio_visual import AudioVisualData, AudioVisualInfo
 from dlplug_multimodal.data.ranges import require
 from dlplug_multimodal.data.tagged_images import group_split, index_splits
 from dlplug_multimodal.data.wav import chunk, read_wav, resample
+from dlplug_vision.data.image_files import first_few, is_image, read_image, to_pixels, visible
 
-FRAMES = (".jpg", ".jpeg", ".png")
 VIDEOS = (".mp4", ".mkv", ".webm", ".avi", ".mov")
 MISSING = "video files are read by PyAV, which is not installed: pip install 'dlplug-multimodal[video]'"
-MAX_NAMED = 10  # unreadable clips that a message names
 
 Frames = Sequence[Path] | Sequence[Tensor]
 
@@ -31,8 +29,9 @@ class VideoClips(AudioVisualData):
     ``root`` holds a folder a clip, ``root/beach/0001.jpg``, ``0002.jpg``, … and one WAV file, the frames at even
     distances over its length; or video files (mp4, mkv, webm, avi, mov), which need the extra
     ``pip install 'dlplug-multimodal[video]'``. The sound is cut into chunks of some seconds; each goes with the frame
-    in its middle, scaled and cropped to a square. Clips are split 80 : 10 : 10, so that all chunks of one are in one
-    split. A clip that cannot be read is named and left out. Labels and voices are -1.
+    in its middle, scaled and cropped to a square. Frames are in natural order, 2.png before 10.png. Clips are split
+    80 : 10 : 10, so that all chunks of one are in one split. A clip that cannot be read is named and left out. Labels
+    and voices are -1.
 
     Args:
         root: The folder.
@@ -66,25 +65,23 @@ class VideoClips(AudioVisualData):
                 f"{self.root} is not a folder; root is one that holds a folder of frames and a WAV file a clip"
             )
         samples = round(self.seconds * self.sample_rate)
-        images, waves, clips, unreadable = [], [], [], []
-        for path in sorted(self.root.iterdir()):
-            if path.name.startswith(".") or not (path.is_dir() or path.suffix.lower() in VIDEOS):
-                continue
+        images, waves, clips, left_out = [], [], [], []
+        for path in visible(self.root):
             try:
                 frames, sound = self._read(path)
+                chunks = chunk(sound, samples)  # (chunks, samples)
+                middles = [int((number + 0.5) / len(chunks) * len(frames)) for number in range(len(chunks))]
+                shown = [self._image(frames[place]) for place in middles]
             except (OSError, ValueError) as error:
                 if str(error) == MISSING:
                     raise
-                unreadable.append(f"{path.name} ({error})")
+                left_out.append(f"{path.name} ({error})")
                 continue
-            chunks = chunk(sound, samples)  # (chunks, samples)
-            middles = [int((number + 0.5) / len(chunks) * len(frames)) for number in range(len(chunks))]
-            images += [self._image(frames[place]) for place in middles]
+            images += shown
             waves.append(chunks)
             clips += [path.name] * len(chunks)
-        if unreadable:
-            more = f" and {len(unreadable) - MAX_NAMED} more" if len(unreadable) > MAX_NAMED else ""
-            say(f"left out, since they cannot be read: {'; '.join(unreadable[:MAX_NAMED])}{more}")
+        if left_out:
+            say(f"left out of {self.root}, {len(left_out)} clips or files: {first_few(left_out, '; ')}")
         if len(set(clips)) < 10:
             raise ValueError(f"{self.root} holds {len(set(clips))} clips that can be read; a split needs at least 10")
         sounds = torch.cat(waves).clamp(-1, 1).mul(32767).round().short()
@@ -97,25 +94,19 @@ class VideoClips(AudioVisualData):
     def _read(self, path: Path) -> tuple[Frames, Tensor]:
         """Return a clip's frames, as files or as bytes, and its sound."""
         if not path.is_dir():
-            return read_video(path, self.sample_rate, self._square)
-        frames = sorted(each for each in path.iterdir() if each.suffix.lower() in FRAMES)
-        sounds = sorted(each for each in path.iterdir() if each.suffix.lower() == ".wav")
+            if path.suffix.lower() not in VIDEOS:
+                raise ValueError("neither a folder nor a video file")
+            return read_video(
+                path, self.sample_rate, lambda frame: to_pixels(frame, self.channels, self.size, self.size)
+            )
+        frames = [each for each in visible(path) if is_image(each)]
+        sounds = [each for each in visible(path) if each.suffix.lower() == ".wav"]
         if not frames or len(sounds) != 1:
             raise ValueError(f"{len(frames)} frames and {len(sounds)} WAV files")
         return frames, read_wav(sounds[0], self.sample_rate)
 
     def _image(self, frame: Path | Tensor) -> Tensor:
-        if isinstance(frame, Tensor):
-            return frame
-        with PIL.Image.open(frame) as file:
-            return self._square(file)
-
-    def _square(self, frame: PIL.Image.Image) -> Tensor:
-        """Return a frame as bytes of shape (channels, size, size)."""
-        image = frame.convert("RGB" if self.channels == 3 else "L")
-        image = functional.center_crop(functional.resize(image, [self.size]), [self.size])
-        pixels: Tensor = functional.pil_to_tensor(image)
-        return pixels
+        return frame if isinstance(frame, Tensor) else read_image(frame, self.channels, self.size, self.size)
 
 
 def read_video(
@@ -143,7 +134,8 @@ def read_video(
         for frame in file.decode(video=0, audio=0):
             if isinstance(frame, av.VideoFrame):
                 if frame.time is not None and frame.time >= len(frames) / 2:
-                    frames.append(shrink(frame.to_image()))
+                    # Telephones leave it to the player to turn what they hold sideways.
+                    frames.append(shrink(frame.to_image().rotate(getattr(frame, "rotation", 0), expand=True)))
             else:
                 rate = frame.sample_rate
                 values = frame.to_ndarray()  # (channels, samples), or (1, samples × channels) where interleaved

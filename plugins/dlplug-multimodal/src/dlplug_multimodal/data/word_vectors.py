@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dlplug.files import write_atomically
+from dlplug.files import read_lines, write_atomically
 
 
 def write_vectors(path: Path, words: Sequence[str], vectors: Tensor) -> None:
@@ -31,11 +31,7 @@ def read_vectors(path: Path) -> tuple[list[str], Tensor]:
     Raises:
         ValueError: It is not such a file.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"cannot read word vectors from {path}: {error}") from error
-    rows = [line.split() for line in lines if line.strip()]
+    rows = [line.split() for line in read_lines(path) if line.strip()]
     if rows and len(rows[0]) == 2:
         rows = rows[1:]
     try:

@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from itertools import takewhile
+from itertools import islice, takewhile
 from typing import Literal
 
 import sacrebleu
@@ -19,7 +19,7 @@ from dlplug.panels import Panel
 from dlplug.trained import start_from
 from dlplug_multimodal.data.captioned_images import CaptionedImageInfo
 from dlplug_multimodal.data.ranges import require
-from dlplug_sequence.data.padded import EOS_ID, PAD_ID
+from dlplug_sequence.data.padded import EOS_ID, PAD_ID, from_utf8
 from dlplug_sequence.data.vocabulary import Vocabulary
 from dlplug_sequence.models.text_generator import TextGenerator
 from dlplug_sequence.nn.beam_search import BeamResult, State
@@ -205,7 +205,7 @@ class Captioner(TextGenerator[Row]):
 
     def loss(self, batch: Batch) -> Tensor:
         """Return the mean cross-entropy over the captions' tokens, in nats."""
-        images, captions = batch
+        images, captions = batch[:2]
         logits = self(images, captions[:, :, :-1])
         return cross_entropy(logits.float().flatten(0, 2), captions[:, :, 1:].flatten(), ignore_index=PAD_ID)
 
@@ -275,8 +275,8 @@ class Captioner(TextGenerator[Row]):
     def _with_references(self, batch: Batch, result: BeamResult) -> list[Row]:
         """Return the references and the output of each image."""
         outputs = self.vocabulary.decode_batch(result.rows(EOS_ID))
-        references = (self.vocabulary.decode_batch(tokens) for tokens in batch[1][: len(outputs)].tolist())
-        return list(zip(references, outputs, strict=True))
+        texts = map(from_utf8, batch[2]) if len(batch) > 2 else map(self.vocabulary.decode_batch, batch[1].tolist())
+        return list(zip(islice(texts, len(outputs)), outputs, strict=True))
 
 
 class Normalise(nn.Module):
