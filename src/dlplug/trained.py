@@ -16,8 +16,7 @@ from dlplug.errors import InputError, did_you_mean
 from dlplug.registry import Registry, renamed
 from dlplug.registry.job import model_of, with_version_drift
 from dlplug.registry.provenance import version_drift
-from dlplug.registry.source import load_class as load_class  # for plugins too
-from dlplug.registry.source import read_class
+from dlplug.registry.source import load_class, read_class
 from dlplug.runs import Run
 
 # What torch's unpickler says where it refuses more than plain data and tensors.
@@ -83,6 +82,17 @@ def class_of(run: Run) -> type[LightningModule]:
     """
     work = lambda: load_class(model_of(run, Registry.discover()), LightningModule)  # noqa: E731
     return with_version_drift(work, [str(run.config)])
+
+
+def load_offered(class_path: str, base: type) -> type:
+    """Import a model's class that a checkpoint names, where an installed plugin offers it: never any other.
+
+    Raises:
+        InputError: None does, or it is not a subclass of ``base``.
+    """
+    if Registry.discover().spec_of("model", class_path) is None:
+        raise InputError(f"the checkpoint names {class_path}, which no installed plugin offers as a model")
+    return load_class(class_path, base)
 
 
 def load_trained(run: Run | str | os.PathLike[str]) -> LightningModule:
