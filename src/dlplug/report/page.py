@@ -103,7 +103,7 @@ def _sections(views: Sequence[View]) -> dict[str, list[Drawn]]:
     sections: dict[str, list[Drawn]] = {}
     for panel in panels:
         drawn = _drawn(panel, views, points)
-        if drawn.charts or drawn.viewers:
+        if drawn.charts or drawn.viewers or drawn.problems:
             sections.setdefault(panel.section, []).append(drawn)
     return sections
 

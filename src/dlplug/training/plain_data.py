@@ -58,7 +58,8 @@ def _converted(value: Any) -> Any:
         case np.ndarray() if value.dtype.kind in "biufc" and value.dtype.isnative and value.dtype.itemsize <= 8:
             return torch.from_numpy(value.copy())
         case np.ndarray() | np.generic():
-            return plain_data(value.tolist()) if value.dtype.kind in "biufcmMSU" else LEFT_OUT
+            base = {"f": float, "c": complex, "M": str, "m": str, "U": str, "S": str}.get(value.dtype.kind, value.dtype)
+            return value.astype(base).tolist() if value.dtype.kind in "biufcMmUS" else LEFT_OUT
         case PurePath():
             return str(value)
         case date() | time():

@@ -1,0 +1,205 @@
+"""Runs with Lightning's callbacks and limits: the same again and after a kill, or refused with the reason."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import lightning.pytorch.callbacks
+import many
+import own
+import pytest
+import torch
+
+from dlplug.errors import InputError
+from dlplug.trained import load_trained, read_weights
+
+pytestmark = pytest.mark.slow
+
+OWN = ("--model=own.OwnModel", "--data=own.OwnData", "--trainer.log_every_n_steps=3", "--trainer.accelerator=cpu")
+OPTIONS = {
+    "BackboneFinetuning": ["unfreeze_backbone_at_epoch=1"],
+    "EarlyStopping": ["monitor=val/loss", "patience=1"],
+    "GradientAccumulationScheduler": ["scheduling={0: 1, 2: 2}"],
+    "ModelCheckpoint": ["monitor=val/loss", "save_top_k=2"],
+    "ModelPruning": ["pruning_fn=l1_unstructured", "amount=0.3", "parameter_names=[weight]"],
+    "OnExceptionCheckpoint": ["dirpath=kept"],
+    "StochasticWeightAveraging": ["swa_lrs=0.05"],
+    "ThroughputMonitor": ["batch_size_fn=builtins.len"],
+    "Timer": ["duration=00:01:00:00"],
+    "EMAWeightAveraging": ["decay=0.9"],
+}
+REFUSED = {
+    "BackboneFinetuning": "no attribute 'backbone'",
+    "BaseFinetuning": "cannot be used by itself",
+    "BatchSizeFinder": "stands in no config",
+    "DeviceStatsMonitor": "different every time",
+    "LearningRateFinder": "stands in no config",
+    "OnExceptionCheckpoint": "next new run",
+    "SpikeDetection": "cannot load its state",
+    "ThroughputMonitor": "different every time",
+    "Timer": "the clock",
+}
+
+
+@pytest.fixture(scope="module")
+def dlplug(tmp_path_factory):
+    """Run ``dlplug`` in one folder, a fraction of a second each; returns the status, what was said, the new run."""
+    folder = tmp_path_factory.mktemp("resume")
+    shutil.copy(Path(own.__file__), folder)
+    line = [sys.executable, many.__file__]
+    process = subprocess.Popen(line, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def dlplug(*args, **env):
+        before = set(folder.glob("runs/*/*"))
+        process.stdin.write(json.dumps([[str(arg) for arg in args], env]) + "\n")
+        process.stdin.flush()
+        status, said = json.loads(process.stdout.readline())
+        return status, said, next(iter(set(folder.glob("runs/*/*")) - before), None)
+
+    with process:
+        yield dlplug
+
+
+@pytest.fixture(scope="module")
+def trained(dlplug):
+    return ran(dlplug("fit", *OWN, "--trainer.max_epochs=1"))
+
+
+def ran(result):
+    status, said, run = result
+    assert status == 0, said
+    return run
+
+
+def metrics(run):
+    return (run / "metrics.csv").read_bytes()
+
+
+@pytest.mark.parametrize("name", lightning.pytorch.callbacks.__all__)
+def test_run_with_a_callback_of_lightning_is_repeatable_and_resumes_or_is_refused(dlplug, name):
+    own_options = [f"--trainer.callbacks.{option}" for option in OPTIONS.get(name, [])]
+    options = (*OWN, "--trainer.max_epochs=4", f"--trainer.callbacks+=lightning.pytorch.callbacks.{name}", *own_options)
+    status, said, run = dlplug("fit", *options)
+    if name in REFUSED:
+        assert (status, run) == (2, None), said
+        assert REFUSED[name] in said
+        return
+    assert status == 0, said
+    assert metrics(ran(dlplug("fit", "-c", run / "config.yaml"))) == metrics(run)
+    for kill_at in ("1,1", "3,2"):
+        status, said, killed = dlplug("fit", *options, KILL_AT=kill_at)
+        if name == "EarlyStopping" and status == 0:  # it had stopped before
+            assert kill_at == "3,2"
+        else:
+            assert status == -signal.SIGKILL, said
+        status, said, _ = dlplug("fit", killed)
+        if name == "ModelPruning":
+            assert (status, "from which no run resumes exactly" in said) == (2, True)
+        else:
+            assert status == 0, said
+            assert metrics(killed) == metrics(run)
+    assert ran(dlplug("test", run)) is None
+    assert [path.name for path in run.parent.parent.iterdir()] == ["ownmodel"]
+    assert (run / "checkpoints" / "ModelCheckpoint").is_dir() == (name == "ModelCheckpoint")
+
+
+def test_steps_that_end_within_an_epoch(dlplug):
+    options = (*OWN, "--trainer.max_epochs=9", "--trainer.max_steps=14")
+    run = ran(dlplug("fit", *options))
+    _, _, killed = dlplug("fit", *options, KILL_AT="3,0")
+    ran(dlplug("fit", killed))
+    assert metrics(killed) == metrics(run)
+    assert metrics(run).splitlines()[-1].startswith(b"3,13,")
+    ran(dlplug("fit", run))
+    status, said, _ = dlplug("fit", run, "--trainer.max_steps=20")
+    assert (status, "batch 2 within epoch 4" in said) == (2, True)
+
+
+def test_averaged_weights_are_what_is_measured(dlplug):
+    swa = (
+        "--trainer.callbacks+=lightning.pytorch.callbacks.StochasticWeightAveraging",
+        "--trainer.callbacks.swa_lrs=0.05",
+    )
+    options = ("--model=cnn", "--data=digits", "--model.channels=[4]", "--model.hidden=8", "--trainer.accelerator=cpu")
+    options = (
+        *options,
+        "--trainer.limit_train_batches=4",
+        "--trainer.max_epochs=4",
+        *swa,
+        "--trainer.callbacks.swa_epoch_start=2",
+    )
+    run = ran(dlplug("fit", *options))
+    assert "Unable to serialize" not in (run / "config.yaml").read_text()
+    best = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)
+    [state] = [state for name, state in best["callbacks"].items() if "Averaging" in name]
+    assert state["n_averaged"] == 3
+    average = state["average_model_state"]
+    weights = [name for name in average if name.endswith("weight")]
+    assert weights
+    assert all(torch.equal(best["state_dict"][name], average[name]) for name in weights)
+    assert ran(dlplug("test", run)) is None
+    status, said, _ = dlplug("fit", run, "--trainer.max_epochs=8")
+    assert (status, "cannot become 8" in said) == (2, True)
+
+
+def test_loss_that_is_not_a_number_fails_the_run(dlplug):
+    status, said, run = dlplug("fit", *OWN, "--trainer.max_epochs=2", "--model.lr=1e30")
+    assert status == 1, said
+    assert "epoch 1: train/loss is not a number" in said
+    assert "--trainer.detect_anomaly true" in said.splitlines()[-1]
+    assert "are not finite" in (run / "report.html").read_text()
+    assert dlplug("fit", run)[0] == 1
+
+
+def changed(run, path, **changes):
+    checkpoint = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    checkpoint["hyper_parameters"] |= changes
+    torch.save(checkpoint, path)
+
+
+@pytest.mark.parametrize("command", ["fit", "test", "generate"])
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"_instantiator": "os.system"}, "asks to call os.system, which is never done"),
+        ({"_class_path": "antigravity.Model"}, "is of the class antigravity.Model, not own.OwnModel"),
+    ],
+)
+def test_checkpoint_names_no_code_to_call(dlplug, trained, tmp_path, command, changes, message):
+    run = trained
+    mine = tmp_path / "run"
+    shutil.copytree(run, mine)
+    changed(run, mine / "checkpoints" / "last.ckpt", **changes)
+    if command == "generate":
+        sys.path.append(str(run.parents[2]))
+        with pytest.raises(InputError, match=message):
+            load_trained(mine)
+        return
+    status, said, _ = dlplug(command, mine, "--trainer.max_epochs=2")
+    assert status == 2, said
+    assert message in said.splitlines()[-1]
+    assert "Traceback" not in said
+
+
+def test_weights_of_a_checkpoint_that_names_code_are_not_taken(tmp_path):
+    torch.save({"state_dict": {"a": torch.ones(1)}, "hparams": {"_instantiator": "os.system"}}, tmp_path / "x.ckpt")
+    with pytest.raises(InputError, match="asks to call os.system"):
+        read_weights(str(tmp_path / "x.ckpt"))
+
+
+@pytest.mark.parametrize("asked", ["best", "last", "hpc", "registry", "", "weights.ckpt", "keys.ckpt"])
+def test_ckpt_path_is_a_file_of_lightning_or_refused(dlplug, trained, tmp_path, asked):
+    run = trained
+    content = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    torch.save({"state_dict": content["state_dict"]}, tmp_path / "weights.ckpt")
+    torch.save({key: content[key] for key in ("state_dict", "pytorch-lightning_version")}, tmp_path / "keys.ckpt")
+    named = str(tmp_path / asked) if asked.endswith(".ckpt") else asked
+    for command, known in (("test", asked in ("best", "last", "keys.ckpt")), ("fit", asked in ("best", "last"))):
+        status, said, _ = dlplug(command, run, f"--ckpt_path={named}", "--trainer.max_epochs=1")
+        assert status == (0 if known else 2), said
+        assert "Traceback" not in said
+    status, said, new = dlplug("fit", *OWN, "--trainer.max_epochs=1", f"--ckpt_path={named}")
+    assert (status, new) == (2, None), said
