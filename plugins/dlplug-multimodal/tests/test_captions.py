@@ -330,7 +330,7 @@ def test_bad_lines_are_named_at_once(folder):
     with pytest.raises(InputError, match="line 21: 0 tabs .*; line 22: the caption is empty; line 23: not UTF-8"):
         data.setup()
     rows = [f'{n}.png,"A ""fine"" one, {n}"' for n in range(20)]
-    (folder / "b.txt").write_text("\n".join(["image,caption", *rows, '3.png,"a stray quote', "4.png,and, more"]))
+    (folder / "b.txt").write_text("\n".join(['"image", "caption"', *rows, '3.png,"a stray quote', "4.png,and, more"]))
     data = CaptionFolder(root=str(folder), captions="b.txt", size=8, skip_bad=True, min_count=1)
     data.setup()
     texts = {text for _, texts in captioned(data) for text in texts}

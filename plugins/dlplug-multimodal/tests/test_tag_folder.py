@@ -52,7 +52,7 @@ def test_tabs_by_the_file_s_ending(tmp_path):
         ("file,tags\n0.png,sea\n1.png, \n", "line 3: the tags of 1.png are missing"),
         (
             "file,tags\n0.png,sea,red\n",
-            "line 2: more columns than the first line names .in CSV a cell that holds commas needs quotes",
+            "line 2: more columns than the first line names",
         ),
         ("file,tags\n" + rows() + "none.png,sea\n", "line 14: cannot read the image .*none.png: No such file"),
         ("file,tags\n" + rows() + "tags.csv,sea\n", "line 14: cannot read the image .*tags.csv: not an image"),

@@ -50,7 +50,7 @@ def test_a_stray_quote_costs_its_own_row_alone(tmp_path, capsys):
     assert len(read(path, skip_bad=True)) == 59
     poem = "roses are red,\nviolets blue\n\nsugar, they said,\n\nis sweet"
     assert read(table(path, [*ROWS, f'"{poem}",pos']))[-1] == (poem, "pos")
-    assert "1 rows have cells in quotes that go on over the ends of lines" in capsys.readouterr().err
+    assert "1 rows go on over the ends of lines, in quotes, the first from line 62" in capsys.readouterr().err
 
 
 def test_long_cells_are_read(tmp_path):
@@ -65,7 +65,7 @@ def test_all_bad_rows_are_named_at_once(tmp_path, capsys):
     with pytest.raises(ValueError, match="skip_bad") as error:
         read(path)
     assert str(error.value).removeprefix(f"{path}, ").split("; ") == [
-        "line 62: more columns than the first line names (in CSV a cell that holds commas needs quotes)",
+        "line 62: more columns than the first line names",
         "line 63: not UTF-8 (byte 0xe9)",
         "line 64: the class is missing",
         "line 65: the text is missing",
@@ -98,8 +98,12 @@ def test_columns_in_doubt_are_refused(tmp_path):
         ),
         (lambda i: f"{i % 5 + 1}", "look like numbers, whose order is not used (1, 2, 3"),
         (lambda i: f"{i % 3 - 0.5}", "look like numbers"),
-        (lambda i: f"\"['{'ab'[i % 2]}', 'c']\"", "look like lists, each of which is a class"),
+        (
+            lambda i: f"\"['{'ab'[i % 2]}', 'c']\"",
+            "the classes look like lists or hold quotes (['a', 'c'], ['b', 'c'], …)",
+        ),
         (lambda i: f"{'ab'[i % 2]}|c", "look like lists"),
+        (lambda i: f' "{"ab"[i % 2]}"', "look like lists or hold quotes"),
         (lambda i: "ab"[i % 2], ""),
     ],
 )
@@ -108,6 +112,11 @@ def test_labels_that_may_be_none_are_warned_of(tmp_path, capsys, label, said):
     err = capsys.readouterr().err
     assert said in err
     assert bool(err) == bool(said)
+
+
+def test_texts_of_two_classes_are_said(tmp_path, capsys):
+    read(table(tmp_path / "t.csv", [*ROWS, (ROWS[0][0], "pos")]))
+    assert "the classes differ where texts are equal, of which the first counts" in capsys.readouterr().err
 
 
 def test_many_unknown_words_are_warned_of(tmp_path, capsys):

@@ -22,8 +22,9 @@ def test_transparent_is_white_and_the_middle_is_kept(tmp_path):
     assert read_image(tmp_path / "x.png", 1, 7, 13).shape == (1, 7, 13)
 
 
+@pytest.mark.parametrize("suffix", ["png", "tiff"])
 @pytest.mark.parametrize("mode", ["L", "RGB", "I;16"])
-def test_images_are_held_upright(tmp_path, mode):
+def test_images_are_held_upright(tmp_path, mode, suffix):
     image = PIL.Image.fromarray(np.arange(6, dtype=np.uint8).reshape(2, 3) * 40)
     wide = PIL.Image.fromarray(np.arange(6, dtype=np.uint16).reshape(2, 3) * 40 * 257)
     upright = read(image, tmp_path / "x.png", height=2, width=3)
@@ -32,9 +33,9 @@ def test_images_are_held_upright(tmp_path, mode):
     for orientation, turn in enumerate(turns, start=1):
         exif = PIL.Image.Exif()
         exif[0x0112] = orientation
-        (wide if mode == "I;16" else image.convert(mode)).save(tmp_path / "x.png", exif=exif)
+        (wide if mode == "I;16" else image.convert(mode)).save(tmp_path / f"x.{suffix}", exif=exif)
         expected = turn(upright)
-        assert np.array_equal(read(None, tmp_path / "x.png", *expected.shape), expected), orientation
+        assert np.array_equal(read(None, tmp_path / f"x.{suffix}", *expected.shape), expected), orientation
 
 
 def read(image, path, height=1, width=2, **options):

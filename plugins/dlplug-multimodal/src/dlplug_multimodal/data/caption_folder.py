@@ -105,7 +105,7 @@ def _entries(bad: BadRows) -> Iterator[Entry]:
     """Yield all captions of a file, whatever its layout; what is malformed is bad."""
     if Path(bad.path).suffix.lower() == ".json":
         yield from _coco(bad, "\n".join(read_lines(bad.path)))
-    elif [line.strip().lower() for line in read_lines(bad.path, bad.add)[:1]] == [KAGGLE_HEADER]:
+    elif [re.sub(r'[\s"]', "", line).lower() for line in read_lines(bad.path, bad.add)[:1]] == [KAGGLE_HEADER]:
         for number, (name, *cells) in islice(read_rows(bad, ","), 1, None):
             if cells:  # a caption that holds commas may or may not be quoted
                 yield number, name, ",".join(cells)

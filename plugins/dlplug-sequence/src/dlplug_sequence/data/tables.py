@@ -4,7 +4,7 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
-from dlplug.console import say
+from dlplug.console import plain, say
 from dlplug.files import read_lines
 
 MAX_NAMED = 10  # bad rows named in a message
@@ -40,7 +40,7 @@ class BadRows:
             text = f"{self.path}, {'; '.join(named[:MAX_NAMED])}{more}"
             if not self.skip:
                 raise ValueError(f"{text} (--data.skip_bad true leaves such rows out)")
-            say(f"left out, since they are bad, {len(named)} rows of {text}")
+            say(plain(f"left out, since they are bad, {len(named)} rows of {text}"))
 
 
 def read_rows(bad: BadRows, delimiter: str) -> Iterator[tuple[int, list[str]]]:
@@ -54,7 +54,7 @@ def read_rows(bad: BadRows, delimiter: str) -> Iterator[tuple[int, list[str]]]:
         yield from ((number, line.split("\t")) for number, line in enumerate(lines, start=1) if line)
         return
     csv.field_size_limit(2**31 - 1)  # the default, 131,072 characters, is less than a book
-    start = several = 0
+    start, several = 0, []
     while start < len(lines):
         first, rows = start, csv.reader((f"{lines[i]}\n" for i in range(start, len(lines))), strict=True)
         try:
@@ -62,7 +62,7 @@ def read_rows(bad: BadRows, delimiter: str) -> Iterator[tuple[int, list[str]]]:
                 inside = lines[start + 1 : first + rows.line_num]
                 if len(inside) >= SWALLOWED and {line.count(",") + 1 for line in inside} == {len(cells)} != {1}:
                     raise csv.Error
-                several += bool(inside)
+                several += [start + 1] if inside else []
                 if cells:
                     yield start + 1, cells
                 start = first + rows.line_num
@@ -70,7 +70,9 @@ def read_rows(bad: BadRows, delimiter: str) -> Iterator[tuple[int, list[str]]]:
             bad.add(start + 1, "a stray quote or carriage return")
             start += 1
     if several:
-        say(f"{bad.path}: {several} rows have cells in quotes that go on over the ends of lines")
+        say(
+            f"{bad.path}: {len(several)} rows go on over the ends of lines, in quotes, the first from line {several[0]}"
+        )
 
 
 def read_table(bad: BadRows, *columns: str) -> Iterator[tuple[int, list[str]]]:
@@ -89,6 +91,6 @@ def read_table(bad: BadRows, *columns: str) -> Iterator[tuple[int, list[str]]]:
     places = [header.index(name) for name in columns]
     for number, cells in rows:
         if len(cells) > len(header):
-            bad.add(number, "more columns than the first line names (in CSV a cell that holds commas needs quotes)")
+            bad.add(number, "more columns than the first line names")
         else:
             yield number, [cells[place] if place < len(cells) else "" for place in places]

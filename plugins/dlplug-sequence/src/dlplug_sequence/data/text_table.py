@@ -4,12 +4,12 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from dlplug.console import say
+from dlplug.console import plain, say
 from dlplug_sequence.data.labelled_text import LabelledTextData
 from dlplug_sequence.data.tables import BadRows, read_table
 
 NUMBER = re.compile(r"[-+]?\d*[.,]?\d+(e[-+]?\d+)?%?", re.IGNORECASE)
-LIST = re.compile(r"[\[({].*[\])}]|.*[,;|].*", re.DOTALL)
+LIST = re.compile(r'[\[({].*[\])}]|.*[,;|"].*', re.DOTALL)
 
 
 class TextTable(LabelledTextData):
@@ -44,9 +44,11 @@ class TextTable(LabelledTextData):
         doubts = {
             f"are {len(labels):,} in {len(items):,} rows": len(labels) > len(items) / 2,
             "look like numbers, whose order is not used": all(map(NUMBER.fullmatch, labels)),
-            "look like lists, each of which is a class": any(map(LIST.fullmatch, labels)),
+            "look like lists or hold quotes": any(map(LIST.fullmatch, labels)),
+            "differ where texts are equal, of which the first counts": len(set(items))
+            > len({text for text, _ in items}),
         }
         if doubt := " and ".join(doubt for doubt, holds in doubts.items() if holds and items):
-            shown = ", ".join(sorted(labels)[:3])
+            shown = plain(", ".join(sorted(labels)[:3]))
             say(f"{self.path}: the classes {doubt} ({shown}, …); --data.label names another column than {self.label!r}")
         return items

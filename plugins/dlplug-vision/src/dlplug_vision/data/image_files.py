@@ -13,7 +13,7 @@ from torch import Tensor
 from torchvision.datasets.folder import IMG_EXTENSIONS
 from torchvision.transforms.v2 import functional
 
-from dlplug.console import say
+from dlplug.console import plain, say
 from dlplug.errors import InputError
 
 MAX_NAMED = 10  # files named in a message
@@ -93,8 +93,8 @@ def natural_key(name: str) -> tuple[list[str | int], str]:
 
 
 def is_image(path: Path) -> bool:
-    """Return whether something is a file whose name ends as images' names do."""
-    return path.suffix.lower() in SUFFIXES and not path.is_dir()
+    """Return whether something is a file, or a link that leads nowhere, whose name ends as images' names do."""
+    return path.suffix.lower() in SUFFIXES and (path.is_file() or not path.exists())
 
 
 def walk(folder: Path, known: dict[str, Path]) -> Iterator[Path]:
@@ -114,11 +114,12 @@ def walk(folder: Path, known: dict[str, Path]) -> Iterator[Path]:
 def first_few(names: Sequence[str], separator: str = ", ") -> str:
     """Return the first names, and how many more there are."""
     more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
-    return separator.join(names[:MAX_NAMED]) + more
+    return separator.join(map(plain, names[:MAX_NAMED])) + more
 
 
 def _read(path: Path, channels: int, height: int, width: int) -> Tensor:
-    with PIL.Image.open(path) as file:
+    # From a stream: a TIFF that lies on its side and is mapped into memory comes out garbled (Pillow 13).
+    with open(path, "rb") as stream, PIL.Image.open(stream) as file:
         file.draft("RGB", (2 * width, 2 * height))  # large JPEGs are decoded at a fraction of their size
         # Pillow scales small and large samples to bytes, but not the colour that is to be transparent.
         scale = {"L;2": 85, "L;4": 17, "RGB;16B": 1 / 256}.get(str(file.tile[0][3]) if file.tile else "")
@@ -154,7 +155,6 @@ def _to_8_bits(image: PIL.Image.Image, file: Any) -> PIL.Image.Image:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, OSError | ValueError):
-        is_unknown = isinstance(error, PIL.UnidentifiedImageError)
-        return "not an image that can be read" if is_unknown else getattr(error, "strerror", None) or str(error)
-    return f"{type(error).__name__}: {error}"
+    if isinstance(error, PIL.UnidentifiedImageError):
+        return "not an image that can be read"
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
