@@ -31,9 +31,9 @@ def use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Fit]
         monkeypatch.syspath_prepend(site)
         work.mkdir()
 
-        def fit(*args: str) -> tuple[Path, str]:
+        def fit(*args: str, status: int = 0) -> tuple[Path, str]:
             result = run_command("fit", *args, folder=work)
-            assert result.returncode == 0, result.stderr
+            assert result.returncode == status, result.stderr
             [run] = work.glob("runs/*/*")
             return run, result.stderr
 
@@ -83,7 +83,7 @@ def test_logger(use: Callable[[str], Fit]) -> None:
 
 
 def test_callback(use: Callable[[str], Fit]) -> None:
-    _, said = use("callback")(*CNN, "--trainer.max_epochs=50", "--model.lr=1e30")
+    _, said = use("callback")(*CNN, "--trainer.max_epochs=50", "--model.lr=1e30", status=1)
     assert "the loss is nan" in said
     assert "epoch 3/50" not in said
 

@@ -65,6 +65,7 @@ class WeightsAndBiases(WandbLogger):
         self._mode: str = "disabled"
         self._reason = ""
         self._axis = ""  # the metric that the model's curves are drawn over; of batches where empty
+        self._told = False  # whether the typed commands were sent
         self._counted: dict[str, float] = {}  # its last value, which not every row has
 
     @rank_zero_only
@@ -113,6 +114,10 @@ class WeightsAndBiases(WandbLogger):
         if step is None or all(name.startswith("test/") for name in metrics if name != "epoch"):
             row = {name: value for name, value in metrics.items() if name != "epoch"}
         try:
+            if self._run and not self._told:  # only now is the command that resumed it among them
+                commands = self._run.about.get("commands", [])
+                self.experiment.config.update({"commands": commands}, allow_val_change=True)
+                self._told = True
             self.experiment.log(row)
         except InputError:
             raise
@@ -198,8 +203,7 @@ class WeightsAndBiases(WandbLogger):
         run = wandb.init(**arguments, settings=settings)
         run.define_metric("step", hidden=True)
         run.define_metric("*", step_metric=self._axis or "step", step_sync=False)
-        config = load_yaml(self._run.config.read_text())
-        run.config.update({**config, "commands": self._run.about.get("commands", [])}, allow_val_change=True)  # type: ignore[no-untyped-call]
+        run.config.update(load_yaml(self._run.config.read_text()), allow_val_change=True)  # type: ignore[no-untyped-call]
         self._resend_lost(run, mode)
         why = f" ({self._reason})" if self._reason else ""
         offline = f"offline{why}; look: wandb leet {folder}; send later: wandb sync {folder}/offline-run-*"

@@ -1,6 +1,7 @@
 """When checkpoints are saved, and how they get to the disk and back: whole or not at all."""
 
 import io
+import math
 import os
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -113,6 +114,8 @@ class Checkpoints(Checkpoint):
         if self.monitor is None or self.monitor[0] not in metrics:
             return False
         value = float(metrics[self.monitor[0]])
+        if math.isnan(value):  # no later value would be better than it
+            return False
         improves = self.best is None or (value < self.best if self.monitor[1] == "min" else value > self.best)
         if improves:
             self.best = value
