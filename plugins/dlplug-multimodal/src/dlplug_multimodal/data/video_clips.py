@@ -57,6 +57,7 @@ class VideoClips(AudioVisualData):
         self.size, self.channels, self.split_seed = size, channels, split_seed
         require(vars(self), "above 0", "seconds", "sample_rate")
         require(vars(self), "at least 1", "size")
+        self._shape = channels, size, size
 
     def load(self) -> tuple[AudioVisualInfo, Mapping[str, Batch]]:
         """Read all clips."""
@@ -96,9 +97,7 @@ class VideoClips(AudioVisualData):
         if not path.is_dir():
             if path.suffix.lower() not in VIDEOS:
                 raise ValueError("neither a folder nor a video file")
-            return read_video(
-                path, self.sample_rate, lambda frame: to_pixels(frame, self.channels, self.size, self.size)
-            )
+            return read_video(path, self.sample_rate, lambda frame: to_pixels(frame, *self._shape))
         frames = [each for each in visible(path) if is_image(each)]
         sounds = [each for each in visible(path) if each.suffix.lower() == ".wav"]
         if not frames or len(sounds) != 1:
@@ -106,7 +105,7 @@ class VideoClips(AudioVisualData):
         return frames, read_wav(sounds[0], self.sample_rate)
 
     def _image(self, frame: Path | Tensor) -> Tensor:
-        return frame if isinstance(frame, Tensor) else read_image(frame, self.channels, self.size, self.size)
+        return frame if isinstance(frame, Tensor) else read_image(frame, *self._shape)
 
 
 def read_video(

@@ -86,8 +86,8 @@ def read_table(bad: BadRows, *columns: str) -> Iterator[tuple[int, list[str]]]:
     for name in columns:
         if header.count(name) != 1:
             bad.settle()  # the first row itself may be what is wrong
-            count = "two columns" if name in header else "no column"
-            raise ValueError(f"{bad.path} has {count} {name!r}; it has {', '.join(header) or 'none'}")
+            found = f"{'two columns' if name in header else 'no column'} {name!r}"
+            raise ValueError(f"{bad.path} has {found}; it has {', '.join(header) or 'none'}")
     places = [header.index(name) for name in columns]
     for number, cells in rows:
         if len(cells) > len(header):

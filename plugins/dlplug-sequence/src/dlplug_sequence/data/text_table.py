@@ -45,10 +45,9 @@ class TextTable(LabelledTextData):
             f"are {len(labels):,} in {len(items):,} rows": len(labels) > len(items) / 2,
             "look like numbers, whose order is not used": all(map(NUMBER.fullmatch, labels)),
             "look like lists or hold quotes": any(map(LIST.fullmatch, labels)),
-            "differ where texts are equal, of which the first counts": len(set(items))
-            > len({text for text, _ in items}),
+            "differ where texts are equal, of which the first counts": len(set(items)) > len(dict(items)),
         }
         if doubt := " and ".join(doubt for doubt, holds in doubts.items() if holds and items):
-            shown = plain(", ".join(sorted(labels)[:3]))
-            say(f"{self.path}: the classes {doubt} ({shown}, …); --data.label names another column than {self.label!r}")
+            doubt += f" ({plain(', '.join(sorted(labels)[:3]))}, …)"
+            say(f"{self.path}: the classes {doubt}; --data.label names another column than {self.label!r}")
         return items

@@ -120,27 +120,39 @@ def hold_out(images: Tensor, labels: Tensor, seed: int = 0) -> dict[str, tuple[T
     return {"train": (images[train], labels[train]), "val": (images[val], labels[val])}
 
 
-def read_table(package: str, path: str, sha256: str) -> Tensor:
-    """Read a gzipped CSV of numbers from an installed package without importing the package.
+def package_folder(package: str) -> Path:
+    """Return the folder of an installed package without importing it.
+
+    Raises:
+        ValueError: It is not installed.
+    """
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise ValueError(f"the package {package}, which holds the data, is not installed")
+    return Path(spec.submodule_search_locations[0])
+
+
+def read_packaged(package: str, path: str, sha256: str) -> bytes:
+    """Return what a file in an installed package holds.
 
     Args:
         package: Its import name.
         path: The file's path in it.
         sha256: The file's digest.
 
-    Returns:
-        The numbers, a row a line.
-
     Raises:
         ValueError: The file is missing or has another digest.
     """
-    spec = importlib.util.find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
-        raise ValueError(f"the package {package}, which holds the data, is not installed")
-    file = Path(spec.submodule_search_locations[0]) / path
+    file = package_folder(package) / path
     if not file.is_file():
         raise ValueError(f"{file} is missing: reinstall the package {package}")
     content = file.read_bytes()
     if hashlib.sha256(content).hexdigest() != sha256:
         raise ValueError(f"{file} has another SHA-256 than expected: reinstall the package {package}")
-    return torch.from_numpy(np.loadtxt(gzip.decompress(content).decode().splitlines(), delimiter=",", dtype=np.float32))
+    return content
+
+
+def read_table(package: str, path: str, sha256: str) -> Tensor:
+    """Read a gzipped CSV of numbers from an installed package, a row a line; see ``read_packaged``."""
+    lines = gzip.decompress(read_packaged(package, path, sha256)).decode().splitlines()
+    return torch.from_numpy(np.loadtxt(lines, delimiter=",", dtype=np.float32))
