@@ -111,6 +111,7 @@ def stubbed(tmp_path, monkeypatch):
     monkeypatch.setattr(dlplug.training.cli, "run", lambda job, registry: 0)
     monkeypatch.setattr(dlplug.training.cli, "print_help_all", lambda job, registry: 0)
     monkeypatch.setattr("webbrowser.open", lambda url: True)
+    monkeypatch.setattr("dlplug.report.template._plotly", lambda: "")  # 4 MB that would be written with each report
     make_run(tmp_path / "run")
     return tmp_path
 
