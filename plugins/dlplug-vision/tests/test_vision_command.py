@@ -108,7 +108,7 @@ def test_weights_of_another_run(fit, refused, command):
     assert command("test", run).returncode == 0
     fit(run, "--trainer.max_epochs=2")
     assert "took" not in fit.said
-    assert "no file nosuch to take weights from" in refused("fit", *SHORT, "--model.init_from=nosuch")
+    assert "nor a file nosuch to take weights from" in refused("fit", *SHORT, "--model.init_from=nosuch")
 
 
 def test_frozen_resnet(fit):
