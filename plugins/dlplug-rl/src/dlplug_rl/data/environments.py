@@ -1,6 +1,5 @@
 """Gymnasium's environments, vectorised, in tensors."""
 
-import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,11 +14,14 @@ from gymnasium import spaces
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 from torch import Tensor
 
+from dlplug.console import plain
 from dlplug.data import Info
 from dlplug.errors import InputError
+from dlplug_rl.data.spaces import fit_actions, fit_observations
 
 DEFAULT_MAX_STEPS = 1000  # where an environment sets no limit of its own: an endless episode would hang validation
 Act = Callable[[Tensor], Tensor]  # actions (n, ...) for observations (n, *shape)
+EXACT_DTYPES = {np.dtype(kind) for kind in (np.bool_, np.uint8, np.int8, np.int16, np.int32, np.int64)}
 HEADLESS = {"SDL_VIDEODRIVER": "dummy", "SDL_AUDIODRIVER": "dummy", "PYGAME_HIDE_SUPPORT_PROMPT": "1"}
 
 
@@ -28,7 +30,7 @@ class EnvInfo(Info):
     """An environment: how to make it, and its observation and action spaces.
 
     Attributes:
-        env: Its id.
+        env: Its id, after the module that registers it and a colon where need be.
         options: Keyword arguments that it is made with.
         wrappers: Names of gymnasium's wrappers around it, innermost first, each with its options.
         package: Module that registers it, or a function of it that does, as ``module:function``; none if empty.
@@ -58,14 +60,12 @@ class EnvInfo(Info):
         """Make an environment, read its spaces and close it.
 
         Raises:
-            InputError: It cannot be made, or there is no model for its action space.
+            InputError: It cannot be made, or there is no model for its spaces.
         """
         info = cls(env, dict(options), dict(wrappers), package, limit, None, 0, (), 0, ())
         made = info.make(disable_env_checker=None)  # gymnasium's default: once it may check
         spec, observation, action = made.spec, made.observation_space, made.action_space
         made.close()
-        if not isinstance(action, spaces.Discrete | spaces.Box):
-            raise InputError(f"{env}: actions are {action}; there are models for Discrete and Box")
         return replace(
             info,
             max_episode_steps=limit or (spec.max_episode_steps if spec else None) or DEFAULT_MAX_STEPS,
@@ -73,7 +73,7 @@ class EnvInfo(Info):
             states=int(observation.n) if isinstance(observation, spaces.Discrete) else 0,
             observation_shape=tuple(observation.shape or ()),
             actions=int(action.n) if isinstance(action, spaces.Discrete) else 0,
-            action_shape=() if isinstance(action, spaces.Discrete) else action.shape,
+            action_shape=tuple(action.shape or ()),
         )
 
     def __str__(self) -> str:
@@ -89,7 +89,8 @@ class EnvInfo(Info):
             options: Further keyword arguments that it is made with.
 
         Raises:
-            InputError: There is no such environment, package or wrapper, or an option is wrong.
+            InputError: There is no such environment, package or wrapper, an option is wrong, or no model takes its
+                spaces.
         """
         options = {"disable_env_checker": True, **self.options, **options}  # checking every step takes time
         try:
@@ -98,14 +99,15 @@ class EnvInfo(Info):
                 imported = import_module(module)
                 if register and self.env not in gymnasium.registry:
                     getattr(imported, register)()
-            limit = self.max_episode_steps or gymnasium.spec(self.env).max_episode_steps or DEFAULT_MAX_STEPS
             with _headless():  # some import pygame
-                made = gymnasium.make(self.env, max_episode_steps=limit, **options)
+                made = gymnasium.make(self.env, max_episode_steps=self.max_episode_steps or None, **options)
+            if not (made.spec and made.spec.max_episode_steps):
+                made = gymnasium.wrappers.TimeLimit(made, DEFAULT_MAX_STEPS)
             for name, arguments in self.wrappers.items():
                 made = getattr(gymnasium.wrappers, name)(made, **arguments)
-        except Exception as error:  # whatever an environment's own constructor raises
-            raise InputError(f"cannot make {self.env}: {' '.join(str(error).split())}") from error
-        return _simplify_spaces(made)
+            return fit_actions(fit_observations(made))
+        except (Exception, SystemExit) as error:  # whatever an environment's own constructor raises
+            raise InputError(f"cannot make {self.env}: {plain(error) or type(error).__name__}") from error
 
 
 @contextmanager
@@ -118,29 +120,6 @@ def _headless() -> Iterator[None]:
     finally:
         for name in added:
             del os.environ[name]
-
-
-def _simplify_spaces(env: "gymnasium.Env[Any, Any]") -> "gymnasium.Env[Any, Any]":
-    """Number states and actions from 0, several discrete values as one, and flatten what is not a Box otherwise."""
-    observation: Any = env.observation_space
-    action = env.action_space
-    composite = isinstance(observation, spaces.MultiDiscrete | spaces.Tuple)
-    parts = [observation[i] for i in range(len(observation))] if composite else [observation]
-    if not all(isinstance(part, spaces.Discrete) for part in parts):
-        if not isinstance(observation, spaces.Box):
-            env = gymnasium.wrappers.FlattenObservation(env)
-    elif composite or parts[0].start != 0:
-        starts, sizes = [int(part.start) for part in parts], [int(part.n) for part in parts]
-
-        def to_index(values: Any) -> np.int64:
-            indices = np.atleast_1d(np.asarray(values, np.int64)) - starts
-            return np.int64(np.ravel_multi_index(tuple(indices), sizes))
-
-        env = gymnasium.wrappers.TransformObservation(env, to_index, spaces.Discrete(math.prod(sizes)))
-    if isinstance(action, spaces.Discrete) and action.start != 0:
-        start = action.start
-        env = gymnasium.wrappers.TransformAction(env, lambda index: index + start, spaces.Discrete(int(action.n)))
-    return env
 
 
 class StepResult(NamedTuple):
@@ -182,11 +161,10 @@ class VectorEnv:
         self.info, self.num_envs = info, num_envs
         self.device, self.observations = torch.device("cpu"), torch.empty(0)
         self.finished_episodes: list[tuple[float, int]] = []
-        options = {"render_mode": "rgb_array"} if render else {}
-        makers = [lambda: info.make(**options)] * num_envs
+        makers = [lambda: info.make(**({"render_mode": "rgb_array"} if render else {}))] * num_envs
         # An environment that ended is reset within the same step, so that no step is without an action.
         vector_class = AsyncVectorEnv if parallel else SyncVectorEnv
-        self._envs: Any = vector_class(makers, autoreset_mode=AutoresetMode.SAME_STEP)
+        self._envs: Any = self._call(vector_class, makers, autoreset_mode=AutoresetMode.SAME_STEP)
         space: Any = self._envs.single_action_space
         self._bounds = None if info.actions else (space.low, space.high)
 
@@ -197,8 +175,8 @@ class VectorEnv:
             seeds: One for each environment.
         """
         observations, _ = self._call(self._envs.reset, seed=[int(seed) for seed in seeds])
-        self.observations = self._to_tensor(observations)
         self._returns, self._lengths = np.zeros(self.num_envs), np.zeros(self.num_envs, np.int64)
+        self.observations = self._to_tensor(observations, self._lengths)
         return self.observations
 
     def step(self, actions: Tensor) -> StepResult:
@@ -208,31 +186,40 @@ class VectorEnv:
             actions: Shape (n,), or (n, *action_shape) where they are continuous; these are clipped to their bounds.
 
         Raises:
-            InputError: An environment raised.
+            InputError: An environment raised, or gave an observation or a reward that is not a number.
         """
         chosen = actions.cpu().numpy()
         if self._bounds:
             chosen = chosen.clip(*self._bounds)
         observations, rewards, terminated, truncated, infos = self._call(self._envs.step, chosen)
-        self.observations = next_observations = self._to_tensor(observations)
         self._returns += rewards
         self._lengths += 1
         done = terminated | truncated
+        self.observations = next_observations = self._to_tensor(observations, self._lengths * ~done)
+        columns = [self._to_tensor(values, self._lengths, "reward") for values in (rewards, terminated, truncated)]
         if done.any():
-            last = np.stack([infos["final_obs"][i] for i in np.flatnonzero(done)])
+            final: Any = [infos["final_obs"][i] for i in np.flatnonzero(done)]
+            final = self._call(np.stack, final, out=np.empty_like(observations[done]))
             next_observations = next_observations.clone()
-            next_observations[torch.from_numpy(done).to(self.device)] = self._to_tensor(last)
+            next_observations[torch.from_numpy(done).to(self.device)] = self._to_tensor(final, self._lengths[done])
             self.finished_episodes += zip(self._returns[done].tolist(), self._lengths[done].tolist(), strict=True)
             self._returns[done], self._lengths[done] = 0, 0
-        arrays = (rewards.astype(np.float32), terminated, truncated)
-        return StepResult._make([*(torch.from_numpy(array).to(self.device) for array in arrays), next_observations])
+        return StepResult._make([*columns, next_observations])
 
     def render(self) -> Tensor:
-        """Return an image of the first environment, shape (3, height, width), from 0 to 255."""
+        """Return an image of the first environment, shape (3, height, width), from 0 to 255.
+
+        Raises:
+            InputError: It renders nothing, or nothing that is a picture.
+        """
         with _headless():
-            frame = torch.from_numpy(self._call(self._envs.envs[0].render).copy())
+            rendered = self._call(self._envs.envs[0].render)
+        frame = self._call(np.atleast_3d, rendered)
+        if frame.ndim != 3 or frame.shape[2] not in (1, 3, 4) or frame.dtype.kind not in "biuf" or not frame.size:
+            raise InputError(f"{self.info.env} renders no picture, but {type(rendered).__name__} {np.shape(rendered)}")
         # MinAtar's colours are from 0 to 1, against gymnasium's rule.
-        return (frame * 255 if frame.is_floating_point() else frame).permute(2, 0, 1)
+        frame = frame * (255.0 if frame.dtype.kind != "u" and frame.max() <= 1 else 1.0)
+        return torch.from_numpy(np.float32(frame)).permute(2, 0, 1)[:3].expand(3, -1, -1)  # RGB of RGBA
 
     def play(self, act: Act, seeds: Sequence[int]) -> Iterator[tuple[Tensor, ...]]:
         """Play an episode in each; one that is done waits for the others.
@@ -277,13 +264,22 @@ class VectorEnv:
         """End their processes and windows."""
         self._envs.close()
 
-    def _to_tensor(self, observations: Any) -> Tensor:
-        tensor = torch.from_numpy(np.asarray(observations))
-        return tensor.to(self.device, torch.float32 if tensor.is_floating_point() else tensor.dtype)
+    def _to_tensor(self, values: Any, steps: Any, what: str = "observation") -> Tensor:
+        """Return values (n, ...), each of a step (n,) of its episode; refuse what is not finite, or not a state."""
+        array, states = np.asarray(values), self.info.states if what == "observation" else 0
+        with np.errstate(over="ignore"):
+            array = array if array.dtype in EXACT_DTYPES else array.astype(np.float32, copy=False)
+        valid = (array >= 0) & (array < states) if states else np.isfinite(array)
+        if not valid.all():
+            env, *place = np.argwhere(~valid)[0].tolist()
+            value = f"{array[env, *place]}{f', not one of {states} states' if states else ''}"
+            raise InputError(f"{self.info.env}: at step {steps[env]} of an episode {what}{place or ''} is {value}")
+        return torch.from_numpy(array).to(self.device)
 
     def _call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         try:
             return function(*args, **kwargs)
-        except Exception as error:  # anything: environments are other people's code
-            message = f"{self.info.env} raised {type(error).__name__}: {' '.join(str(error).split())}"
-            raise InputError(message) from error
+        except InputError:
+            raise
+        except (Exception, SystemExit) as error:  # anything: environments are other people's code
+            raise InputError(f"{self.info.env} raised {type(error).__name__}: {plain(error)}") from error

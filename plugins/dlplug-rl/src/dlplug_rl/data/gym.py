@@ -1,6 +1,5 @@
 """Any environment of gymnasium's as data."""
 
-import math
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -26,7 +25,7 @@ class Gym(Data):
     Validation and test play whole episodes, on seeds that are the same for all runs and none of which is trained on.
 
     Args:
-        env: Id of the environment.
+        env: Id of the environment, after the module that registers it where need be: ``module:Env-v0``.
         options: Keyword arguments that it is made with, such as ``{"is_slippery": false}``.
         package: Module that registers it, such as ``ale_py``, or a function of one that does, such as
             ``minatar.gym:register_envs``; none if empty.
@@ -69,8 +68,7 @@ class Gym(Data):
         self.info = EnvInfo.of(env, options or {}, wrappers or {}, package, max_episode_steps)
         self.num_envs, self.parallel, self.batches = num_envs, vectorization_mode == "async", batches
         self.episodes = {"val": episodes, "test": test_episodes}
-        threshold = self.info.reward_threshold if stop_on_reward_threshold else None
-        self.stop_threshold = math.inf if threshold is None else threshold
+        self.stop_threshold = self.info.reward_threshold if stop_on_reward_threshold else None
         self._envs: VectorEnv | None = None
 
     def train_dataloader(self) -> "EnvLoader":

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from dlplug.errors import InputError
+
 
 class ReplayBuffer:
     """The latest transitions, in tensors that are allocated once.
@@ -28,11 +30,16 @@ class ReplayBuffer:
 
         Args:
             transitions: Columns of any shape (m, ...), the same ones each time.
+
+        Raises:
+            InputError: There is not enough memory for so many.
         """
         count = len(next(iter(transitions.values())))
         if not self._columns:
-            new = [column.new_zeros(self.capacity, *column.shape[1:]) for column in transitions.values()]
-            self._columns = dict(zip(transitions, new, strict=True))
+            try:
+                self._columns = {key: x.new_zeros(self.capacity, *x.shape[1:]) for key, x in transitions.items()}
+            except RuntimeError as error:
+                raise InputError(f"buffer_size: no memory for {self.capacity:,} such transitions") from error
         indices = (self._next + torch.arange(count, device=self.device)) % self.capacity
         for name, column in transitions.items():
             self._columns[name][indices] = column

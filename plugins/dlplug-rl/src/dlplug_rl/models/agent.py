@@ -15,7 +15,7 @@ from torch.nn.functional import interpolate
 
 from dlplug import InputError, Panel
 from dlplug.console import say
-from dlplug.media import Media, Video
+from dlplug.media import Media, Text, Video
 from dlplug.model import Model
 from dlplug_rl.data.environments import EnvInfo, VectorEnv
 
@@ -194,9 +194,9 @@ class Agent(Model):
 
     def on_validation_end(self) -> None:
         """Stop where the data asks for that and its reward threshold is reached."""
-        threshold = getattr(getattr(self.trainer, "datamodule", None), "stop_threshold", math.inf)
+        threshold = getattr(getattr(self.trainer, "datamodule", None), "stop_threshold", None)
         reached = self.trainer.callback_metrics.get("val/episode_return", -math.inf)
-        if not self.trainer.sanity_checking and reached >= threshold:
+        if threshold is not None and reached >= threshold and not self.trainer.sanity_checking:
             self.trainer.should_stop = True
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -214,8 +214,8 @@ class Agent(Model):
         """Show the first validation episode."""
         return {"episode": self._record_video([int(batch[0])], SHOWCASE_FRAMES)[0]}
 
-    def generate(self, episodes: int = 3, frames: int = 300) -> Video:
-        """Play episodes and print their returns.
+    def generate(self, episodes: int = 3, frames: int = 300) -> Media:
+        """Play episodes and print their returns; without a picture of them, say why.
 
         Args:
             episodes: How many.
@@ -228,16 +228,22 @@ class Agent(Model):
         say(f"returns: {', '.join(f'{value:g}' for value in returns)} (mean {statistics.fmean(returns):g})")
         return video
 
-    def _record_video(self, seeds: Sequence[int], max_frames: int) -> tuple[Video, list[float]]:
-        """Play episodes one after the other; return at most so many of their frames, and their returns."""
-        envs = VectorEnv(self.info, 1, render=True).to(self.device)
+    def _record_video(self, seeds: Sequence[int], max_frames: int) -> tuple[Media, list[float]]:
+        """Play episodes one after the other; return at most so many of their frames, or why none, and their returns."""
+        try:
+            envs = VectorEnv(self.info, 1, render=True).to(self.device)
+        except InputError:  # it may not know the render mode
+            envs = VectorEnv(self.info, 1).to(self.device)
         frames: list[Tensor] = []
-        stride, steps, returns = 1, 0, []
+        stride, steps, returns, problem = 1, 0, [], ""
 
         def act(observations: Tensor) -> Tensor:
-            nonlocal stride, steps
+            nonlocal stride, steps, problem
             if steps % stride == 0:
-                frames.append(_resize(envs.render()))
+                try:
+                    frames.append(_resize(envs.render(), frames))
+                except InputError as error:
+                    problem = str(error)
                 if len(frames) > max_frames:
                     del frames[1::2]
                     stride *= 2
@@ -247,7 +253,7 @@ class Agent(Model):
         for seed in seeds:
             returns.append(float(envs.evaluate(act, [seed])[0]))
         envs.close()
-        return Video(torch.stack(frames), high=255, rate=20), returns
+        return (Video(torch.stack(frames), high=255, rate=20) if frames else Text(f"no frames: {problem}")), returns
 
     def evaluation_envs(self, count: int) -> VectorEnv:
         """Return so many environments to evaluate in, kept for the next time."""
@@ -266,7 +272,11 @@ def linear_epsilon(final: float, progress: float) -> float:
     return max(final, 1 - (1 - final) * progress)
 
 
-def _resize(frame: Tensor) -> Tensor:
-    """Return a frame (3, height, width) at most 240 pixels wide, and a tiny one as large as fits in that."""
-    scale = FRAME_WIDTH / frame.shape[2]
-    return interpolate(frame[None].float(), scale_factor=math.floor(scale) or scale, mode="area")[0]
+def _resize(frame: Tensor, earlier: Sequence[Tensor]) -> Tensor:
+    """Return a frame (3, height, width) as large as earlier ones.
+
+    The first is made at most 240 pixels wide and 960 high, and a tiny one as large as fits in that.
+    """
+    scale = min(FRAME_WIDTH / frame.shape[2], 4 * FRAME_WIDTH / frame.shape[1])
+    first = [max(1, math.floor(side * (math.floor(scale) or scale))) for side in frame.shape[1:]]
+    return interpolate(frame[None], size=earlier[0].shape[1:] if earlier else first, mode="area")[0]

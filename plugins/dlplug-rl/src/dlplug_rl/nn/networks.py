@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from dlplug_rl.data.environments import EnvInfo
+from dlplug_rl.data.spaces import MAX_ONE_HOT
 
 NATURE_CNN_SIDE = 36  # pixels that the convolutions of Mnih et al. need: 36 → 8 → 3 → 1
 
@@ -14,16 +15,23 @@ NATURE_CNN_SIDE = 36  # pixels that the convolutions of Mnih et al. need: 36 →
 class ObservationInput(nn.Module):
     """Observations as a network takes them.
 
-    States become one-hot, images get their channels first and values from 0 to 1, others are flattened.
+    States become one-hot, images get their channels first and values from 0 to 1, others are flattened. An observation
+    of three axes is an image, and the smaller of its first and last axis counts the channels, the first if both are
+    alike.
 
     Args:
         info: What observations are like.
+
+    Raises:
+        ValueError: There are too many states for a one-hot.
     """
 
     def __init__(self, info: EnvInfo) -> None:
         super().__init__()
         shape = info.observation_shape
         self.states, self.is_image = info.states, len(shape) == 3
+        if self.states > MAX_ONE_HOT:
+            raise ValueError(f"{info.env} has {self.states:,} states, and a network takes {MAX_ONE_HOT:,} at most")
         self.channels_last = self.is_image and shape[2] < shape[0]
 
     def forward(self, observations: Tensor) -> Tensor:
@@ -52,14 +60,14 @@ def build_network(
         dueling: Whether the head is a ``DuelingHead``.
     """
     layers: list[nn.Module] = [ObservationInput(info)]
-    if len(info.observation_shape) == 3:
-        channels, *size = sorted(info.observation_shape)
+    example = torch.zeros(1, *info.observation_shape, dtype=torch.long if info.states else torch.float32)
+    _, channels, *size = layers[0](example).shape
+    if size:
         if min(size) < NATURE_CNN_SIDE:
-            layers += [nn.Conv2d(channels, 16, 3), nn.ReLU(), nn.Flatten()]
+            layers += [nn.Conv2d(channels, 16, (min(3, size[0]), min(3, size[1]))), nn.ReLU(), nn.Flatten()]
         else:
             layers += [nn.Conv2d(channels, 32, 8, 4), nn.ReLU(), nn.Conv2d(32, 64, 4, 2), nn.ReLU()]
             layers += [nn.Conv2d(64, 64, 3, 1), nn.ReLU(), nn.Flatten()]
-    example = torch.zeros(1, *info.observation_shape, dtype=torch.long if info.states else torch.float32)
     with torch.no_grad():
         features = nn.Sequential(*layers)(example).shape[1]
     for units in hidden_sizes:
