@@ -25,6 +25,9 @@ class Unknown(spaces.Space):
 
     is_np_flattenable = False
 
+    def __repr__(self):
+        return "Unknown()"  # no address: each worker of pytest-xdist has to collect the same names
+
 
 class AnyEnv(gymnasium.Env):
     """An environment of five steps with any spaces, which may be told what to show, to pay and to render."""
