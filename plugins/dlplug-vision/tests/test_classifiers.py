@@ -145,7 +145,7 @@ def test_resnet_loads_weights_in_the_layout_of_torchvision(tmp_path):
 
 
 def test_weights_that_cannot_be_used_are_refused(tmp_path):
-    with pytest.raises(InputError, match="no file .*nosuch.pth to take weights from"):
+    with pytest.raises(InputError, match="nor a file .*nosuch.pth to take weights from"):
         read_weights(str(tmp_path / "nosuch.pth"))
     (tmp_path / "torn.pth").write_bytes(b"PK\x03\x04torn")
     with pytest.raises(InputError, match="torn.pth is damaged"):
