@@ -153,7 +153,7 @@ def test_weights_that_cannot_be_used_are_refused(tmp_path):
     torch.save({"epoch": 3}, tmp_path / "empty.pth")
     with pytest.raises(InputError, match="holds no weights"):
         read_weights(str(tmp_path / "empty.pth"))
-    with pytest.raises(InputError, match="no run folder: it holds no config.yaml"):
+    with pytest.raises(InputError, match="is not a run folder: it holds no config.yaml"):
         read_weights(str(tmp_path))
     with pytest.raises(InputError, match="no weights of x fit"):
         take(nn.Linear(2, 2), {"other": torch.zeros(2)}, "x")
