@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dlplug import commands
 from dlplug.__main__ import main
-from dlplug.commands import COMMANDS
+from dlplug.commands import COMMANDS, OWN_PARSER
 from dlplug.registry import Registry
 from dlplug.specs import Spec
 
@@ -55,7 +55,7 @@ def usage(_: str) -> str:
     shown = "fit --model gan --help"
     parts.append(f"## fit, test, validate, predict\n\nWhat `dlplug {shown}` prints:\n\n```text\n{_said(shown)}\n```")
     for command in COMMANDS.values():
-        if not command.own_parser:
+        if command.target not in OWN_PARSER:
             help_text = commands.parser_of(command).format_help().rstrip()
             parts.append(f"## {command.name}\n\n```text\n{help_text}\n```")
     return "\n\n".join(parts)

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 # What is drawn is the same each time, so that a red run is red again.
 FUZZ = {"derandomize": True, "deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
 # Commands that measure, train or write without being stopped by bad input are not fuzzed here.
-NAMES = sorted(COMMANDS.keys() - {"verify", "check", "doctor", "new", "dashboard"})
+NAMES = sorted(COMMANDS.keys() - {"verify", "check", "doctor", "new", "dashboard", "install", "uninstall"})
 VALUES = [
     "gan",
     "cnn",

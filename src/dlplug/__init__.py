@@ -7,6 +7,6 @@ imports torch. The interfaces that need torch are one module further: ``dlplug.m
 from dlplug.errors import InputError
 from dlplug.hookspecs import hookimpl
 from dlplug.panels import Panel
-from dlplug.specs import ClaimSpec, DataSpec, LoggerSpec, ModelSpec, Spec
+from dlplug.specs import ClaimSpec, CommandSpec, DataSpec, LoggerSpec, ModelSpec, Spec
 
-__all__ = ["ClaimSpec", "DataSpec", "InputError", "LoggerSpec", "ModelSpec", "Panel", "Spec", "hookimpl"]
+__all__ = ["ClaimSpec", "CommandSpec", "DataSpec", "InputError", "LoggerSpec", "ModelSpec", "Panel", "Spec", "hookimpl"]

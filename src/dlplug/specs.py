@@ -4,15 +4,16 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 NAME = re.compile(r"[a-z][a-z0-9-]*")
 LECTURE = re.compile(r"([0-9A-Za-z]+(\.[0-9A-Za-z]+)*)?", re.ASCII)
 TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
-def _check_field(what: str, kind: str, value: Any) -> None:
+def _check_field(what: str, annotation: Any, value: Any) -> None:
     """Raise if a field is not what its annotation says, or what a command that prints it could not print."""
+    kind = str(annotation)
     if "Mapping" in kind:
         nested = kind.count("Mapping") > 1 and isinstance(value, Mapping)
         for part in (value, *value.values()) if nested else (value,):
@@ -28,6 +29,9 @@ def _check_field(what: str, kind: str, value: Any) -> None:
     elif "bool" in kind:
         if not isinstance(value, bool):
             raise ValueError(f"{what} is neither True nor False")
+    elif "Literal" in kind:
+        if value not in get_args(annotation):
+            raise ValueError(f"{what} is {value!r}, none of {', '.join(map(repr, get_args(annotation)))}")
     elif not isinstance(value, str) or not value.isprintable():
         raise ValueError(f"{what} is not one line of text")
 
@@ -70,7 +74,7 @@ class Spec:
         if not self.summary:
             raise ValueError(f"summary of {self.name!r} is empty, not one line of text")
         for part in fields(self):
-            _check_field(f"{part.name} of {self.name!r}", str(part.type), getattr(self, part.name))
+            _check_field(f"{part.name} of {self.name!r}", part.type, getattr(self, part.name))
 
     @property
     def class_path(self) -> str:
@@ -148,3 +152,26 @@ class ClaimSpec(Spec):
     full: bool = False
 
     kind = "claim"
+
+
+@dataclass(frozen=True)
+class CommandSpec(Spec):
+    """A command, ``dlplug NAME``; the target is a function that is given the command's ``argparse.ArgumentParser``.
+
+    It adds its arguments to that, and sets the default ``run``: a function from the parsed arguments to an exit status.
+    Help and completion come from the parser, so importing the target should not import torch; ``run`` may. Bad input
+    is an ``InputError``.
+
+    Attributes:
+        usage: What is typed after the name, such as ``"RUN [--n N]"``.
+        group: The heading under which ``dlplug --help`` shows it.
+        takes: What its positional arguments are, for completion: run folders, models, words such as ``dlplug info``
+            takes, or files; ``"options"`` are those of ``dlplug fit`` that its parser does not know, which ``run`` is
+            given in a list, ``rest``.
+    """
+
+    usage: str = ""
+    group: str = "of plugins"
+    takes: Literal["run", "model", "words", "options", ""] = ""
+
+    kind = "command"

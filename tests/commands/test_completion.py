@@ -11,7 +11,7 @@ import time
 import pytest
 
 from dlplug.__main__ import main
-from dlplug.commands import COMMANDS, parser_of
+from dlplug.commands import COMMANDS, OWN_PARSER, parser_of
 from dlplug.commands.completion import SCRIPTS, Files, complete
 
 SETUP = {
@@ -110,7 +110,7 @@ def test_what_each_shell_reads(capsys):
 
 
 def test_a_command_brings_its_parser():
-    parsers = {name: parser_of(command) for name, command in COMMANDS.items() if not command.own_parser}
+    parsers = {name: parser_of(command) for name, command in COMMANDS.items() if command.target not in OWN_PARSER}
     assert parsers["list"].prog == "dlplug list"
     assert parsers["verify"].parse_args(["3.1"]).words == ["3.1"]
     assert all(parser.get_default("run") for parser in parsers.values())

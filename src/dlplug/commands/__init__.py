@@ -1,87 +1,29 @@
-"""The commands: one table of them, and how one is run.
+"""The commands, the core's and the plugins': how one is found and run. Their table is in ``dlplug.registry.core``.
 
 Each command imports what it needs and no more, since a command that only looks something up is to answer at once.
 """
 
+import os
+import sys
+from collections import Counter
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Any
 
-from dlplug.errors import InputError, did_you_mean
+from dlplug.commands.parser import Parser
+from dlplug.console import plain
+from dlplug.errors import InputError
+from dlplug.registry import Registry
+from dlplug.registry.core import COMMANDS, OWN_PARSER
+from dlplug.registry.plugins import stdout_apart
+from dlplug.specs import CommandSpec
 
-
-class Command(NamedTuple):
-    """A command.
-
-    Attributes:
-        name: What is typed.
-        target: Where it is, as ``"package.module:function"``. The function is given a ``Parser`` to add its arguments
-            to, and to set its default ``run`` to a function from the parsed arguments to an exit status. One that is
-            called ``main`` parses by itself: it is given the command's name and arguments, and returns the status.
-        typed: How it is typed, in the usage text.
-        text: What it does, in one line.
-        more: Further lines of the usage text.
-    """
-
-    name: str
-    target: str
-    typed: str
-    text: str
-    more: str = ""
-
-    @property
-    def own_parser(self) -> bool:
-        """Whether it parses its arguments itself."""
-        return self.target.endswith(":main")
-
-    def load(self) -> Any:
-        """Import its target."""
-        module, _, function = self.target.partition(":")
-        return getattr(import_module(f"dlplug.{module}"), function)
-
-
-TRAIN, SHOW = "commands.train:main", "commands.show:configure"
-FIT = """
+MORE = {  # further lines of the usage text
+    "fit": """
       --data NAME  --logger NAME  -c FILE  --model.ARG VALUE  --data.ARG VALUE  --trainer.ARG VALUE
       --help                   the arguments of the chosen model and data
       --help-all               every argument, the trainer's too
   fit RUN [options]            resume a run from its last completed epoch"""
-REPORT = "\n      --open  --out FILE"
-NEW = "write a plugin that works at once, to be changed into yours; --kind model, data or claim"
-PLUGINS = "installed plugins: where from, what they hook, or why one does not load"
-COMPLETION = "a script that completes commands, names, options and run folders"
-# fmt: off
-GROUPS = {
-    "train and look": (
-        ("fit", TRAIN, "--model NAME [options]", "train a model on its own data with its own recipe", FIT),
-        ("test", TRAIN, "RUN", "measure a run's best checkpoint on the test data"),
-        ("validate", TRAIN, "RUN", "the same on the validation data"),
-        ("predict", TRAIN, "RUN", "write the predictions for the test data"),
-        ("generate", "commands.generate:main", "RUN [options]", "draw, write or play with a trained model"),
-        ("report", "commands.report:configure", "RUN [RUN ...]",
-         "write a run as one HTML page, or several side by side", REPORT),
-        ("dashboard", "commands.dashboard:configure", "MODEL --entity E",
-         "save the model's panels as a Weights & Biases workspace"),
-    ),
-    "write and check": (
-        ("new", "commands.new:configure", "NAME [DIR]", NEW),
-        ("verify", "commands.verify:configure", "[WORD ...]",
-         "measure sentences of the course: claims, models or sections by name"),
-        ("check", "testing.check_command:configure", "NAME",
-         "whether a plugin keeps what it promises, and what to change"),
-    ),
-    "find": (
-        ("list", f"{SHOW}_list", "[WORD] [--json]", "models and data, by section of the course"),
-        ("info", f"{SHOW}_info", "NAME", "one card: arguments, data that fits, where it comes from"),
-        ("plugins", f"{SHOW}_plugins", "", PLUGINS),
-    ),
-    "set up": (
-        ("doctor", "commands.doctor:configure", "",
-         "what is installed here, what works, and what to put in a bug report"),
-        ("completion", "commands.completion:configure", "bash|zsh|fish", COMPLETION),
-    ),
 }
-# fmt: on
-COMMANDS = {row[0]: Command(*row) for group in GROUPS.values() for row in group}
 FOOT = """
 dlplug --help, --version. DLPLUG_DISABLE=a,b switches plugins off, DLPLUG_ONLY=a,b all others; DLPLUG_DEBUG=1 shows
 tracebacks."""
@@ -103,31 +45,79 @@ def run(args: list[str]) -> int:
             print(f"dlplug {version('dlplug')}")
             return 0
     name, *rest = args
-    command = COMMANDS.get(name)
-    if command is None:
-        raise InputError(f"there is no command {name!r}; " + did_you_mean(name, COMMANDS))
-    status: int
-    if command.own_parser:
-        status = command.load()(name, rest)
+    if name in COMMANDS:  # without looking for plugins, so that nothing that is installed keeps these from working
+        return _run(COMMANDS[name], rest)
+    registry = Registry.discover()
+    command = find(name, registry)
+    sys.path.append(os.getcwd())  # a class of the user's own may be in a file here
+    try:
+        return _run(command, rest)
+    except (InputError, BrokenPipeError):
+        raise
+    except Exception as error:  # a plugin may raise whatever it likes
+        if os.environ.get("DLPLUG_DEBUG"):
+            raise
+        reason = f"{type(error).__name__}: {plain(error)}"
+        print(f"dlplug: the command {name} of {registry.owner(command).origin} fails: {reason}", file=sys.stderr)
+        return 1
+
+
+def _run(command: CommandSpec, args: list[str]) -> int:
+    status: int | None
+    if command.target in OWN_PARSER:
+        status = _load(command)(command.name, args)
     else:
-        options = parser_of(command).parse_args(rest)
+        parser = parser_of(command)
+        options, rest = parser.parse_known_args(args)
+        if command.takes == "options":
+            options.rest = rest
+        elif rest:
+            parser.error(f"unrecognized arguments: {' '.join(rest)}")
         status = options.run(options)
-    return status
+    return int(status or 0)
 
 
-def parser_of(command: Command) -> Any:
+def parser_of(command: CommandSpec) -> Parser:
     """Return the parser of a command that has one."""
-    from dlplug.commands.parser import Parser
-
-    parser = Parser(prog=f"dlplug {command.name}", allow_abbrev=False)
-    command.load()(parser)
+    parser = Parser(prog=f"dlplug {command.name}", description=command.summary, allow_abbrev=False)
+    with stdout_apart():  # what importing it prints would be taken for completions
+        try:
+            _load(command)(parser)
+        except SystemExit as error:
+            raise RuntimeError(f"it exits while it is loaded: {error}") from error
     return parser
+
+
+def _load(command: CommandSpec) -> Any:
+    module, _, function = command.target.partition(":")
+    return getattr(import_module(module), function)
+
+
+def find(name: str, registry: Registry) -> CommandSpec:
+    """Return the command of that name, the core's or a plugin's.
+
+    Raises:
+        InputError: There is none, or more than one.
+    """
+    found = COMMANDS.get(name) or registry.find("command", name)
+    assert isinstance(found, CommandSpec)
+    return found
+
+
+def offered(registry: Registry) -> dict[str, CommandSpec]:
+    """Return the commands by what is typed: ``topic:name`` where another one has the name."""
+    found = [(p.name, spec) for p in registry.plugins for spec in p.specs if isinstance(spec, CommandSpec)]
+    count = Counter([*COMMANDS, *(spec.name for topic, spec in found if topic != "core")])
+    return COMMANDS | {
+        spec.name if count[spec.name] == 1 else f"{topic}:{spec.name}": spec for topic, spec in found if topic != "core"
+    }
 
 
 def usage() -> str:
     """Return the usage text: every command, by group."""
-    lines = ["usage: dlplug COMMAND ..."]
-    for group, rows in GROUPS.items():
-        shown = [COMMANDS[name] for name, *_ in rows]
-        lines += ["", group, *(f"  {f'{c.name} {c.typed}':28} {c.text}{c.more}" for c in shown)]
-    return "\n".join([*lines, FOOT])
+    groups: dict[str, list[str]] = {}
+    for name, command in offered(Registry.discover()).items():
+        line = f"  {f'{name} {command.usage}':28} {command.summary}{MORE.get(name, '')}"
+        groups.setdefault(command.group, []).append(line)
+    lines = [line for group, shown in groups.items() for line in ("", group, *shown)]
+    return "\n".join(["usage: dlplug COMMAND ...", *lines, FOOT])

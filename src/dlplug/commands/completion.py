@@ -4,15 +4,17 @@ import ast
 import shlex
 from argparse import REMAINDER, SUPPRESS, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
-from dlplug.commands import COMMANDS, parser_of
+from dlplug.commands import find, offered, parser_of
 from dlplug.commands.parser import Parser
 from dlplug.commands.train import COMMON_TRAINER
 from dlplug.errors import InputError
 from dlplug.registry import Registry
+from dlplug.registry.core import OWN_PARSER
 from dlplug.registry.job import TRAINER, expand, load_config
 from dlplug.registry.source import Argument, read_class
 from dlplug.specs import ClaimSpec, ModelSpec
@@ -106,7 +108,8 @@ def complete(words: list[str]) -> Offers:
     if before:
         offers = _Line(before, word).offers()
     else:
-        offers = {**{name: command.text for name, command in COMMANDS.items()}, "--help": "", "--version": ""}
+        commands = offered(Registry.discover())
+        offers = {**{name: command.summary for name, command in commands.items()}, "--help": "", "--version": ""}
     return {value: text for value, text in offers.items() if value.startswith(word)}
 
 
@@ -124,12 +127,14 @@ class _Line:
 
     def offers(self) -> Offers:
         """Return what may stand in the last word's place."""
-        command = COMMANDS.get(self.command)
-        if command is None:
+        try:
+            command = find(self.command, self.registry)
+            parser = None if command.target in OWN_PARSER else parser_of(command)
+        except Exception:  # there is no such command, or a plugin's raises
             return {}
-        if not command.own_parser:
-            return self._of_parser(parser_of(command))
-        return self._of_generate() if command.name == "generate" else self._of_training()
+        if parser is None:
+            return self._of_generate() if self.command == "generate" else self._of_training()
+        return self._of_parser(parser, command.takes)
 
     @cached_property
     def registry(self) -> Registry:
@@ -200,7 +205,7 @@ class _Line:
             return {f"{self.prefix}{value}": "" for value in _values_of(arguments[self.option].type)}
         return {**{name: a.help for name, a in arguments.items()}, "--seed": "seed", "--out": "file to write"}
 
-    def _of_parser(self, parser: Parser) -> Offers:
+    def _of_parser(self, parser: Parser, takes: str) -> Offers:
         """Return the options, or else the positional arguments, of a command with an argparse parser."""
         actions = [action for action in parser._actions if action.help != SUPPRESS]
         for action in actions:
@@ -208,29 +213,36 @@ class _Line:
                 if action.type is Path:
                     raise Files
                 return {f"{self.prefix}{value}": "" for value in action.choices or ()}
+        options = {a.option_strings[-1]: a.help or "" for a in actions if a.option_strings}
+        if takes == "options":
+            with suppress(InputError):  # its own options, typed so far, are none of a training's
+                self.before = parser.parse_known_args([word for word in self.before if word not in FLAGS])[1]
+            return {**({} if self.option else options), **self._of_training()}
         if self.word.startswith("-"):
-            return {a.option_strings[-1]: a.help or "" for a in actions if a.option_strings}
+            return options
         positional = [a for a in actions if not a.option_strings]
         if not positional or (len(self.before) >= len(positional) and positional[-1].nargs not in ("*", "+")):
             return {}
         if positional[0].choices:
             return dict.fromkeys(positional[0].choices, "")
-        return self._of_position()
+        return self._of_position(takes)
 
-    def _of_position(self) -> Offers:
-        if self.command == "report":
+    def _of_position(self, takes: str) -> Offers:
+        if takes == "run":
             return _runs(self.word)
-        if self.command == "dashboard":
+        if takes == "model":
             return self._names("model")
+        if takes != "words":
+            raise Files
         if self.command == "verify":
             claims = [spec for spec in self.registry if isinstance(spec, ClaimSpec)]
             about = {model: "claims about this model" for claim in claims for model in claim.models}
             sections = {claim.lecture: "claims of this section" for claim in claims if claim.lecture}
             return {**about, **dict(sorted(sections.items())), **self._names("claim")}
-        if self.command in ("info", "list", "check"):
-            plugins = {plugin.name: plugin.origin for plugin in self.registry.plugins}
-            return {**(plugins if self.command == "check" else {}), **{s.name: s.summary for s in self.registry}}
-        raise Files
+        plugins = {plugin.name: plugin.origin for plugin in self.registry.plugins}
+        if self.command == "uninstall":
+            return plugins
+        return {**(plugins if self.command == "check" else {}), **{s.name: s.summary for s in self.registry}}
 
 
 def _runs(word: str) -> Offers:

@@ -8,8 +8,9 @@ from itertools import groupby
 from dlplug.commands.parser import Parser, print_arguments, print_wrapped
 from dlplug.errors import InputError, did_you_mean
 from dlplug.registry import Registry
+from dlplug.registry.core import COMMANDS
 from dlplug.registry.source import read_class, read_function_doc
-from dlplug.specs import ClaimSpec, DataSpec, ModelSpec, Spec
+from dlplug.specs import ClaimSpec, CommandSpec, DataSpec, ModelSpec, Spec
 
 
 def configure_list(parser: Parser) -> None:
@@ -36,7 +37,8 @@ def configure_plugins(parser: Parser) -> None:
 def print_list(registry: Registry, word: str, as_json: bool) -> int:
     """Print the specs that mention a word, by section of the course."""
     specs = sorted(
-        (s for s in registry if _mentions(s, word)), key=lambda s: (_order(s.lecture), s.kind != "model", s.name)
+        (s for s in registry if s not in COMMANDS.values() and _mentions(s, word)),
+        key=lambda s: (_order(s.lecture), s.kind != "model", s.name),
     )
     if as_json:
         print(json.dumps([_as_dict(spec) for spec in specs], indent=2))
@@ -66,9 +68,7 @@ def print_info(registry: Registry, name: str) -> int:
 
 def print_plugins(registry: Registry) -> int:
     """Print each plugin, where from, with what it offers or why it does not load; the status is 1 if one does not."""
-    from dlplug.registry.provenance import (
-        source_of,  # only here: `list` and `info` do without  # only here: `list` and `info` do without
-    )
+    from dlplug.registry.provenance import source_of  # only here: `list` and `info` do without
 
     for plugin in registry.plugins:
         if plugin.problem:
@@ -139,6 +139,9 @@ def _print_card(registry: Registry, spec: Spec) -> None:
         print_wrapped("  about: ", ", ".join(spec.models) or "no model")
         print_wrapped("  how: ", read_function_doc(spec.class_path).partition("\n\n")[0] or "not said")
         print(f"  try: dlplug verify {spec.name}")
+        return
+    if isinstance(spec, CommandSpec):
+        print(f"  try: dlplug {spec.name} --help")
         return
     source = read_class(spec.class_path)
     if source is None:

@@ -20,7 +20,7 @@ from dlplug.errors import InputError, did_you_mean
 from dlplug.specs import DataSpec, ModelSpec, Spec
 
 GROUP = "dlplug"
-_NOUNS = {"model": "model", "data": "data set", "logger": "logger", "claim": "claim"}
+_NOUNS = {"model": "model", "data": "data set", "logger": "logger", "claim": "claim", "command": "command"}
 # Nearly all requirements are as plain as this; reading the others takes a parser that takes 20 ms to import.
 PLAIN_REQUIREMENT = re.compile(r"([\w.-]+?)(?:\[[\w.,-]*\])?((?:(?:[<>=!~]=|[<>])[\w.*+]+,?)*)")
 
@@ -103,6 +103,10 @@ class Registry:
             raise InputError(f"{kind} {name!r} is offered by {len(offers)} plugins: say {choices}")
         return offers[0][1]
 
+    def owner(self, spec: Spec) -> Plugin:
+        """Return the plugin that offers a spec."""
+        return next(plugin for plugin in self.plugins if any(spec is offered for offered in plugin.specs))
+
     def spec_of(self, kind: str, class_path: str) -> Spec | None:
         """Return the spec behind a class path, where a plugin offers that class."""
         return next((spec for spec in self if (spec.kind, spec.class_path) == (kind, class_path)), None)
@@ -138,7 +142,7 @@ class Registry:
                 _require(line)
             if self._manager.has_plugin(name):
                 raise _Unmet("another plugin has this name")
-            with _stdout_apart():
+            with stdout_apart():
                 module = entry_point.load()
                 self._manager.register(module, name)
                 self._manager.check_pending()
@@ -191,7 +195,7 @@ def _interrupts() -> Iterator[None]:
 
 
 @contextmanager
-def _stdout_apart() -> Iterator[None]:
+def stdout_apart() -> Iterator[None]:
     """Send what is written to stdout to stderr, by whichever way: ``list --json`` is for programs."""
     sys.stdout.flush()
     kept = os.dup(1)
