@@ -9,9 +9,16 @@ from dlplug.commands import run
 from dlplug.console import PlainOutput, plain
 from dlplug.errors import InputError
 
+# OpenMP's threads spin while they wait for work, for as long as it takes on an idle machine; beside other jobs they
+# then burn the time that the thread they wait for needs. GNU's turns a thousand times here before it sleeps (idle as
+# fast as its own 300,000, beside two busy processes 1.7 times faster; benchmarks/busy.py), LLVM's waits 1 ms, not 200.
+THREADS = {"GOMP_SPINCOUNT": "1000", "KMP_BLOCKTIME": "1"}
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run a command line and return its exit status."""
+    if not {"OMP_WAIT_POLICY", *THREADS} & os.environ.keys():  # read when torch is imported
+        os.environ |= THREADS
     try:
         with redirect_stdout(cast(TextIO, PlainOutput(sys.stdout))):
             return run(sys.argv[1:] if argv is None else argv)
