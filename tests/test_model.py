@@ -85,7 +85,7 @@ def test_checkpoint_alone_is_enough(trainer, tmp_path, size):
     assert loaded.hparams.start == 0.5
     inputs = torch.randn(4, 1, 1, size)
     assert torch.equal(loaded(inputs), model(inputs))
-    with pytest.raises(InputError, match=r"trained on 1×1×\d images, but the data gives 1×1×4 images"):
+    with pytest.raises(InputError, match=r"trained on other data: width: \d there; 4 here"):
         trainer(logger=False).test(Scale(), datamodule=Points(4), ckpt_path=tmp_path / "model.ckpt")
 
 

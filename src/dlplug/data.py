@@ -2,8 +2,8 @@
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -14,8 +14,10 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
 from dlplug.errors import InputError
 
 Batch = tuple[Tensor, ...]
+Input = tuple[str, Callable[[], Batch]]  # a new item's name, and what reads it or raises why it cannot be read
 Order = Literal["shuffled", "in order", "spread"]
 ORDERS: dict[str, Order] = {"train": "shuffled", "val": "spread"}
+LONG = 200  # characters of a value that is too long to be shown in a message
 
 
 def run_seed() -> int:
@@ -43,11 +45,24 @@ class Info:
     @staticmethod
     def from_dict(plain: Mapping[str, Any]) -> "Info":
         """Return what ``to_dict`` was called on; its class must have been imported, as it is by the model it is for."""
-        fields = dict(plain)
-        kind = fields.pop("type")
+        known = dict(plain)
+        kind = known.pop("type")
         if ":" not in kind:  # of dlplug 0.1, which told classes apart by their names alone
-            kind = next(known for known in Info._kinds if known.endswith(f":{kind}"))
-        return Info._kinds[kind](**fields)
+            kind = next(each for each in Info._kinds if each.endswith(f":{kind}"))
+        return Info._kinds[kind](**known)
+
+    def differences(self, here: "Info") -> str:
+        """Return where another description differs from this one, field by field, in words."""
+        if type(here) is type(self):
+            pairs = [(each.name, getattr(self, each.name), getattr(here, each.name)) for each in fields(self)]
+            named = [f"{name}: {_shown(a)} there; {_shown(b)} here" for name, a, b in pairs if a != b]
+            if max(map(len, named), default=LONG) < LONG:
+                return ", ".join(named)
+        return f"{self} there; {here} here"
+
+
+def _shown(value: Any) -> str:
+    return ", ".join(map(str, value)) or "none" if isinstance(value, tuple | list) else str(value)
 
 
 def _type_of(kind: type[Info]) -> str:
@@ -78,6 +93,17 @@ class ImageInfo(Info):
 
 class Data(LightningDataModule):
     """A data module that says what it gives in ``info``, at the latest after ``setup``.
+
+    A subclass, or any other ``LightningDataModule``, may also offer, each found by its name alone:
+
+    - ``read_inputs(source: str, info: Info) -> Iterable[Input]``: what ``dlplug predict RUN --input SOURCE`` predicts,
+      an item each with a function that reads it as a sample without labels, a tuple of tensors; it raises ``OSError``
+      or ``ValueError`` where it cannot. ``source`` is a file, a folder, or ``-`` for standard input; class names,
+      vocabulary and sizes come from ``info``, since the training files may be gone. Where the items have a length, it
+      is known how many there are. Samples become a batch by ``pad_sequence``, and go through
+      ``on_after_batch_transfer``.
+    - ``write_sample(folder: Path) -> dict[str, Any]``: writes small files of its kind to start from, for ``dlplug
+      sample``, and returns the options that train on them, paths relative to the folder.
 
     Attributes:
         info: What its items are like.

@@ -3,9 +3,11 @@
 import errno
 import os
 import shutil
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 DEPTH, NODES = 100, 100_000  # of YAML: far more than a config has, and little enough to be walked at once
 
@@ -23,11 +25,25 @@ def write_atomically(path: Path, content: bytes, inside: Path | None = None) -> 
     """
     if inside is not None and not inside.is_dir():
         raise FileNotFoundError(errno.ENOENT, "the folder is gone", str(inside))
+    with open_atomically(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def open_atomically(path: Path) -> Iterator[BinaryIO]:
+    """Open a file to write that takes the place of the old one at the end, whole, or not at all where that raises.
+
+    Args:
+        path: The file; folders that it lacks are made.
+
+    Raises:
+        OSError: It cannot be written.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with open(temporary, "wb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -60,7 +76,7 @@ def read_lines(path: str | Path, refuse: Callable[[int, str], None] | None = Non
     """Return the lines of a UTF-8 file without their ends: in one that has no other, carriage returns.
 
     Args:
-        path: The file.
+        path: The file; ``-`` for standard input.
         refuse: Called with the number of a line that is not UTF-8 and what is wrong with it, instead of raising; the
             line is then empty.
 
@@ -68,7 +84,7 @@ def read_lines(path: str | Path, refuse: Callable[[int, str], None] | None = Non
         ValueError: The file cannot be read, or a line is not UTF-8.
     """
     try:
-        content = Path(path).expanduser().read_bytes()
+        content = sys.stdin.buffer.read() if str(path) == "-" else Path(path).expanduser().read_bytes()
     except OSError as error:
         raise ValueError(f"cannot read {path}: {error.strerror or error}") from error
     lines = content.removeprefix(b"\xef\xbb\xbf").split(b"\n" if b"\n" in content else b"\r")

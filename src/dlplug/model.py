@@ -1,5 +1,6 @@
 """The model's side of the bargain: a ``LightningModule`` that builds itself to fit its data."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -21,6 +22,9 @@ class Model(LightningModule):
     - ``showcase(batch) -> dict[str, Media]``: what a person would look at, called after each validation on rank zero
       with the first validation batch, in evaluation mode, without gradients and without a trace in any random state.
     - ``generate(**options) -> Media``: what ``dlplug generate RUN`` writes; typed arguments become its options.
+    - ``predict_step(batch, batch_idx)``: what ``dlplug predict RUN`` writes of each item, a tensor of shape (items,) or
+      (items, k), or a dict of such and of lists. New files have no labels: there the batch ends before them.
+    - ``top``: how many of the likeliest classes or words ``predict_step`` names, which ``--top`` sets; see ``rank``.
 
     Attributes:
         panels: Its dashboard, for the HTML report and W&B: what is drawn together, and how to read it.
@@ -69,7 +73,7 @@ class Model(LightningModule):
         if self.info is None:
             self._build(info)
         elif self.info != info:
-            raise InputError(f"the checkpoint was trained on {info}, but the data gives {self.info}")
+            raise InputError(f"the checkpoint was trained on other data: {info.differences(self.info)}")
         self._initialised = True
 
     def on_fit_start(self) -> None:
@@ -166,6 +170,25 @@ class Model(LightningModule):
             self.clip_gradients(optimizer.optimizer, value, algorithm)
         optimizer.step()
         return norm
+
+
+def rank(probabilities: Tensor, names: Sequence[str], top: int = 1) -> dict[str, Any]:
+    """Return what ``predict_step`` says of probabilities: the likeliest classes, and with which confidence.
+
+    Args:
+        probabilities: Shape (n, classes).
+        names: The classes' names.
+        top: How many; each but the first has columns of its own, such as ``class_2`` and ``confidence_2``.
+
+    Returns:
+        A list of n names under each ``class``, and a tensor of shape (n,) under each ``confidence``.
+    """
+    best = probabilities.topk(min(top, len(names)), 1)
+    ranked: dict[str, Any] = {}
+    for place, (values, indices) in enumerate(zip(best.values.T, best.indices.T.tolist(), strict=True), start=1):
+        suffix = f"_{place}" if place > 1 else ""
+        ranked |= {f"class{suffix}": [names[index] for index in indices], f"confidence{suffix}": values}
+    return ranked
 
 
 def is_logging_batch(trainer: Trainer) -> bool:

@@ -186,8 +186,6 @@ class Run:
             if (self.path / "report.html").is_file():
                 lines += [f"report: {self.path / 'report.html'}"]
             lines += [f"next: dlplug test {self.path}  (or fit, validate, predict)"]
-        elif command == "predict":
-            lines += [f"predictions: {self.path / 'predictions.csv'}"]
         return "\n".join(lines)
 
     def discard(self) -> None:

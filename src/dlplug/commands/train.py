@@ -2,12 +2,26 @@
 
 import os
 import sys
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dlplug.commands.parser import print_arguments, print_wrapped
+from dlplug.errors import InputError
 from dlplug.registry import Registry
 from dlplug.registry.source import read_class
+from dlplug.specs import DataSpec, ModelSpec
+
+if TYPE_CHECKING:
+    from dlplug.registry.job import Job
 
 COMMON_TRAINER = ("max_epochs", "max_steps", "accelerator", "devices", "strategy", "precision", "gradient_clip_val")
+
+PREDICT_HELP = """
+  --input PATH   new files to predict instead of the test data: a file, a folder, or - for standard input
+  --output PATH  file to write, or - for standard output; predictions.csv in the run folder if none
+  --format csv|jsonl, --top K   how rows look, and how many of the likeliest classes or words are named
+"""
 
 
 def main(command: str, args: list[str]) -> int:
@@ -20,6 +34,7 @@ def main(command: str, args: list[str]) -> int:
     from dlplug.registry.job import expand  # and YAML, which `fit --help` does without
 
     job = expand(command, [arg for arg in args if arg != "--help-all"], registry)
+    check_inputs(job, registry)
     from dlplug.training.cli import print_help_all, run  # seconds, from here on
 
     if "--help-all" in args:
@@ -27,12 +42,42 @@ def main(command: str, args: list[str]) -> int:
     return run(job, registry)
 
 
+def check_inputs(job: "Job", registry: Registry) -> None:
+    """Refuse, before the seconds that importing torch takes, new files that are not there or that nothing reads.
+
+    Raises:
+        InputError: They cannot be predicted.
+    """
+    words = [part for word in job.typed for part in (word.split("=", 1) if word.startswith("--") else (word,))]
+    asked = dict(pairwise(words))
+    source, output = (asked.get(name) for name in ("--input", "--output"))
+    if job.command != "predict" or (source is None and output is None):
+        return
+    if job.run is None:
+        raise InputError("predict: --input and --output are for a run folder, as in `dlplug predict RUN --input FILE`")
+    if output not in (None, "-") and Path(output).is_dir():
+        raise InputError(f"--output {output} is a folder, not a file to write")
+    if source not in (None, "-") and not Path(source).exists():
+        raise InputError(f"--input {source}: there is no such file or folder")
+    if source is not None and job.chosen["data"] and not reads_inputs(job.chosen["data"]):
+        able = {s.gives for s in registry if isinstance(s, DataSpec) and reads_inputs(s.class_path)}
+        models = ", ".join(sorted(s.name for s in registry if isinstance(s, ModelSpec) and s.takes in able))
+        raise InputError(f"--input: {job.model} is no model of new files; these are: {models or 'none installed'}")
+
+
+def reads_inputs(class_path: str) -> bool:
+    """Return whether data have a method ``read_inputs``, or may have one that cannot be seen in the source."""
+    source = read_class(class_path, "read_inputs")
+    return source is None or not source.complete or bool(source.arguments)
+
+
 def print_help(registry: Registry, command: str, args: list[str]) -> int:
     """Print the arguments of the chosen model and data, and the trainer's most used ones."""
     rest = [arg for arg in args if arg not in ("-h", "--help")]
     if not rest:
         print(f"usage: dlplug {command} --model NAME [--data NAME] [-c FILE] [--model.ARG VALUE] ...")
-        print(f"       dlplug {command} RUN [options]\n")
+        print(f"       dlplug {command} RUN [options]")
+        print(PREDICT_HELP if command == "predict" else "")
         models = ", ".join(sorted(spec.name for spec in registry if spec.kind == "model"))
         print_wrapped("models: ", models or "none installed")
         print(f"`dlplug {command} --model NAME --help` shows that model's arguments, --help-all every argument.")

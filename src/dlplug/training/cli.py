@@ -13,7 +13,7 @@ from dataclasses import replace
 from enum import Enum
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import yaml
 from jsonargparse import Namespace, get_loader, set_loader
@@ -24,7 +24,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.strategies import DDPStrategy
 
 from dlplug.console import is_rank_zero, plain, say
-from dlplug.data import Data
+from dlplug.data import Data, Info
 from dlplug.errors import InputError
 from dlplug.loggers.csv import MetricsFile, broken_losses, read_metrics
 from dlplug.model import Model
@@ -35,11 +35,11 @@ from dlplug.registry.provenance import HEAD, versions_to_record
 from dlplug.registry.source import load_class, read_class
 from dlplug.report.page import write_report
 from dlplug.runs import Run
-from dlplug.trained import refuse_misfit
+from dlplug.trained import read_checkpoint, refuse_misfit
 from dlplug.training.callbacks import GradNormAndLRMonitor, OptimizerOverrides, Showcase, guard
 from dlplug.training.checkpoints import AtomicCheckpointIO, Checkpoints
 from dlplug.training.parse_errors import explain, refuse_known, serialised
-from dlplug.training.predictions import PredictionWriter
+from dlplug.training.predictions import InputData, PredictionWriter
 from dlplug.training.progress import ADVICE, EpochSummary, TrainingBar
 from dlplug.training.resume import ExactResume, refuse
 from dlplug.training.seeding import EpochSeeding
@@ -56,6 +56,14 @@ KNOWN_NOISE = (
     "Be aware that when using `ckpt_path`, callbacks used to create the checkpoint",
     "Couldn't infer the batch indices",
 )
+
+
+PREDICT: dict[str, tuple[Any, str]] = {  # what `predict` takes besides: the type and the help of each
+    "input": (str, "New files to predict instead of the test data: a file, a folder, or - for standard input."),
+    "output": (str, "File to write, or - for standard output; predictions.csv in the run folder if none."),
+    "format": (Literal["csv", "jsonl"], "CSV or JSON lines; what --output ends with if none."),
+    "top": (int, "How many of the likeliest classes or words are named, for models that rank some."),
+}
 
 
 def run(job: Job, registry: Registry) -> int:
@@ -139,6 +147,9 @@ class CLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add where to start from, and let plugins add theirs."""
         parser.add_argument("--ckpt_path", type=str, default=None, help="Checkpoint to start from or to use.")
+        if self.job.command == "predict":
+            for name, (kind, text) in PREDICT.items():
+                parser.add_argument(f"--{name}", type=kind | None, default=None, help=text)
         self._call_hooks("dlplug_add_arguments", lambda hook: hook(parser))
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
@@ -205,7 +216,7 @@ class CLI(LightningCLI):
             kwargs["enable_checkpointing"] = False
         own_bar = any(isinstance(c, ProgressBar) for c in kwargs["callbacks"])
         draws = own_bar or sys.stderr.isatty() if asked.enable_progress_bar is None else asked.enable_progress_bar
-        kwargs["enable_progress_bar"] = draws
+        kwargs["enable_progress_bar"] = draws and self.job.command != "predict"  # whose bar the writer draws
         if draws and self.job.command == "fit" and not own_bar:
             kwargs["callbacks"].append(TrainingBar())
         if self.model.automatic_optimization:
@@ -250,6 +261,8 @@ class CLI(LightningCLI):
 
     def _execute(self) -> int:
         function: Callable[..., Any] = getattr(self.trainer, self.job.command)
+        if self.job.command == "predict":
+            function = functools.partial(function, return_predictions=False)
         try:
             function(self.model, datamodule=self.datamodule, ckpt_path=self.config.ckpt_path)
         except (KeyboardInterrupt, SystemExit) as stop:  # Lightning turns Ctrl-C into an exit, SIGTERM too
@@ -270,8 +283,12 @@ class CLI(LightningCLI):
             if isinstance(file, MetricsFile) and self.job.command != "fit" and is_rank_zero() and file.path.exists():
                 os.replace(file.path, file.path.with_name(f"{self.job.command}.csv"))
         self._report()
-        if self.run:
+        if self.run and self.job.command != "predict":
             say(self.run.summary(self.job.command))
+        for writer in self.trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(writer, PredictionWriter):
+                say(writer.summary())
+                return int(writer.bad == writer.count > 0)
         return self._status()
 
     def _status(self) -> int:
@@ -337,13 +354,31 @@ class CLI(LightningCLI):
             callbacks += [EpochSummary(self.run, self.job.model, typed), Showcase(self.run), GradNormAndLRMonitor()]
             if self.config_init.trainer.enable_checkpointing is not False:
                 callbacks.append(Checkpoints(self.run, getattr(self.model, "monitor", None)))
-        if self.run and self.job.command == "predict":
-            callbacks.append(PredictionWriter(self.run))
+        if self.job.command == "predict":
+            callbacks += self._prediction_writers()
         own = len(callbacks)
         self._call_hooks("dlplug_callbacks", lambda hook: callbacks.extend(_checked(hook())))
         for callback in callbacks[own:]:
             guard(callback)
         return callbacks
+
+    def _prediction_writers(self) -> list[PredictionWriter]:
+        """Return what writes predictions, once new files and what is asked of them are known to be usable."""
+        asked = self.config
+        if asked.top is not None:
+            if asked.top < 1 or not hasattr(self.model, "top"):
+                reason = "it has to be at least 1" if asked.top < 1 else f"{self.job.model} ranks nothing"
+                raise InputError(f"--top {asked.top}: {reason}")
+            self.model.top = asked.top
+        if self.run is None:
+            return []
+        if asked.input is not None:
+            info = read_checkpoint(asked.ckpt_path, type(self.model)).get("info")
+            self.datamodule = InputData(self.datamodule, Info.from_dict(info) if info else None, asked.input)
+        jsonl = asked.format == "jsonl" or (asked.format is None and str(asked.output).endswith(".jsonl"))
+        path = Path(asked.output or self.run.path / f"predictions.{'jsonl' if jsonl else 'csv'}")
+        bar = sys.stderr.isatty() and self.config_init.trainer.enable_progress_bar is not False
+        return [PredictionWriter(path, jsonl, bar)]
 
     def _metrics_files(self) -> list[MetricsFile]:
         if not self.run or self.job.command == "predict":

@@ -11,6 +11,7 @@ from dlplug.data import Batch, ImageInfo
 from dlplug.media import Figure, Image, Media
 from dlplug.optim import WarmupCosine
 from dlplug_generative.latent import mlp, plot_latent
+from dlplug_vision.data.image_files import load_image
 
 
 class Autoencoder(WarmupCosine):
@@ -142,14 +143,18 @@ class Autoencoder(WarmupCosine):
             shown["map"] = Figure(plot_latent(points, batch[1].cpu(), "latent dimension of highest variance", "second"))
         return shown
 
-    def generate(self, n: int = 8, interpolate: bool = True) -> Image:
+    def generate(self, n: int = 8, interpolate: bool = True, image: str = "") -> Image:
         """Interpolate between images: an autoencoder has no distribution to sample, only latents of images it has seen.
 
         Args:
             n: Number of rows, at most 8.
             interpolate: Whether each row goes from one validation image's latents to another's; otherwise it shows the
                 two ends alone.
+            image: An image file: it is shown instead, beside its reconstruction.
         """
+        if image:
+            pixels = load_image(image, self.shape).to(self.device)
+            return Image(torch.cat([pixels, self(self.encode(pixels))]))
         if not 1 <= n <= len(self.examples) // 2:
             raise ValueError(f"n must be from 1 to {len(self.examples) // 2}, not {n}")
         return self._interpolate(self.examples[: 2 * n], steps=10 if interpolate else 2)

@@ -175,6 +175,8 @@ class GAN(Model):
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the probability, shape (n,), of being real that the discriminator gives the pack each image is in."""
         n = len(batch[0])
+        if self.classes and len(batch) < 2:
+            raise InputError("a conditional gan judges images by their labels, which new files do not have")
         filled = [torch.cat([part, part[: -n % self.pack]]) for part in batch]  # the last pack with the first again
         probability: Tensor = self.discriminator(*self._packs(filled)).sigmoid()
         return probability.repeat_interleave(self.pack)[:n]

@@ -14,7 +14,7 @@ from dlplug.media import Image, Media
 from dlplug.optim import WarmupCosine
 from dlplug_generative.latent import labels_to_sample
 from dlplug_generative.likelihood import LEVELS, binarise, discretised_normal
-from dlplug_vision.data.image_files import read_image
+from dlplug_vision.data.image_files import load_image
 
 NUM_PARAMETERS = {"binary": 1, "levels": LEVELS, "gaussian": 2}  # of the distribution of one value
 SAMPLES = 25  # in the showcase
@@ -212,7 +212,7 @@ class PixelModel(WarmupCosine, ABC):
         labels = labels_to_sample(n, label, self.classes, self.device)
         if not complete:
             return Image(self.sample(n, labels))
-        image = self.quantise(read_image(complete, *self.shape).to(self.device) / (LEVELS - 1))[None]
+        image = self.quantise(load_image(complete, self.shape).to(self.device))
         completions = self.sample(n, labels, image.expand(n, *self.shape), int(keep * self.shape[1]))
         return Image(torch.cat([image, completions]))
 

@@ -14,6 +14,7 @@ from dlplug.media import Figure, Image, Media
 from dlplug.optim import WarmupCosine
 from dlplug_generative.latent import mlp, plot_latent, slerp
 from dlplug_generative.likelihood import binarise, discretised_normal
+from dlplug_vision.data.image_files import load_image
 
 ACTIVE = 0.01  # nats of KL above which a latent dimension counts as active
 IMPORTANCE_SAMPLES = {"val": 10, "test": 200}  # of the bound that is measured: few where it is measured often
@@ -201,14 +202,18 @@ class VAE(WarmupCosine):
             shown["map"] = Figure(plot_latent(points, batch[1].cpu(), *axes))
         return shown
 
-    def generate(self, n: int = 64, traverse: bool = False, interpolate: bool = False) -> Image:
+    def generate(self, n: int = 64, traverse: bool = False, interpolate: bool = False, image: str = "") -> Image:
         """Sample images from the prior.
 
         Args:
             n: Number of images, of latent dimensions with ``traverse``, or of rows with ``interpolate``.
             traverse: Whether each row moves one latent dimension from -3 to 3.
             interpolate: Whether each row goes from one sample to another along the great circle.
+            image: An image file: it is shown instead, beside its reconstruction.
         """
+        if image:
+            pixels = load_image(image, self.shape).to(self.device)
+            return Image(torch.cat([pixels, self(self.encode(pixels)[0])]))
         if n < 1 or (traverse and interpolate):
             raise ValueError(f"n must be at least 1, not {n}, with at most one of traverse and interpolate")
         if interpolate:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,44 @@ def visible(folder: Path) -> list[Path]:
 def natural_key(name: str) -> tuple[list[str | int], str]:
     """Return what names are sorted by so that 2.png comes before 10.png."""
     return [int(part) if i % 2 else part for i, part in enumerate(re.split(r"([0-9]+)", name))], name
+
+
+def load_image(path: str | Path, shape: tuple[int, int, int]) -> Tensor:
+    """Return an image as models take it: from 0 to 1, shape (1, channels, height, width).
+
+    Args:
+        path: Its file.
+        shape: Channels, height and width.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    return read_image(path, *shape)[None].float() / 255
+
+
+def find_inputs(source: str, suffixes: Sequence[str]) -> dict[str, Path]:
+    """Return the files that a person gives to be predicted, by name, in natural order.
+
+    Args:
+        source: A file, a folder, whose subfolders count too, or ``-`` for standard input, a file's name a line.
+        suffixes: What the names of files in a folder end with.
+
+    Raises:
+        ValueError: There are none.
+    """
+    if source == "-":
+        names = [os.fsdecode(line) for line in sys.stdin.buffer.read().splitlines() if line.strip()]
+        if any("\0" in name for name in names):
+            raise ValueError("standard input is to name files, a line each; it holds something else")
+        return {name: Path(name) for name in names}
+    folder = Path(source).expanduser()
+    if not folder.is_dir():
+        return {source: folder}
+    known = {os.path.realpath(folder): folder}
+    kept = [path for path in walk(folder, known) if path.suffix.lower() in suffixes and not path.is_dir()]
+    if not kept:
+        raise ValueError(f"{source} holds no file whose name ends in {', '.join(suffixes)}")
+    return {str(path.relative_to(folder)): path for path in kept}
 
 
 def is_image(path: Path) -> bool:

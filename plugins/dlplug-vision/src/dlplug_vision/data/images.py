@@ -4,16 +4,19 @@ import gzip
 import hashlib
 import importlib.util
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dlplug.data import Batch, ImageInfo, TensorData
+from dlplug.data import Batch, ImageInfo, Input, TensorData
 from dlplug.errors import InputError
 from dlplug_vision.data.augment import random_affine, random_horizontal_flip
+from dlplug_vision.data.image_files import SUFFIXES, find_inputs, read_image
 
 FOLDS = 5
 
@@ -36,6 +39,11 @@ class ImageData(TensorData):
             raise InputError(f"augment must be from 0 to 5, not {augment}")
         self.augment, self.flip = augment, flip
 
+    def read_inputs(self, source: str, info: Any) -> Sequence[Input]:
+        """Return images to predict: a file, those of a folder, or those named on standard input."""
+        shape = info.channels, info.height, info.width
+        return [(n, partial(_as_sample, path, shape)) for n, path in find_inputs(source, SUFFIXES).items()]
+
     def prepare_batch(self, batch: Batch) -> Batch:
         """Return bytes as floats from 0 to 1, augmented in training."""
         images, *others = batch
@@ -45,6 +53,10 @@ class ImageData(TensorData):
             images = random_affine(images, self.augment) if self.augment else images
             images = random_horizontal_flip(images) if self.flip else images
         return images, *others
+
+
+def _as_sample(path: Path, shape: tuple[int, int, int]) -> Batch:
+    return (read_image(path, *shape),)
 
 
 class SplitImages(ImageData):

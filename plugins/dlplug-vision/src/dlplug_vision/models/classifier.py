@@ -16,11 +16,13 @@ from torchmetrics.classification import (
 
 from dlplug.console import say
 from dlplug.data import Batch, ImageInfo
-from dlplug.media import Figure, Image, Media
+from dlplug.media import Figure, Image, Media, Text
+from dlplug.model import rank
 from dlplug.optim import WarmupCosine
 from dlplug.panels import Panel
 from dlplug.plots import plot_confusion_matrix
 from dlplug.trained import start_from
+from dlplug_vision.data.image_files import load_image
 
 MISTAKES, FILTERS, SALIENCY_MAPS = 16, 64, 8  # how many of each are shown
 
@@ -95,6 +97,7 @@ class Classifier(WarmupCosine, ABC):
     )
 
     net: nn.Module
+    top = 1
 
     def __init__(self, lr: float, weight_decay: float = 0.01, init_from: str = "") -> None:
         super().__init__()
@@ -119,6 +122,7 @@ class Classifier(WarmupCosine, ABC):
         if info.channels not in (1, 3):
             raise ValueError(f"fits images of 1 or 3 channels, not {info}")
         self.net = self.network(info)
+        self.shape = info.channels, info.height, info.width
         self.labels = info.labels or tuple(map(str, range(info.classes)))
         options: dict[str, Any] = {"num_classes": info.classes, "validate_args": False}
         self.metrics = MetricCollection(
@@ -175,9 +179,20 @@ class Classifier(WarmupCosine, ABC):
         self.log_dict({f"{self.stage}/{name}": value for name, value in values.items()})
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
-        """Return the name of the predicted class of each image, and its probability, shape (n,)."""
-        confidences, classes = self(batch[0]).float().softmax(1).max(1)
-        return {"class": [self.labels[index] for index in classes.tolist()], "confidence": confidences}
+        """Return the names of each image's likeliest classes, and their probabilities, shapes (n,)."""
+        return rank(self(batch[0]).float().softmax(1), self.labels, self.top)
+
+    def generate(self, image: str, n: int = 3) -> Text:
+        """Classify an image.
+
+        Args:
+            image: Its file; it is resized and cropped to the size of the training images.
+            n: How many of the likeliest classes are named.
+        """
+        probabilities = self(load_image(image, self.shape).to(self.device))[0].float().softmax(0)
+        best = probabilities.topk(min(n, len(self.labels)))
+        named = zip(best.values.tolist(), best.indices.tolist(), strict=True)
+        return Text(", ".join(f"{self.labels[index]} {share:.1%}" for share, index in named))
 
     def showcase(self, batch: Batch) -> dict[str, Media]:
         """Show the confusion matrix, the worst mistakes, the first filters and saliency maps."""
