@@ -74,7 +74,7 @@ def configure(parser: Parser) -> None:
     """Add the arguments of ``dlplug completion``."""
     parser.description = WHERE
     parser.formatter_class = RawDescriptionHelpFormatter
-    parser.add_argument("shell", choices=[*SCRIPTS])
+    parser.add_argument("shell", choices=[*SCRIPTS], help="the shell")
     parser.add_argument("words", nargs=REMAINDER, help=SUPPRESS)  # by the scripts: what is typed so far
     parser.set_defaults(run=run)
 

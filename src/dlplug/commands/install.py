@@ -16,7 +16,7 @@ from dlplug.registry import Plugin, Registry
 from dlplug.registry.provenance import HEAD
 
 CAREFUL = {"torch", "lightning", "pytorch-lightning", "dlplug"}  # changed only where somebody agrees
-TRY = {"model": "fit --model {}", "claim": "verify {}", "command": "{} --help"}
+TRY = {"model": "fit --model {}", "claim": "verify {}", "command": "{} --help", "data": "info {}"}
 # Environments that are kept by a tool, which would undo what others change: the tool's file, and what to type.
 KEPT = {
     "pipx_metadata.json": ("pipx inject dlplug", "pipx uninject dlplug"),
@@ -57,7 +57,7 @@ def install(options: Namespace) -> int:
     if careful := sorted(name for name, (old, _) in changes.items() if old and name in CAREFUL):
         _agree(f"{' and '.join(careful)} would change, which other plugins and runs rely on", options.yes)
     before = _plugins()
-    _call("install", "--quiet", *flags, "--", *sources)
+    _call("install", *flags, "--", *sources)
     return _report(before)
 
 
@@ -107,15 +107,16 @@ def _installed(name: str) -> str:
 def _would_install(*args: str) -> list[tuple[str, str]]:
     """Return the name and version of all that would be installed anew."""
     if find_spec("pip"):
-        found = json.loads(_call("install", "--dry-run", "--quiet", "--report=-", *args).stdout)["install"]
+        said = "\n" + _call("install", "--dry-run", "--report=-", *args)
+        found = json.JSONDecoder().raw_decode(said[said.index("\n{\n") + 1 :])[0]["install"]
         pairs = [(each["metadata"]["name"], each["metadata"]["version"]) for each in found]
     else:
-        pairs = re.findall(r"^ \+ (\S+)==(\S+)", _call("install", "--dry-run", *args).stderr, re.MULTILINE)
+        pairs = re.findall(r"^ \+ (\S+)==(\S+)", _call("install", "--dry-run", *args), re.MULTILINE)
     return [(re.sub(r"[-_.]+", "-", name).lower(), number) for name, number in pairs]
 
 
-def _call(verb: str, *args: str) -> "subprocess.CompletedProcess[str]":
-    """Call what installs into this environment.
+def _call(verb: str, *args: str) -> str:
+    """Call what installs into this environment, and return what it says.
 
     Raises:
         InputError: It refuses, or there is none.
@@ -123,7 +124,7 @@ def _call(verb: str, *args: str) -> "subprocess.CompletedProcess[str]":
     for file, types in KEPT.items():
         if (Path(sys.prefix) / file).is_file():
             what = " ".join(arg for arg in args if arg[0] != "-")
-            raise InputError(f"this environment is kept by another tool; type: {types[verb == 'uninstall']} {what}")
+            raise InputError(f"another tool keeps this environment; type: {types[verb == 'uninstall']} {what}")
     if find_spec("pip"):
         line = [sys.executable, "-m", "pip", verb, "--disable-pip-version-check", "--no-input", *args]
     elif uv := shutil.which("uv"):
@@ -132,10 +133,10 @@ def _call(verb: str, *args: str) -> "subprocess.CompletedProcess[str]":
         raise InputError(f"this environment has no pip, and there is no uv: {sys.executable} -m ensurepip")
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     if done.returncode:
-        said = [text.strip(" ×╰─▶") for text in done.stderr.splitlines() if text.strip()]
-        errors = [text.partition(":")[2] for text in said if text.lower().startswith("error:")]
-        raise InputError((errors or said or [f"pip ended with status {done.returncode}"])[-1])
-    return done
+        errors = re.findall(r"(?m)^ERROR: (?!ResolutionImpossible)(.*?)\.?$", done.stderr)  # of pip, and its reasons
+        errors += re.findall(r"(?m)^    (\S+ \S+ depends on .*)", done.stdout)
+        raise InputError("; ".join(errors) or done.stderr.rpartition("error: ")[2] or f"status {done.returncode}")
+    return done.stdout + done.stderr
 
 
 def _agree(what: str, yes: bool) -> None:
@@ -162,7 +163,8 @@ def _plugins() -> list[str]:
 def _report(before: list[str]) -> int:
     """Print what ``dlplug plugins`` says now, and a command to try; the status is 1 if some of it does not load."""
     new = "\n".join(piece for piece in _plugins() if piece not in before)
-    print(new or "no plugin came with it: nothing has an entry point in the group `dlplug`")
-    if found := re.search(r"^    (model|claim|command) +([\w-]+)", new, re.MULTILINE):
-        print(f"try: dlplug {TRY[found[1]].format(found[2])}")
+    print(new or "no plugin came or changed")
+    if found := re.search(r"^([\w-]+)  .*(?:\n    .*)*?\n    (model|claim|command|data) +([\w-]+)", new, re.MULTILINE):
+        topic, kind, name = found.groups()
+        print(f"try: dlplug {TRY[kind].format(f'{topic}:{name}' if f' {name!r} is offered by' in new else name)}")
     return int("NOT LOADED" in new)

@@ -10,8 +10,9 @@ from unittest import SkipTest
 
 from dlplug.errors import InputError, did_you_mean
 from dlplug.registry import Plugin, Registry
-from dlplug.specs import ClaimSpec, DataSpec, ModelSpec, Spec
+from dlplug.specs import ClaimSpec, CommandSpec, DataSpec, ModelSpec, Spec
 from dlplug.testing.claims import ClaimChecks
+from dlplug.testing.command_checks import CommandChecks
 from dlplug.testing.data import DataChecks
 from dlplug.testing.models import ModelChecks
 from dlplug.testing.offers import SpecChecks
@@ -45,7 +46,7 @@ class Check:
 
 
 def checks_of(name: str, registry: Registry | None = None) -> list[Check]:
-    """Return the checks of a model, data set, claim or logger, of all that a plugin offers, or of a distribution.
+    """Return the checks of a model, data set, claim, logger or command, or of all that a plugin or distribution offers.
 
     Args:
         name: As in `dlplug list`, ``topic:name``, or a plugin's or a distribution's name.
@@ -76,7 +77,7 @@ def _named(name: str, registry: Registry) -> list[tuple[Plugin, Spec]]:
 
 
 def _checks(plugin: Plugin, spec: Spec, registry: Registry) -> list[Check]:
-    kinds = {ModelSpec: ModelChecks, DataSpec: DataChecks, ClaimSpec: ClaimChecks}
+    kinds = {ModelSpec: ModelChecks, DataSpec: DataChecks, ClaimSpec: ClaimChecks, CommandSpec: CommandChecks}
     folder = tempfile.mkdtemp(prefix="dlplug-check-")
     checks = kinds.get(type(spec), SpecChecks)(plugin, spec, registry, Path(folder))
     weakref.finalize(checks, shutil.rmtree, folder, ignore_errors=True)  # once the last check of it is gone

@@ -127,7 +127,7 @@ class SpecChecks:
         module, _, name = self.spec.target.partition(":")
         try:
             return getattr(import_module(module), name)
-        except (ImportError, AttributeError) as error:
+        except (ImportError, AttributeError, SystemExit) as error:
             raise AssertionError(f"{self.spec.target} cannot be imported: {error}") from error
 
     def options(self) -> dict[str, Any]:
