@@ -1,24 +1,43 @@
 """What tests of the core and of the plugins share: the command, run in a folder of its own."""
 
 import os
+import subprocess
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from dlplug.__main__ import main
 from dlplug.testing import run_command
+from dlplug.testing.commands import run_apart
 
 # Small networks are fastest on one thread, and on one thread they are exact.
 os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
 
-Result = "subprocess.CompletedProcess[str]"
+Result = subprocess.CompletedProcess[str]
 
 
 @pytest.fixture
 def command(tmp_path: Path) -> Callable[..., Result]:
     """Run ``dlplug`` in a folder of its own; returns what it said and its status."""
     return partial(run_command, folder=tmp_path)
+
+
+@pytest.fixture
+def patched_command(tmp_path: Path) -> Callable[..., Result]:
+    """Do so in a fork of this process, with whatever the test has patched."""
+
+    def patched_command(*args: str | Path, **env: str) -> Result:
+        line = [*map(str, args)]
+
+        def work() -> int:
+            os.environ.update(env)
+            return main(line)
+
+        return subprocess.CompletedProcess(line, *run_apart(work, tmp_path))
+
+    return patched_command
 
 
 @pytest.fixture

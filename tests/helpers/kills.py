@@ -1,43 +1,42 @@
 """Kills a training at a random moment, resumes it, and compares it with the one that was never stopped."""
 
-import os
 import random
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
-ENV = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+from dlplug.testing.commands import run_command, start_command
+
+ENV = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
 
 
 def fit(folder: Path, args: list[str]) -> Path:
     """Fit to the end in a new folder, and return the run."""
     folder.mkdir(parents=True)
-    line = [sys.executable, "-m", "dlplug", "fit", *args]
-    subprocess.run(line, cwd=folder, env=ENV, check=True, capture_output=True)
-    [run] = folder.glob("runs/*/*/")
-    return run
+    return _finish(folder, args)
 
 
 def fit_killed(folder: Path, args: list[str], seed: int, kills: int = 1) -> Path:
     """Do the same, killed so many times, each a random while after its first file was there, and resumed."""
     draw = random.Random(seed)
     folder.mkdir(parents=True)
-    line = [sys.executable, "-m", "dlplug", "fit", *args]
     for _ in range(kills):
-        process = subprocess.Popen(line, cwd=folder, env=ENV, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = start_command("fit", *args, folder=folder, **ENV)
         before = {path: path.stat().st_mtime_ns for path in folder.glob("runs/*/*/metrics.csv")}
-        while process.poll() is None:
+        while process.is_alive():
             now = {path: path.stat().st_mtime_ns for path in folder.glob("runs/*/*/metrics.csv")}
             if now != before:
                 time.sleep(draw.uniform(0, 2))
                 break
             time.sleep(0.02)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        line = [sys.executable, "-m", "dlplug", "fit", *map(str, folder.glob("runs/*/*/"))]
-    subprocess.run(line, cwd=folder, env=ENV, check=True, capture_output=True)
+        process.kill()
+        process.join()
+        args = [*map(str, folder.glob("runs/*/*/"))]
+    return _finish(folder, args)
+
+
+def _finish(folder: Path, args: list[str]) -> Path:
+    result = run_command("fit", *args, folder=folder, **ENV)
+    assert result.returncode == 0, result.stderr
     [run] = folder.glob("runs/*/*/")
     return run
 

@@ -330,7 +330,7 @@ def test_writing_again_replaces_the_page(tmp_path):
 
 
 @pytest.mark.slow
-def test_fit_and_test_write_it_and_one_that_fails_costs_a_line(command, tmp_path, monkeypatch):
+def test_fit_and_test_write_it_and_one_that_fails_costs_a_line(command, patched_command, tmp_path, monkeypatch):
     shutil.copy(Path(own.__file__), tmp_path)
     model = ("--model", "own.OwnModel", "--data", "own.OwnData", "--trainer.max_epochs", "1")
     fitted = command("fit", *model)
@@ -344,7 +344,7 @@ def test_fit_and_test_write_it_and_one_that_fails_costs_a_line(command, tmp_path
         raise OSError("the disk is full")
 
     monkeypatch.setattr("dlplug.training.cli.write_report", full)
-    fitted = command("fit", *model)
+    fitted = patched_command("fit", *model)
     assert fitted.returncode == 0
     assert "warning: there is no report: OSError: the disk is full\n" in fitted.stderr
     assert "Traceback" not in fitted.stderr

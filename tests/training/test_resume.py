@@ -1,19 +1,17 @@
 """Runs with Lightning's callbacks and limits: the same again and after a kill, or refused with the reason."""
 
-import json
 import shutil
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
 import lightning.pytorch.callbacks
-import many
 import own
 import pytest
 import torch
 
 from dlplug.errors import InputError
+from dlplug.testing import run_command
 from dlplug.trained import load_trained, read_weights
 
 pytestmark = pytest.mark.slow
@@ -49,18 +47,14 @@ def dlplug(tmp_path_factory):
     """Run ``dlplug`` in one folder, a fraction of a second each; returns the status, what was said, the new run."""
     folder = tmp_path_factory.mktemp("resume")
     shutil.copy(Path(own.__file__), folder)
-    line = [sys.executable, many.__file__]
-    process = subprocess.Popen(line, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def dlplug(*args, **env):
         before = set(folder.glob("runs/*/*"))
-        process.stdin.write(json.dumps([[str(arg) for arg in args], env]) + "\n")
-        process.stdin.flush()
-        status, said = json.loads(process.stdout.readline())
-        return status, said, next(iter(set(folder.glob("runs/*/*")) - before), None)
+        result = run_command(*args, folder=folder, **env)
+        said = result.stdout + result.stderr
+        return result.returncode, said, next(iter(set(folder.glob("runs/*/*")) - before), None)
 
-    with process:
-        yield dlplug
+    return dlplug
 
 
 @pytest.fixture(scope="module")

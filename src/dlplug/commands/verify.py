@@ -7,13 +7,13 @@ import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Any
 
 from dlplug.commands.parser import Parser, print_wrapped
 from dlplug.errors import InputError, did_you_mean
 from dlplug.files import write_atomically
+from dlplug.processes import fork_server
 from dlplug.registry import Registry
 from dlplug.specs import ClaimSpec
 
@@ -113,7 +113,7 @@ def _run(claim: ClaimSpec, seeds: range, jobs: int) -> dict[str, Any]:
     """Run a claim in a process of its own, so that whatever happens to it happens to no other."""
     folder = FOLDER / claim.name
     shutil.rmtree(folder, ignore_errors=True)  # what it found last time, and the runs that were for that
-    process = _context().Process(target=_in_child, args=(claim.name, folder, seeds, jobs))  # type: ignore[attr-defined]
+    process = fork_server().Process(target=_in_child, args=(claim.name, folder, seeds, jobs))
     process.start()
     process.join()
     try:
@@ -122,15 +122,6 @@ def _run(claim: ClaimSpec, seeds: range, jobs: int) -> dict[str, Any]:
         found = {"holds": False, "error": f"its process ended with status {process.exitcode}", "seconds": 0.0}
     about = {"name": claim.name, "lecture": claim.lecture, "sentence": claim.summary, "folder": str(folder)}
     return {**about, "seeds": list(seeds), **found}
-
-
-def _context() -> BaseContext:
-    """Return a way to start processes that imports torch once for all, where there is one."""
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["dlplug.claims"])
-    return context
 
 
 def _in_child(name: str, folder: Path, seeds: Sequence[int], jobs: int) -> None:

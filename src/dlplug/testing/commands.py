@@ -1,76 +1,100 @@
 """Runs ``dlplug`` for a check or a test, without the seconds that importing torch takes each time."""
 
+import gc
 import os
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import TextIO
 
+from dlplug.processes import fork_server
+
 
 def run_command(*args: str | Path, folder: Path, **env: str) -> "subprocess.CompletedProcess[str]":
-    """Run ``dlplug`` in a folder, and return what it said and its status.
+    """Run ``dlplug`` in a folder, and return what it said and its status, which is -9 after signal 9.
 
     Args:
         args: The command line after ``dlplug``.
         folder: Where it runs.
         env: Environment variables that it gets besides this process's.
     """
-    line = [*map(str, args)]
-
-    def work() -> int:
-        from dlplug.__main__ import main
-
-        sys.argv = ["dlplug", *line]
-        return main(line)
-
-    import dlplug.training.cli  # noqa: F401 (once, before the forks)
-
-    status, out, err = run_apart(work, folder, env)
-    return subprocess.CompletedProcess(line, status, out, err)
+    process = start_command(*args, folder=folder, **env)
+    process.join()
+    status = process.exitcode
+    assert status is not None
+    return subprocess.CompletedProcess([*map(str, args)], status, *(path.read_text() for path in _files(folder)))
 
 
-def run_apart(work: Callable[[], int], folder: Path, env: dict[str, str] | None = None) -> tuple[int, str, str]:
+def start_command(*args: str | Path, folder: Path, **env: str) -> BaseProcess:
+    """Do not wait for it: what it says lands beside the folder, in files that end with ``.out`` and ``.err``."""
+    variables = {**os.environ, **env}
+    process: BaseProcess = fork_server().Process(target=_command, args=([*map(str, args)], folder, variables))
+    process.start()
+    return process
+
+
+def _command(line: list[str], folder: Path, env: Mapping[str, str]) -> None:
+    from dlplug.__main__ import main
+
+    sys.argv = ["dlplug", *line]
+    sys.exit(_run(lambda: main(line), folder, env))
+
+
+def run_apart(work: Callable[[], int], folder: Path) -> tuple[int, str, str]:
     """Run a function in a fork of this process, so that whatever it does to the process stays there.
 
     Args:
         work: Returns the exit status.
         folder: Working directory.
-        env: Further environment variables.
 
     Returns:
         The exit status, and what was written to stdout and stderr.
     """
-    files = [folder.with_name(f"{folder.name}.{name}") for name in ("out", "err")]
+    import dlplug.training.cli  # noqa: F401 (once, before the forks)
+
     child = os.fork()
     if not child:
         status = 1
         try:
-            for number, path in enumerate(files, start=1):
-                os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
-            kept = sys.stdout, sys.stderr  # noqa: F841 (in a fork of a fork, losing them would close 1 and 2)
-            sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
-            os.chdir(folder)
-            os.environ.update(env or {})
             warnings.resetwarnings()
             for category in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
                 warnings.simplefilter("ignore", category)  # as Python does unless told otherwise
             warnings.showwarning = _show  # pytest's would keep them from being seen
-            status = work()
-        except SystemExit as error:
-            status = error.code if isinstance(error.code, int) else 1
-        except BaseException:
-            sys.__excepthook__(*sys.exc_info())  # some libraries replace sys.excepthook, and draw instead
+            status = _run(work, folder, {**os.environ})
         finally:
-            try:
-                sys.stdout.flush()
-                sys.stderr.flush()
-            finally:
-                os._exit(status)
+            os._exit(status)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    out, err = (path.read_text() for path in files)
+    out, err = (path.read_text() for path in _files(folder))
     return status, out, err
+
+
+def _run(work: Callable[[], int], folder: Path, env: Mapping[str, str]) -> int:
+    """Turn this process into one that was started for the work, do it, and return the exit status."""
+    gc.freeze()  # collecting what was imported before the fork would copy all of it
+    for number, path in enumerate(_files(folder), start=1):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+    kept = sys.stdout, sys.stderr  # noqa: F841 (in a fork of a fork, losing them would close 1 and 2)
+    sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(env)
+    try:
+        return work()
+    except SystemExit as error:
+        return error.code if isinstance(error.code, int) else 1
+    except BaseException:
+        sys.__excepthook__(*sys.exc_info())  # some libraries replace sys.excepthook, and draw instead
+        return 1
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+
+
+def _files(folder: Path) -> list[Path]:
+    return [folder.with_name(f"{folder.name}.{name}") for name in ("out", "err")]
 
 
 def _show(

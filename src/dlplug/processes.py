@@ -1,0 +1,16 @@
+"""Processes that share one import of torch."""
+
+import multiprocessing
+from typing import Any
+
+
+def fork_server() -> Any:
+    """Return a context of ``multiprocessing`` whose processes are forks of one that has imported torch and dlplug.
+
+    No tensor was made in that one, so a fork lacks no thread. Where there are no forks, each process imports anew.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["dlplug.claims"])
+    return context
