@@ -1,13 +1,16 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: gan test wheels check bench docs oldest setup
+.PHONY: gan test test-all wheels check bench docs oldest setup
 
 gan: .venv/ready  ## train the GAN on handwritten digits and say where its picture is
 	$(BIN)/dlplug fit --model gan
 
-test: .venv/ready  ## run all tests
+test: .venv/ready  ## run the tests
 	$(BIN)/python -m pytest
+
+test-all: .venv/ready  ## run all tests, those that CI runs at night too
+	$(BIN)/python -m pytest -m ""
 
 wheels: .venv/ready  ## every distribution from its wheel in a fresh environment; takes minutes, so no part of `test`
 	$(BIN)/python tests/wheels.py
@@ -25,7 +28,7 @@ docs: .venv/docs  ## build the site into build/site; a dead link fails
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
 oldest: build/oldest/ready  ## run the tests on the oldest of everything that is allowed
-	OMP_NUM_THREADS=1 build/oldest/venv/bin/python -m pytest
+	OMP_NUM_THREADS=1 build/oldest/venv/bin/python -m pytest -m ""
 
 setup: .venv/ready  ## make .venv with the core, all plugins (editable) and the test tools
 

@@ -22,7 +22,6 @@ COMMANDS = {str(page.relative_to(ROOT)): re.findall(r"^dlplug (.*)$", page.read_
 SHORT = ("--trainer.max_epochs=1", "--trainer.limit_train_batches=2", "--trainer.limit_val_batches=1")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page, commands in COMMANDS.items() if commands])
 def test_commands_of_the_pages(page, command, tmp_path):
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
@@ -45,7 +44,6 @@ def test_commands_of_the_pages(page, command, tmp_path):
         assert result.returncode == 0, (line, result.stderr)
 
 
-@pytest.mark.slow
 def test_plugin_of_the_contributing_guide(command, tmp_path, monkeypatch):
     blocks = re.findall(r"```(?:toml|python)\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL)
     project, plugin, model, checks = blocks

@@ -11,8 +11,6 @@ from distributions import ROOT, lay_out_project
 
 from dlplug.testing import run_command
 
-pytestmark = pytest.mark.slow
-
 EXAMPLES = sorted(path.parent for path in (ROOT / "examples").glob("*/pyproject.toml"))
 CNN = ("--model=cnn", "--data=digits", "--trainer.max_epochs=1", "--trainer.limit_val_batches=1")
 SHORT = ("--trainer.max_epochs=1", "--trainer.limit_train_batches=3", "--trainer.limit_val_batches=1")

@@ -18,8 +18,6 @@ import dlplug.training.cli
 from dlplug.__main__ import main
 from dlplug.commands import COMMANDS
 
-pytestmark = pytest.mark.slow
-
 # What is drawn is the same each time, so that a red run is red again.
 FUZZ = {"derandomize": True, "deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
 # Commands that measure, train or write without being stopped by bad input are not fuzzed here.

@@ -7,8 +7,6 @@ from pathlib import Path
 import pytest
 from distributions import ROOT, Environment, build_wheels
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("installation")]
-
 # Its second version renames an argument; nothing of it is ours.
 PROJECT = """
 [build-system]

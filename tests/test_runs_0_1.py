@@ -13,8 +13,6 @@ import pytest
 from dlplug.registry import renamed
 from dlplug.runs import Run
 
-pytestmark = pytest.mark.slow
-
 RUNS = Path(__file__).with_name("runs_0_1")
 EXPECTED = json.loads((RUNS / "expected.json").read_text())
 # Options of `generate` that have other names today: nothing remembers those, since they are only ever typed.

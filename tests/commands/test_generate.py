@@ -2,8 +2,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture
 def run(command, tmp_path):

@@ -70,7 +70,6 @@ def verify(tmp_path):
     return verify
 
 
-@pytest.mark.slow
 def test_each_claim_is_measured_and_none_stops_the_others(verify, tmp_path):
     result = verify("verify", "9", "--seeds", "2", "--json", "found.json", "--jobs", "2")
     assert result.returncode == 1, result.stderr

@@ -20,8 +20,6 @@ from PIL import Image
 
 from dlplug.testing import check_panels
 
-pytestmark = pytest.mark.slow
-
 ROOT = Path(__file__).parents[2]
 WandbStub = runpy.run_path(str(Path(__file__).with_name("wandb_stub.py")))["WandbStub"]
 GAN = ("--model", "gan", "--data", "digits", "--model.width", "4")

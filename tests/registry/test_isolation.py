@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.slow
-
 VERSION = "1.2.3"
 
 PROJECT = """

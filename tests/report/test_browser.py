@@ -12,7 +12,6 @@ from dlplug.report.page import write
 from dlplug.runs import Run
 
 pytestmark = [
-    pytest.mark.slow,
     pytest.mark.skipif(not shutil.which("chromium"), reason="needs chromium: apt-get install chromium"),
     pytest.mark.skipif(not find_spec("playwright"), reason="needs playwright: pip install playwright"),
     # Playwright's event loop is closed by the garbage collector where a test fails.

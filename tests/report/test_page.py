@@ -329,7 +329,6 @@ def test_writing_again_replaces_the_page(tmp_path):
     assert "3 of 4" in write_report(run).read_text()
 
 
-@pytest.mark.slow
 def test_fit_and_test_write_it_and_one_that_fails_costs_a_line(command, patched_command, tmp_path, monkeypatch):
     shutil.copy(Path(own.__file__), tmp_path)
     model = ("--model", "own.OwnModel", "--data", "own.OwnData", "--trainer.max_epochs", "1")

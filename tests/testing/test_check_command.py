@@ -11,8 +11,6 @@ from distributions import lay_out
 from dlplug.testing import Check, checks_of
 from dlplug.testing.commands import run_apart
 
-pytestmark = pytest.mark.slow
-
 PLUGIN = """
 from dlplug import ClaimSpec, DataSpec, ModelSpec, hookimpl
 @hookimpl

@@ -5,8 +5,6 @@ import pytest
 from dlplug.registry import Registry
 from dlplug.testing import Check, checks_of
 
-pytestmark = pytest.mark.slow
-
 CHECKS = [check for plugin in Registry.discover().plugins if plugin.specs for check in checks_of(plugin.name)]
 
 

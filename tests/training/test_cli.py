@@ -15,8 +15,6 @@ import yaml
 
 from dlplug.loggers.csv import read_metrics
 
-pytestmark = pytest.mark.slow
-
 OWN = ("--model", "own.OwnModel", "--data", "own.OwnData", "--trainer.log_every_n_steps", "3")
 
 

@@ -3,8 +3,6 @@
 import pytest
 from kills import fit, fit_killed, same
 
-pytestmark = pytest.mark.slow
-
 SHORT = ["--trainer.accelerator=cpu", "--trainer.max_epochs=4", "--trainer.log_every_n_steps=5"]
 FITS = {
     "cnn": ["--data=digits", "--model.channels=[4,4]", "--model.hidden=8", "--trainer.limit_train_batches=20"],

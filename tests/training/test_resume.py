@@ -14,8 +14,6 @@ from dlplug.errors import InputError
 from dlplug.testing import run_command
 from dlplug.trained import load_trained, read_weights
 
-pytestmark = pytest.mark.slow
-
 OWN = ("--model=own.OwnModel", "--data=own.OwnData", "--trainer.log_every_n_steps=3", "--trainer.accelerator=cpu")
 OPTIONS = {
     "BackboneFinetuning": ["unfreeze_backbone_at_epoch=1"],

@@ -10,8 +10,6 @@ import pytest
 from dlplug.testing import check_panels
 from dlplug_generative.autoencoder import Autoencoder
 
-pytestmark = pytest.mark.slow
-
 SHORT = ("--model", "autoencoder", "--data", "digits", "--model.hidden_size=32", "--trainer.check_val_every_n_epoch=1")
 
 

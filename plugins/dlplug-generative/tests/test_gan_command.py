@@ -6,15 +6,12 @@ import subprocess
 import sys
 
 import numpy as np
-import pytest
 import torch
 import yaml
 from PIL import Image
 
 from dlplug.testing import check_panels
 from dlplug_generative.gan import GAN
-
-pytestmark = pytest.mark.slow
 
 WATCH = """
 import torch

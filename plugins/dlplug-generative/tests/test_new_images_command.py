@@ -3,8 +3,6 @@
 import pytest
 from PIL import Image
 
-pytestmark = pytest.mark.slow
-
 ONE_STEP = (
     "--data=digits",
     "--trainer.max_epochs=1",

@@ -12,8 +12,6 @@ from dlplug.testing import check_panels
 from dlplug_generative.pixel_cnn import PixelCNN
 from dlplug_generative.pixel_rnn import PixelRNN
 
-pytestmark = pytest.mark.slow
-
 SHORT = (
     "--data",
     "digits",

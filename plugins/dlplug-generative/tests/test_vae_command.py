@@ -11,8 +11,6 @@ import torch
 from dlplug.testing import check_panels
 from dlplug_generative.vae import VAE
 
-pytestmark = pytest.mark.slow
-
 SHORT = ("--model", "vae", "--data", "digits", "--model.hidden=[32]", "--trainer.check_val_every_n_epoch", "1")
 
 

@@ -3,13 +3,10 @@
 import csv
 
 import PIL.Image
-import pytest
 
 from dlplug.testing import check_panels
 from dlplug_multimodal.models.gaussian_rbm import GaussianRBM
 from dlplug_multimodal.models.multimodal_dbm import MultimodalDBM
-
-pytestmark = pytest.mark.slow
 
 
 def rows(path):

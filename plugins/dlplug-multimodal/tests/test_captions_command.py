@@ -6,11 +6,8 @@ import subprocess
 import sys
 
 import PIL.Image
-import pytest
 
 from dlplug.testing import check_panels
-
-pytestmark = pytest.mark.slow
 
 SMALL = ("--model=captioner", "--model.channels=[8,16]", "--model.hidden_size=32", "--model.embedding_dim=16")
 SCENES = ("--data=emoji-scenes", "--data.kinds=5", "--data.size=16", "--data.scenes_per_epoch=320")

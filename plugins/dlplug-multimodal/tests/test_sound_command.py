@@ -13,7 +13,6 @@ from dlplug_multimodal.models.fusion import Fusion
 from dlplug_multimodal.models.soundnet import SoundNet
 
 pytestmark = [
-    pytest.mark.slow,
     pytest.mark.skipif(importlib.util.find_spec("espeakng_loader") is None, reason="the extra `speech`"),
 ]
 

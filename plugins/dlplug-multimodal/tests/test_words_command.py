@@ -13,8 +13,6 @@ from dlplug.testing import check_panels
 from dlplug_multimodal.models.joint_embedding import JointEmbedding
 from dlplug_multimodal.models.skip_gram import SkipGram
 
-pytestmark = pytest.mark.slow
-
 TEXT = "The cat ate a fish. A dog ate the bone! Two men saw six birds; six men saw two birds.\n" * 60
 WORDS = ("--model", "skip-gram", "--data", "text-file", "--data.path", "text.txt", "--data.batch_size", "4")
 IMAGES = ("--model", "joint-embedding", "--data.size=16", "--model.channels=[4,8]", "--model.hidden=16")

@@ -14,8 +14,6 @@ from dlplug.testing import check_panels
 from dlplug_rl.models.dqn import DQN
 from dlplug_rl.models.q_learning import QLearning
 
-pytestmark = pytest.mark.slow
-
 FEW = ("--data.batches=4", "--data.episodes=3", "--data.test_episodes=6", "--trainer.log_every_n_steps=2")
 DQN_SMALL = (
     "--model",

@@ -9,8 +9,6 @@ import pytest
 
 from dlplug.testing import check_panels
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture
 def table(tmp_path):

@@ -11,8 +11,6 @@ import torch
 from dlplug.testing import check_panels
 from dlplug_sequence.models.rnn_lm import RNNLM
 
-pytestmark = pytest.mark.slow
-
 CHINESE = "太初,神創造天地。地是空虛混沌,淵面黑暗;神的靈運行在水面上。\n神說:「要有光」,就有了光。\n" * 100
 TINY = ("--data", "text-file", "--data.path", "text.txt", "--data.batch_size", "4", "--data.seq_len", "16")
 RNN = ("--model", "rnn-lm", *TINY, "--model.hidden_size", "24", "--model.embedding_dim", "12")

@@ -9,8 +9,6 @@ import pytest
 
 from dlplug.testing import check_panels
 
-pytestmark = pytest.mark.slow
-
 PHRASES = ("--data", "phrases", "--data.size=400", "--data.kinds+=relative", "--data.kinds+=time", "--data.most=1")
 SMALL = {
     "seq2seq": ("--model.hidden_size=64", "--model.embedding_dim=32", "--model.lr=1e-2"),

@@ -11,8 +11,6 @@ from PIL import Image
 
 from dlplug_vision.data.digits import Digits
 
-pytestmark = pytest.mark.slow
-
 SHORT = ("--model", "cnn", "--model.channels=[4,8]", "--model.hidden=16", "--trainer.max_epochs=1")
 
 

@@ -14,8 +14,6 @@ from dlplug.testing import check_panels
 from dlplug_vision.data.digits import Digits
 from dlplug_vision.models.cnn import CNN
 
-pytestmark = pytest.mark.slow
-
 WATCH = """
 import os, signal, torch
 from lightning.pytorch import Callback
