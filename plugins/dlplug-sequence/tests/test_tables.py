@@ -146,7 +146,8 @@ def test_references_are_the_true_text(tmp_path):
     data.setup()
     assert len(data.splits["train"]) == 2
     for split in ("val", "test"):
-        *_, references = data.splits[split]
+        *_, references, texts = data.splits[split]
+        assert from_utf8(texts[torch.arange(len(texts))]) == [text for text, _ in pairs[split]]
         assert from_utf8(references[torch.arange(len(references))]) == [translation for _, translation in pairs[split]]
 
 

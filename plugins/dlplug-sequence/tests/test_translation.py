@@ -32,7 +32,7 @@ def built(model, data):
 @pytest.mark.parametrize("make", MAKERS)
 def test_decoding_step_by_step_for_several_hypotheses_is_teacher_forcing(make, data):
     model = built(make(), data)
-    source, target, _ = next(iter(data.val_dataloader()))
+    source, target, *_ = next(iter(data.val_dataloader()))
     whole = model(source, target[:, :-1])
     memory, state = model.encode(source)
     state = tuple(part.expand(-1, 3, *part.shape[2:]) for part in state)
@@ -47,7 +47,7 @@ def test_decoding_step_by_step_for_several_hypotheses_is_teacher_forcing(make, d
 @pytest.mark.parametrize("make", MAKERS)
 def test_padding_changes_no_translation(make, data):
     model = built(make(), data)
-    source, target, _ = next(iter(data.val_dataloader()))
+    source, target, *_ = next(iter(data.val_dataloader()))
     row = int((source != 0).sum(1).argmin())
     short = source[row : row + 1, : int((source[row] != 0).sum())]
     assert short.shape[1] < source.shape[1]
@@ -74,7 +74,7 @@ def test_it_learns_a_few_pairs_by_heart(make, data):
 
 def test_alignments_are_distributions_over_the_text(data):
     model = built(MAKERS[1](), data)
-    source, target, _ = next(iter(data.val_dataloader()))
+    source, target, *_ = next(iter(data.val_dataloader()))
     weights = model.align(source, target).detach()
     assert weights.shape == (len(source), target.shape[1] - 1, source.shape[1])
     assert torch.allclose(weights.sum(2), torch.ones(()))

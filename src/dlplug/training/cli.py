@@ -370,6 +370,8 @@ class CLI(LightningCLI):
                 reason = "it has to be at least 1" if asked.top < 1 else f"{self.job.model} ranks nothing"
                 raise InputError(f"--top {asked.top}: {reason}")
             self.model.top = asked.top
+        if isinstance(self.model, Model) and type(self.model).predict_step is LightningModule.predict_step:
+            raise InputError(f"{self.job.model} predicts nothing: it has no method `predict_step`")
         if self.run is None:
             return []
         if asked.input is not None:

@@ -95,7 +95,7 @@ class CaptionFolder(CaptionedImages):
                 lower = [["".join(map(str.lower, caption)) for caption in texts[name]] for name in chosen]
                 splits[split].append(CaptionTokens(lower))
             if split == "val":
-                vocabulary.warn_of_unknown(captions.tokens.tokens, "the validation captions")
+                vocabulary.report_unknown(captions.tokens.tokens, "the validation captions")
         self.names = [names[place] for place in parts["test"]]
         longest = int(CaptionTokens([trained], vocabulary).tokens.lengths.max()) - 1
         return CaptionedImageInfo(self.channels, self.size, self.size, vocabulary.to_json(), longest), splits

@@ -8,9 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dlplug.data import Info
-from dlplug_sequence.data.padded import Ragged, SentenceData, split_items
+from dlplug.data import Info, Input
+from dlplug_sequence.data.padded import Ragged, SentenceData, as_utf8, split_items
 from dlplug_sequence.data.vocabulary import Vocabulary
+
+SHOWN = 500  # characters of a text that tables of mistakes show
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,8 @@ class LabelledTextInfo(Info):
 class LabelledTextData(SentenceData):
     """Texts, each of one class, duplicates left out, split 80 : 10 : 10; the vocabulary comes from the training texts.
 
-    Text is lowercased. Batches are (tokens (n, time), padded with 0; classes (n,)).
+    Text is lowercased. Batches are (tokens (n, time), padded with 0; classes (n,)). Those not to train on have a third
+    column, the beginnings of the texts as UTF-8 (n, bytes), since tokens may be unknown.
 
     Args:
         seq_len: Maximum number of tokens of a text; longer ones are truncated.
@@ -41,10 +44,14 @@ class LabelledTextData(SentenceData):
     """
 
     def __init__(
-        self, min_count: int = 2, seq_len: int = 200, split_seed: int = 0, batch_size: int = 128, **kwargs: Any
+        self, min_count: int = 0, seq_len: int = 200, split_seed: int = 0, batch_size: int = 128, **kwargs: Any
     ) -> None:
         super().__init__(min_count=min_count, batch_size=batch_size, **kwargs)
         self.seq_len, self.split_seed = seq_len, split_seed
+
+    def read_inputs(self, source: str, info: Any) -> Sequence[Input]:
+        """Return texts to predict: lines, the column of a table, or files; see ``text_inputs``."""
+        return self.read_texts(source, info.vocabulary, getattr(self, "text", "text"), self.seq_len)
 
     @abstractmethod
     def read(self) -> Sequence[tuple[str, str]]:
@@ -66,9 +73,11 @@ class LabelledTextData(SentenceData):
         if len(labels) < 2:
             raise ValueError(f"there is only one class, {labels[0]!r}: nothing to classify")
         vocabulary = self.train_vocabulary([text for text, _ in parts["train"]], lowercase=True)
-        splits = {}
+        splits: dict[str, tuple[Any, ...]] = {}
         for split, items in parts.items():
             rows = [ids[: self.seq_len] for ids in vocabulary.encode_batch([text for text, _ in items])]
             splits[split] = (Ragged(rows), torch.tensor([labels.index(label) for _, label in items]))
-        vocabulary.warn_of_unknown(splits["val"][0].tokens, "the validation texts")
+            if split != "train":
+                splits[split] += (as_utf8([text[:SHOWN] for text, _ in items]),)
+        vocabulary.report_unknown(splits["val"][0].tokens, "the validation texts")
         return LabelledTextInfo(vocabulary.to_json(), tuple(labels)), splits

@@ -6,11 +6,13 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from dlplug.data import BatchIndexSampler, TensorData, run_seed
+from dlplug.data import BatchIndexSampler, Input, TensorData, run_seed
+from dlplug_sequence.data.tables import text_inputs
 from dlplug_sequence.data.vocabulary import UNKNOWN, Level, Vocabulary
 
 SPECIALS = ("<pad>", UNKNOWN, "<s>", "</s>")
 PAD_ID, UNK_ID, BOS_ID, EOS_ID = range(4)  # the places of the special tokens
+FEW = 10_000  # texts
 POOL = 50  # batches that are sorted by length together: more save little padding and make the order less random
 Item = TypeVar("Item")
 
@@ -40,6 +42,11 @@ class Ragged:
         positions = torch.arange(int(lengths.max()))  # (time,)
         tokens = self.tokens[(self._starts[index].unsqueeze(1) + positions).clamp_max(len(self.tokens) - 1)]
         return tokens.long().masked_fill(positions >= lengths, PAD_ID)  # (n, time)
+
+
+def fitting_min_count(texts: int) -> int:
+    """Return how often a token has to be seen in so many texts: in few of them, rare words are most words."""
+    return 2 if texts >= FEW else 1
 
 
 def as_utf8(texts: Sequence[str]) -> Ragged:
@@ -84,7 +91,8 @@ class SentenceData(TensorData):
     Args:
         level: What a token is.
         vocabulary_size: Maximum number of tokens of a vocabulary; 0 for no limit, which for ``bpe`` means 8,000.
-        min_count: Tokens seen less often in the training texts are unknown.
+        min_count: Tokens seen less often in the training texts are unknown; 0 for 1 where there are few texts, below
+            10,000, and otherwise 2.
     """
 
     def __init__(
@@ -95,9 +103,15 @@ class SentenceData(TensorData):
 
     def train_vocabulary(self, texts: Sequence[str], lowercase: bool = False) -> Vocabulary:
         """Learn a vocabulary, with the special tokens first, from training texts."""
+        min_count = self.min_count or fitting_min_count(len(texts))
         return Vocabulary.train(
-            texts, self.level, self.vocabulary_size, self.min_count, SPECIALS, sentences=True, lowercase=lowercase
+            texts, self.level, self.vocabulary_size, min_count, SPECIALS, sentences=True, lowercase=lowercase
         )
+
+    def read_texts(self, source: str, vocabulary: str, column: str, most: int | None = None) -> Sequence[Input]:
+        """Return texts to predict, as ``text_inputs`` reads them, in tokens of a vocabulary, at most so many."""
+        encode = Vocabulary.from_json(vocabulary).encode
+        return text_inputs(source, lambda text: (torch.tensor(encode(text)[:most] or [UNK_ID]),), column)
 
     def sampler(self, split: str, columns: "Sequence[Ragged | Tensor]") -> BatchIndexSampler:
         """Return batches of items of about the same length for training, and otherwise as usual."""

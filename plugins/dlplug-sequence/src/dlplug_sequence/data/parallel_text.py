@@ -26,7 +26,7 @@ class ParallelText(PairData):
         self,
         path: str,
         target: str = "",
-        min_count: int = 2,
+        min_count: int = 0,
         split_seed: int = 0,
         skip_bad: bool = False,
         **kwargs: Any,

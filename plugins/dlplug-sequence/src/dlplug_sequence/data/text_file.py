@@ -1,11 +1,11 @@
 """Your own text."""
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from dlplug.errors import InputError
+from dlplug_sequence.data.tables import find_texts
 from dlplug_sequence.data.token_stream import PIECE, TextData
 
 
@@ -25,10 +25,7 @@ class TextFile(TextData):
 
     def read(self) -> Callable[[], Iterable[str]]:
         """Return the files in pieces."""
-        files = sorted(self.path.rglob(self.pattern)) if self.path.is_dir() else [self.path]
-        # Hidden files and what systems and notebooks leave may be a second, stale copy of the text.
-        litter = re.compile(r"(^|/)(\.[^/]|__MACOSX/)")
-        files = [file for file in files if file.is_file() and not litter.search(file.relative_to(self.path).as_posix())]
+        files = [self.path] if self.path.is_file() else find_texts(self.path, self.pattern)
         if not files:
             what = f"holds no file like {self.pattern}" if self.path.is_dir() else "is not there"
             raise InputError(f"{self.path} {what}; give a UTF-8 text file or a folder of such files as data.path")

@@ -3,10 +3,11 @@
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 
-from dlplug.data import Info
+from dlplug.data import Info, Input
 from dlplug_sequence.data.padded import BOS_ID, EOS_ID, Ragged, SentenceData, as_utf8
 from dlplug_sequence.data.vocabulary import Vocabulary
 
@@ -34,8 +35,12 @@ class PairData(SentenceData):
     """Texts, each with a translation; the vocabularies come from the training texts.
 
     Batches are (texts (n, time), translations (n, time) between the begin and end tokens), padded with 0. Those not to
-    train on have a third column, the translations as UTF-8 (n, bytes), since tokens may be unknown.
+    train on have two more columns, translations and texts as UTF-8 (n, bytes), since tokens may be unknown.
     """
+
+    def read_inputs(self, source: str, info: Any) -> Sequence[Input]:
+        """Return texts to predict: lines, the first column of a table, or files; see ``text_inputs``."""
+        return self.read_texts(source, info.source, column="")
 
     @abstractmethod
     def pairs(self) -> Mapping[str, Sequence[Pair]]:
@@ -51,7 +56,7 @@ class PairData(SentenceData):
             encoded = [[BOS_ID, *ids, EOS_ID] for ids in target.encode_batch(translations)]
             splits[split] = (Ragged(source.encode_batch(texts)), Ragged(encoded))
             if split != "train":
-                splits[split] += (as_utf8(translations),)
-        source.warn_of_unknown(splits["val"][0].tokens, "the validation texts")
-        target.warn_of_unknown(splits["val"][1].tokens, "their translations")
+                splits[split] += (as_utf8(translations), as_utf8(texts))
+        source.report_unknown(splits["val"][0].tokens, "the validation texts")
+        target.report_unknown(splits["val"][1].tokens, "their translations")
         return PairInfo(source.to_json(), target.to_json()), splits

@@ -1,15 +1,17 @@
 """Text as one long stream of tokens: what language models read."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from dlplug.data import Batch, BatchIndexSampler, Data, Info, load_batches, run_seed
+from dlplug.data import Batch, BatchIndexSampler, Data, Info, Input, load_batches, run_seed
 from dlplug.errors import InputError
+from dlplug_sequence.data.tables import text_inputs
 from dlplug_sequence.data.vocabulary import Level, Vocabulary
 
 PIECE = 1_000_000  # characters held at once while a text is read
@@ -115,6 +117,20 @@ class TextData(Data):
         self.batch_size, self.seq_len, self.held_out = batch_size, seq_len, held_out
         self.splits: dict[str, Tensor] = {}
 
+    def read_inputs(self, source: str, info: Any) -> Sequence[Input]:
+        """Return lines, the column ``text`` of a table, or files, each as tokens, those that follow, how many.
+
+        What a text begins after is the end of a line, as where ``generate`` begins.
+        """
+        vocabulary = Vocabulary.from_json(info.vocabulary)
+        start = (vocabulary.encode("\n") or [0])[:1]
+
+        def encode(text: str) -> Batch:
+            ids = torch.tensor([*start, *vocabulary.encode(text)])
+            return ids[:-1], ids[1:], torch.tensor([len(ids) - 1])
+
+        return text_inputs(source, encode, "text")
+
     @abstractmethod
     def read(self) -> Callable[[], Iterable[str]]:
         """Return what gives the text from its start, as often as it is called, in pieces of about ``PIECE``."""
@@ -135,7 +151,7 @@ class TextData(Data):
                 self.splits[split] = vocabulary.encode_stream(cut(pieces(), first, last))
         except (OSError, ValueError) as error:
             raise InputError(f"{type(self).__name__}: {error}") from error
-        vocabulary.warn_of_unknown(self.splits["val"], "the validation text")
+        vocabulary.report_unknown(self.splits["val"], "the validation text")
         self.info = TextInfo(vocabulary.to_json())
 
     def train_dataloader(self) -> "DataLoader[Batch]":

@@ -14,7 +14,7 @@ from dlplug.console import say
 
 Level = Literal["character", "word", "bpe"]
 UNKNOWN = "<unk>"
-MAX_UNKNOWN = 0.1  # share of unknown tokens above which a person is told
+MAX_UNKNOWN = 0.1  # share of unknown tokens above which a person is told what to do
 # A word, a digit or a punctuation mark with the space before it, so that tokens joined again are the text as it was.
 WORDS = r" ?[^\W\d]+| ?\d| ?[^\w\s]|\s"
 
@@ -138,8 +138,8 @@ class Vocabulary:
         parts = [torch.as_tensor(part).to(dtype) for part in self._encoded(pieces)]
         return torch.cat(parts) if parts else torch.zeros(0, dtype=dtype)
 
-    def warn_of_unknown(self, tokens: Tensor, what: str) -> None:
-        """Say so where many tokens are unknown.
+    def report_unknown(self, tokens: Tensor, what: str) -> None:
+        """Say how many tokens are unknown, and what to do where they are many; nothing where there are none.
 
         Args:
             tokens: Token ids, special ones among them.
@@ -147,9 +147,11 @@ class Vocabulary:
         """
         unknown = tokens == self._ids.get(UNKNOWN, -1)
         share = float(unknown.sum() / (unknown | (tokens >= len(self.specials))).sum())
-        if share > MAX_UNKNOWN:
+        if share > 0:
             options = "lower --data.min_count, a larger --data.vocabulary_size or --data.level bpe makes them fewer"
-            say(f"{share:.0%} of the {self.level} tokens of {what} are unknown to the vocabulary: {options}")
+            shown = f"{share:.0%}" if share > MAX_UNKNOWN else f"{max(share, 0.001):.1%}"
+            advice = f": {options}" if share > MAX_UNKNOWN else ""
+            say(f"{shown} of the {self.level} tokens of {what} are unknown to the vocabulary{advice}")
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of token ids; special tokens are left out, unknown ones are ``"�"``."""

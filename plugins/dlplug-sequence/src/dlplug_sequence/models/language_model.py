@@ -124,6 +124,14 @@ class LanguageModel(Model, ABC):
         self.mean_loss.reset()
         self.mean_bits.reset()
 
+    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        """Return the perplexity of each text and its bits per character, shapes (n,)."""
+        tokens, targets, counts = batch
+        read = torch.arange(targets.shape[1], device=targets.device) < counts  # (n, time)
+        nats = self.losses(tokens, targets, ())[0].mul(read).sum(1)
+        characters = self.lengths[targets].mul(read).sum(1).clamp_min(1)
+        return {"perplexity": (nats / counts[:, 0]).exp(), "bits_per_char": nats / characters / math.log(2)}
+
     def showcase(self, batch: Batch) -> dict[str, Media]:
         """Show generated text, and the loss by the number of tokens read before."""
         tokens, targets = batch

@@ -12,11 +12,12 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionM
 from dlplug.data import Batch
 from dlplug.files import asked_lines
 from dlplug.media import Figure, Media, Table, Text
+from dlplug.model import rank
 from dlplug.optim import WarmupCosine
 from dlplug.panels import Panel
 from dlplug.plots import plot_confusion_matrix
 from dlplug_sequence.data.labelled_text import LabelledTextInfo
-from dlplug_sequence.data.padded import PAD_ID, UNK_ID, Ragged
+from dlplug_sequence.data.padded import PAD_ID, UNK_ID, Ragged, from_utf8
 from dlplug_sequence.data.vocabulary import Vocabulary
 
 WORST = 30  # mistakes shown
@@ -36,6 +37,7 @@ class TextClassifier(WarmupCosine, ABC):
 
     monitor = ("val/loss", "min")
     betas = (0.9, 0.99)
+    top = 1
     panels: ClassVar[tuple[Panel, ...]] = (
         Panel(
             "Learning",
@@ -116,7 +118,7 @@ class TextClassifier(WarmupCosine, ABC):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Measure, and keep the worst mistakes."""
-        tokens, labels = batch
+        tokens, labels, *others = batch
         logits = self(tokens).float()
         losses = cross_entropy(logits, labels, reduction="none")
         self.record(loss=losses.mean())
@@ -124,7 +126,8 @@ class TextClassifier(WarmupCosine, ABC):
         confidences, predicted = logits.softmax(1).max(1)
         wrong = (predicted != labels).nonzero().squeeze(1)
         for index in wrong[losses[wrong].argsort(descending=True)[:WORST]].tolist():
-            text = self.vocabulary.decode([token_id for token_id in tokens[index].tolist() if token_id != PAD_ID])
+            known = self.vocabulary.decode([token_id for token_id in tokens[index].tolist() if token_id != PAD_ID])
+            text = from_utf8(others[0][index : index + 1])[0] if others else known
             true, given = (self.labels[int(classes[index])] for classes in (labels, predicted))
             self._mistakes.append((losses[index].item(), text, true, given, confidences[index].item()))
         self._mistakes = sorted(self._mistakes, key=lambda mistake: -mistake[0])[:WORST]
@@ -141,9 +144,8 @@ class TextClassifier(WarmupCosine, ABC):
         self.log_dict({f"{self.stage}/{name}": value for name, value in values.items()})
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, list[str] | Tensor]:
-        """Return the name of the predicted class of each text and its probability, shapes (n,)."""
-        confidences, classes = self(batch[0]).float().softmax(1).max(1)
-        return {"class": [self.labels[index] for index in classes.tolist()], "confidence": confidences}
+        """Return the names of each text's likeliest classes, and their probabilities, shapes (n,)."""
+        return rank(self(batch[0]).float().softmax(1), self.labels, self.top)
 
     def showcase(self, batch: Batch) -> dict[str, Media]:
         """Show the confusion matrix and the worst mistakes."""

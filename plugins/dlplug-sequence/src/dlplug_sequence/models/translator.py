@@ -129,11 +129,13 @@ class Translator(TextGenerator[Row]):
         }
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor | list[str]]:
-        """Return the translation of each text, whether it is exact, and its score, shapes (n,)."""
+        """Return the translation of each text, whether it is exact where that is known, and its score, shapes (n,)."""
         result = self.translate(batch[0])
-        rows = self._with_references(batch, result)
-        exact = torch.tensor([int(reference == output) for _, reference, output in rows])
-        return {"translation": [output for _, _, output in rows], "exact": exact, "score": result.scores}
+        predicted: dict[str, Tensor | list[str]] = {"translation": self.target.decode_batch(result.rows(EOS_ID))}
+        if len(batch) > 1:
+            rows = self._with_references(batch, result)
+            predicted["exact"] = torch.tensor([int(reference == output) for _, reference, output in rows])
+        return {**predicted, "score": result.scores}
 
     def translate(
         self, source: Tensor, num_beams: int = 1, length_penalty: float = 0.6, max_length: int = 0
@@ -185,7 +187,7 @@ class Translator(TextGenerator[Row]):
 
     def _with_references(self, batch: Batch, result: BeamResult) -> list[Row]:
         """Return the texts of a batch, their references and the outputs."""
-        texts = self.source.decode_batch(batch[0].tolist())
+        texts = from_utf8(batch[3]) if len(batch) > 3 else self.source.decode_batch(batch[0].tolist())
         references = from_utf8(batch[2]) if len(batch) > 2 else self.target.decode_batch(batch[1].tolist())
         return list(zip(texts, references, self.target.decode_batch(result.rows(EOS_ID)), strict=True))
 
