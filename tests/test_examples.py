@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from distributions import ROOT, lay_out_project
+from PIL import Image
 
 from dlplug.testing import run_command
 
@@ -41,7 +42,8 @@ def use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Fit]
 
 
 def test_all_are_here() -> None:
-    assert [e.name for e in EXAMPLES] == ["arguments", "callback", "logger", "own-data", "plain", "torchvision"]
+    names = ["arguments", "callback", "command", "logger", "own-data", "plain", "torchvision"]
+    assert [e.name for e in EXAMPLES] == names
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
@@ -84,6 +86,17 @@ def test_callback(use: Callable[[str], Fit]) -> None:
     _, said = use("callback")(*CNN, "--trainer.max_epochs=50", "--model.lr=1e30", status=1)
     assert "the loss is nan" in said
     assert "epoch 3/50" not in said
+
+
+def test_command(use: Callable[[str], Fit]) -> None:
+    run, _ = use("command")(*CNN, "--trainer.limit_train_batches=3")
+    result = run_command("nearest", run, folder=run)
+    assert (result.returncode, result.stderr) == (0, "")
+    with Image.open(run / "nearest.png") as picture:
+        assert picture.height > picture.width  # many mistakes, of six images each
+    refused = run_command("nearest", "nowhere", folder=run)
+    assert refused.returncode == 2
+    assert refused.stderr == "dlplug: nowhere is not a run folder: there is no such folder\n"
 
 
 def test_arguments(use: Callable[[str], Fit]) -> None:

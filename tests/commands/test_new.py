@@ -30,6 +30,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (("digits", "--kind=model"), "the data 'digits' is offered by dlplug-vision 0.2.0 already"),
         (("vision",), "a plugin 'vision' is installed already, by dlplug-vision 0.2.0"),
         (("core",), "a plugin 'core' is installed already, by dlplug 0.2.0"),
+        (("report", "--kind=command"), "the command 'report' is offered by dlplug 0.2.0 already"),
         (("sketch", "--kind=pet"), "argument --kind: invalid choice: 'pet'"),
         (("sketch", "full"), "the folder full is not empty"),
         (("sketch", "full/file"), "cannot write to full/file: Not a directory"),
@@ -45,7 +46,7 @@ def test_refusals(folder: Path, capsys: pytest.CaptureFixture[str], args: tuple[
     assert sorted(path.name for path in folder.rglob("*")) == ["file", "full"]
 
 
-@pytest.mark.parametrize("kind", ["model", "data", "claim"])
+@pytest.mark.parametrize("kind", ["model", "data", "claim", "command"])
 def test_every_file_is_what_its_name_says(folder: Path, kind: str) -> None:
     """In an empty repository too, and with a name of the template's own words."""
     (folder / "here" / ".git").mkdir(parents=True)

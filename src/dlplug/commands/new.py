@@ -17,11 +17,13 @@ SUMMARIES = {
     "model": "A small network that classifies images.",
     "data": "Images of one line each, vertical or horizontal.",
     "claim": "A convolutional network learns to classify digits.",
+    "command": "The lowest value that a metric of a run had, and when.",
 }
 TRY = {
     "model": "dlplug fit --model {name}",
     "data": "dlplug fit --model cnn --data {name}",
     "claim": "dlplug verify {name}",
+    "command": "dlplug {name} --help",
 }
 # What the template itself imports or has a file for.
 TAKEN = {
