@@ -37,8 +37,7 @@ def configure(parser: Parser) -> None:
 
 def run(options: Namespace) -> int:
     """Print what is here and what is wrong with it; the status is 1 if something is broken."""
-    registry = Registry.discover()
-    findings = [*_versions(), *_devices(), _disk(), _wandb(), *_plugins(registry)]
+    findings = [*_versions(), *_devices(), _disk(), _wandb(), *_plugins()]
     for finding in findings:
         print_wrapped(f"{'BROKEN' if finding.problem else 'ok':7} {finding.topic:10} ", finding.text)
     broken = [finding for finding in findings if finding.problem]
@@ -123,7 +122,11 @@ def _wandb() -> Finding:
     return Finding("wandb", f"--logger wandb would be {mode}" + (f" ({reason})" if reason else ""))
 
 
-def _plugins(registry: Registry) -> list[Finding]:
+def _plugins() -> list[Finding]:
+    try:
+        registry = Registry.discover()
+    except Exception as error:  # whatever is wrong with what is installed here
+        return [Finding("plugins", f"cannot be looked for: {type(error).__name__}: {error}", problem=True)]
     loaded = [f"{plugin.name} ({plugin.origin})" for plugin in registry.plugins if not plugin.problem]
     return [Finding("plugins", ", ".join(loaded) or "none")] + [
         Finding("plugins", f"{plugin.name} ({plugin.origin}) does not load: {plugin.problem}", problem=True)
