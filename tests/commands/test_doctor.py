@@ -46,8 +46,9 @@ def test_what_else_counts_as_broken(monkeypatch):
     ]
 
 
-def test_no_plugins():
-    assert doctor._plugins(Registry()) == [doctor.Finding("plugins", "none")]
+def test_no_plugins(monkeypatch):
+    monkeypatch.setattr(Registry, "discover", Registry)
+    assert doctor._plugins() == [doctor.Finding("plugins", "none")]
 
 
 def test_takes_no_arguments(refused):

@@ -1,6 +1,7 @@
 """Commands that plugins bring: in the core's table as if they were of it, and whatever they do wrong stays theirs."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -249,9 +250,8 @@ def test_the_cores_commands_do_without_discovery(monkeypatch, capsys):
 )
 def test_a_spec_of_other_types_is_refused(more, words):
     fields = dict(zip(("name", "target", "summary"), SPEC, strict=True)) | more
-    with pytest.raises(ValueError) as error:
+    with pytest.raises(ValueError, match=re.escape(words)):
         CommandSpec(**fields)
-    assert words in str(error.value)
 
 
 def test_none_imports_torch_for_its_help(folder):

@@ -71,7 +71,7 @@ def uninstall(options: Namespace) -> int:
     if dist == "dlplug":
         raise InputError("that is dlplug itself: pip uninstall dlplug")
     runs = _runs_of(plugin, dist)
-    print(f"{plugin.origin} is needed by {len(runs) or 'no'} runs here", *runs, sep="\n  ")
+    print(f"runs here that need {plugin.origin}: {len(runs) or 'none'}", *runs, sep="\n  ")
     _agree(f"{dist} would be removed", options.yes)
     before = _plugins()
     _call("uninstall", *["--yes"] * bool(find_spec("pip")), dist)
@@ -135,7 +135,9 @@ def _call(verb: str, *args: str) -> str:
     if done.returncode:
         errors = re.findall(r"(?m)^ERROR: (?!ResolutionImpossible)(.*?)\.?$", done.stderr)  # of pip, and its reasons
         errors += re.findall(r"(?m)^    (\S+ \S+ depends on .*)", done.stdout)
-        raise InputError("; ".join(errors) or done.stderr.rpartition("error: ")[2] or f"status {done.returncode}")
+        raise InputError(
+            "; ".join(errors) or done.stderr.rpartition("error: ")[2].strip() or f"status {done.returncode}"
+        )
     return done.stdout + done.stderr
 
 
