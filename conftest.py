@@ -56,6 +56,18 @@ def fit(command: Callable[..., Result], tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
+def fit_on_two(fit: Callable[..., Path]) -> Callable[..., Path]:
+    """Fit on two processes in mixed precision; the second is one that Lightning starts."""
+
+    def fit_on_two(*args: str | Path) -> Path:
+        two = ("--trainer.devices=2", "--trainer.accelerator=cpu", "--trainer.strategy=ddp")
+        return fit(*args, *two, "--trainer.precision=bf16-mixed")
+
+    fit_on_two.said = lambda: fit.said  # type: ignore[attr-defined]
+    return fit_on_two
+
+
+@pytest.fixture
 def refused(command: Callable[..., Result]) -> Callable[..., str]:
     """Run ``dlplug``, check that it refuses in one line with status 2, and return the line.
 

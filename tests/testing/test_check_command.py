@@ -172,7 +172,7 @@ WRONG = [  # check, file, what is replaced, by what, what is said of it
         "line",
         "self.width, 1))",
         "self.width, 1)); self.idle = torch.nn.Linear(1, 1)",
-        "two processes: ",
+        "dlplug fit fails: ",
     ),
     (
         "model-line-shows",

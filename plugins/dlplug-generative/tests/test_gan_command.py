@@ -1,9 +1,6 @@
 """The GAN through the real command, on the smallest data."""
 
-import os
 import signal
-import subprocess
-import sys
 
 import numpy as np
 import torch
@@ -79,17 +76,11 @@ def test_model_from_yaml_brings_its_recipe(command, tmp_path):
     assert config["seed_everything"] == 3
 
 
-def test_two_processes_and_mixed_precision(tmp_path):
+def test_two_processes_and_mixed_precision(fit_on_two, tmp_path):
     """Each rank its own share, equal weights, one folder, one set of metrics, with clipping by hand."""
     (tmp_path / "watch.py").write_text(WATCH)
-    line = [sys.executable, "-m", "dlplug", "fit", *SHORT, "--trainer.devices=2", "--trainer.accelerator=cpu"]
-    line += ["--trainer.strategy=ddp", "--trainer.precision=bf16-mixed", "--trainer.gradient_clip_val=0.5"]
-    line += ["--trainer.callbacks+=watch.Watch"]
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    result = subprocess.run(line, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300, check=False)
-    assert result.returncode == 0, result.stderr
-    assert result.stderr.count("strategy ddp becomes ddp_find_unused_parameters_true") == 1
-    [run] = tmp_path.glob("runs/gan/*")
+    run = fit_on_two(*SHORT, "--trainer.gradient_clip_val=0.5", "--trainer.callbacks+=watch.Watch")
+    assert fit_on_two.said().count("strategy ddp becomes ddp_find_unused_parameters_true") == 1
     metrics = (run / "metrics.csv").read_text().splitlines()
     assert [line.split(",")[1] for line in metrics[1:]] == ["21"]  # 1,445 images on 2 ranks in batches of 32: 22 each
     (seen, weights), (other_seen, other_weights) = (torch.load(tmp_path / f"rank{rank}.pt") for rank in (0, 1))

@@ -1,9 +1,6 @@
 """The autoregressive models through the real command, on the smallest data."""
 
 import csv
-import os
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -65,13 +62,9 @@ def test_not_an_image_in_one_line(command, refused, tmp_path):
     assert "this model is not conditional" in refused("generate", run, "--label", "3")
 
 
+@pytest.mark.slow(reason="two imports of torch; by day cnn, gan and dqn train on two processes")
 @pytest.mark.parametrize("name", ["pixel-cnn", "pixel-rnn"])
-def test_two_processes_and_mixed_precision(tmp_path, name):
-    line = [sys.executable, "-m", "dlplug", "fit", "--model", name, *SHORT, "--model.num_layers=1"]
-    line += ["--trainer.max_epochs=1", "--trainer.limit_train_batches=10", "--trainer.devices=2"]
-    line += ["--trainer.accelerator=cpu", "--trainer.strategy=ddp", "--trainer.precision=bf16-mixed"]
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    result = subprocess.run(line, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300, check=False)
-    assert result.returncode == 0, result.stderr
-    [run] = tmp_path.glob(f"runs/{name}/*")
+def test_two_processes_and_mixed_precision(fit_on_two, name):
+    short = ("--model.num_layers=1", "--trainer.max_epochs=1", "--trainer.limit_train_batches=10")
+    run = fit_on_two("--model", name, *SHORT, *short)
     assert 0 < float(rows(run / "metrics.csv")[-1]["val/nll"]) < 64

@@ -1,9 +1,6 @@
 """The variational autoencoder through the real command, on the smallest data."""
 
 import csv
-import os
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -42,11 +39,7 @@ def test_other_objectives_learn(command, tmp_path, options):
     assert losses[-1] < losses[0]
 
 
-def test_two_processes_and_mixed_precision(tmp_path):
-    line = [sys.executable, "-m", "dlplug", "fit", *SHORT, "--trainer.max_epochs=1", "--trainer.devices=2"]
-    line += ["--trainer.accelerator=cpu", "--trainer.strategy=ddp", "--trainer.precision=bf16-mixed"]
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    result = subprocess.run(line, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300, check=False)
-    assert result.returncode == 0, result.stderr
-    [run] = tmp_path.glob("runs/vae/*")
+@pytest.mark.slow(reason="two imports of torch; by day cnn, gan and dqn train on two processes")
+def test_two_processes_and_mixed_precision(fit_on_two):
+    run = fit_on_two(*SHORT, "--trainer.max_epochs=1")
     assert 0 < float(rows(run / "metrics.csv")[-1]["val/nll"]) < 64

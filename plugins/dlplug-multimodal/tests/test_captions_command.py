@@ -1,11 +1,9 @@
 """Captions through the real command, on few scenes and on your own images."""
 
 import csv
-import os
-import subprocess
-import sys
 
 import PIL.Image
+import pytest
 
 from dlplug.testing import check_panels
 
@@ -66,12 +64,7 @@ def test_own_captions(command, refused, tmp_path):
     assert "line 2" in refused("fit", *line)
 
 
-def test_two_processes_and_mixed_precision(tmp_path):
-    line = [sys.executable, "-m", "dlplug", "fit", *SMALL, *SCENES, "--trainer.max_epochs=1"]
-    line += ["--trainer.accelerator=cpu", "--trainer.devices=2", "--trainer.strategy=ddp"]
-    line += ["--trainer.precision=bf16-mixed", "--trainer.check_val_every_n_epoch=1"]
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    result = subprocess.run(line, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300, check=False)
-    assert result.returncode == 0, result.stderr
-    [run] = tmp_path.glob("runs/captioner/*")
+@pytest.mark.slow(reason="two imports of torch; by day cnn, gan and dqn train on two processes")
+def test_two_processes_and_mixed_precision(fit_on_two):
+    run = fit_on_two(*SMALL, *SCENES, "--trainer.max_epochs=1", "--trainer.check_val_every_n_epoch=1")
     assert 0 < float(rows(run / "metrics.csv")[-1]["val/loss"]) < 8

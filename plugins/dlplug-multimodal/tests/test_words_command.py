@@ -1,9 +1,6 @@
 """Word vectors and the joint embedding through the real command, on little data."""
 
 import csv
-import os
-import subprocess
-import sys
 
 import PIL.Image
 import pytest
@@ -74,13 +71,8 @@ def test_words_stay_where_a_file_puts_them(fit, command, tmp_path):
     assert command("generate", run, "--text", "heart").returncode == 0
 
 
-def test_two_processes_and_mixed_precision(tmp_path):
+@pytest.mark.slow(reason="two imports of torch; by day cnn, gan and dqn train on two processes")
+def test_two_processes_and_mixed_precision(fit_on_two):
     for model in (WORDS, IMAGES):
-        line = [sys.executable, "-m", "dlplug", "fit", *model, "--trainer.max_epochs=1", "--trainer.devices=2"]
-        line += ["--trainer.accelerator=cpu", "--trainer.strategy=ddp", "--trainer.precision=bf16-mixed"]
-        line += ["--trainer.check_val_every_n_epoch=1"]
-        env = {**os.environ, "OMP_NUM_THREADS": "1"}
-        result = subprocess.run(line, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300, check=False)
-        assert result.returncode == 0, result.stderr
-        [run] = tmp_path.glob(f"runs/{model[1]}/*")
+        run = fit_on_two(*model, "--trainer.max_epochs=1", "--trainer.check_val_every_n_epoch=1")
         assert float(rows(run / "metrics.csv")[-1]["val/loss"]) > 0

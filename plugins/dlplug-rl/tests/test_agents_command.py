@@ -2,9 +2,6 @@
 
 import csv
 import filecmp
-import os
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -122,12 +119,7 @@ def test_misfits_are_refused_in_one_line(refused):
     assert "takes environment, but digits gives images" in refused("fit", "--model", "ppo", "--data", "digits")
 
 
-def test_two_processes(tmp_path):
-    line = [sys.executable, "-m", "dlplug", "fit", *DQN_TINY, "--trainer.max_epochs=2", "--trainer.devices=2"]
-    line += ["--trainer.accelerator=cpu", "--trainer.strategy=ddp", "--trainer.precision=bf16-mixed"]
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    result = subprocess.run(line, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300, check=False)
-    assert result.returncode == 0, result.stderr
-    [run] = tmp_path.glob("runs/dqn/*")
+def test_two_processes(fit_on_two):
+    run = fit_on_two(*DQN_TINY, "--trainer.max_epochs=2")
     assert float(rows(run / "metrics.csv")[-1]["train/env_steps"]) == 2 * 4 * 16 * 4 * 2  # those of both
     assert len(torch.load(run / "checkpoints" / "last.ckpt")["agent"]["replay"]) == 2

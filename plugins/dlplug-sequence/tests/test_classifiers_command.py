@@ -1,9 +1,6 @@
 """Classifiers of texts through the real command, on a small table."""
 
 import csv
-import os
-import subprocess
-import sys
 
 import pytest
 
@@ -58,13 +55,8 @@ def test_a_table_without_the_column_is_refused(refused, table):
     assert "no column 'mood'" in refused("fit", *short("bag-of-words", table), "--data.label=mood")
 
 
+@pytest.mark.slow(reason="two imports of torch; by day cnn, gan and dqn train on two processes")
 @pytest.mark.parametrize("model", ["bag-of-words", "rnn-classifier"])
-def test_two_processes_and_mixed_precision(table, tmp_path, model):
-    line = [sys.executable, "-m", "dlplug", "fit", *short(model, table), "--trainer.max_epochs=1"]
-    line += ["--trainer.accelerator=cpu", "--trainer.devices=2", "--trainer.strategy=ddp"]
-    line += ["--trainer.precision=bf16-mixed", "--data.batch_size=8"]
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    result = subprocess.run(line, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300, check=False)
-    assert result.returncode == 0, result.stderr
-    [run] = tmp_path.glob(f"runs/{model}/*")
+def test_two_processes_and_mixed_precision(fit_on_two, table, model):
+    run = fit_on_two(*short(model, table), "--trainer.max_epochs=1", "--data.batch_size=8")
     assert 0 < float(rows(run / "metrics.csv")[-1]["val/loss"]) < 2

@@ -1,9 +1,6 @@
 """Language models through the real command, on a little text."""
 
 import csv
-import os
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -85,13 +82,9 @@ def test_markov_counts_in_one_pass(command, tmp_path):
     assert generated.stderr.count("\n") == 1
 
 
-def test_two_processes_and_mixed_precision(tmp_path):
-    line = [sys.executable, "-m", "dlplug", "fit", *RNN, "--trainer.max_epochs=1", "--trainer.devices=2"]
-    line += ["--trainer.accelerator=cpu", "--trainer.strategy=ddp", "--trainer.precision=bf16-mixed"]
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    result = subprocess.run(line, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300, check=False)
-    assert result.returncode == 0, result.stderr
-    [run] = tmp_path.glob("runs/rnn-lm/*")
+@pytest.mark.slow(reason="two imports of torch; by day cnn, gan and dqn train on two processes")
+def test_two_processes_and_mixed_precision(fit_on_two):
+    run = fit_on_two(*RNN, "--trainer.max_epochs=1")
     assert 0 < float(rows(run / "metrics.csv")[-1]["val/bits_per_char"]) < 7
 
 

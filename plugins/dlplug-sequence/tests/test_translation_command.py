@@ -1,9 +1,6 @@
 """Translation through the real command, on few phrases."""
 
 import csv
-import os
-import subprocess
-import sys
 
 import pytest
 
@@ -57,13 +54,8 @@ def test_your_own_parallel_text(command, refused, tmp_path):
     assert "line 2" in refused("fit", *line)
 
 
+@pytest.mark.slow(reason="two imports of torch; by day cnn, gan and dqn train on two processes")
 @pytest.mark.parametrize("model", SMALL)
-def test_two_processes_and_mixed_precision(tmp_path, model):
-    line = [sys.executable, "-m", "dlplug", "fit", "--model", model, *PHRASES, *SMALL[model], "--trainer.max_epochs=1"]
-    line += ["--trainer.accelerator=cpu", "--trainer.devices=2", "--trainer.strategy=ddp"]
-    line += ["--trainer.precision=bf16-mixed"]
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    result = subprocess.run(line, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300, check=False)
-    assert result.returncode == 0, result.stderr
-    [run] = tmp_path.glob(f"runs/{model}/*")
+def test_two_processes_and_mixed_precision(fit_on_two, model):
+    run = fit_on_two("--model", model, *PHRASES, *SMALL[model], "--trainer.max_epochs=1")
     assert 0 < float(rows(run / "metrics.csv")[-1]["val/loss"]) < 8

@@ -1,9 +1,6 @@
 """The classifiers through the real command, on the smallest data."""
 
-import os
 import signal
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -76,15 +73,10 @@ def test_killed_and_resumed_is_the_run_that_never_stopped(fit, command, tmp_path
     assert read_metrics(run / "metrics.csv")[-1]["epoch"] == "3"
 
 
-def test_two_processes_and_mixed_precision(tmp_path):
+def test_two_processes_and_mixed_precision(fit_on_two, tmp_path):
     """Equal weights and equal metrics over all images on both ranks, one folder."""
     (tmp_path / "watch.py").write_text(WATCH)
-    line = [sys.executable, "-m", "dlplug", "fit", *SHORT, "--trainer.devices=2", "--trainer.accelerator=cpu"]
-    line += ["--trainer.strategy=ddp", "--trainer.precision=bf16-mixed", "--trainer.callbacks+=watch.Watch"]
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    result = subprocess.run(line, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300, check=False)
-    assert result.returncode == 0, result.stderr
-    [run] = tmp_path.glob("runs/cnn/*")
+    run = fit_on_two(*SHORT, "--trainer.callbacks+=watch.Watch")
     (weights, metrics), (other_weights, other_metrics) = (torch.load(tmp_path / f"rank{rank}.pt") for rank in (0, 1))
     for name, weight in weights.items():
         assert torch.equal(weight, other_weights[name]), name

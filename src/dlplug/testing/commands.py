@@ -39,7 +39,7 @@ def start_command(*args: str | Path, folder: Path, **env: str) -> BaseProcess:
 def _command(line: list[str], folder: Path, env: Mapping[str, str]) -> None:
     from dlplug.__main__ import main
 
-    sys.argv = ["dlplug", *line]
+    sys.argv = [str(Path(sys.executable).with_name("dlplug")), *line]  # Lightning starts a second process with it
     sys.exit(_run(lambda: main(line), folder, env))
 
 

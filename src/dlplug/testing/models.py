@@ -2,9 +2,6 @@
 
 import csv
 import math
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from functools import cached_property
 from itertools import count
@@ -138,12 +135,7 @@ class ModelChecks(SpecChecks):
 
     def processes(self) -> None:
         """Check that two processes train it together."""
-        line = [sys.executable, "-m", "dlplug", "fit", *self._line(), "--trainer.devices=2", "--trainer.strategy=ddp"]
-        place = self._place()
-        env = {**os.environ, "OMP_NUM_THREADS": "1"}
-        found = subprocess.run(line, cwd=place, env=env, capture_output=True, text=True)
-        assert found.returncode == 0, f"two processes: {last_line(found.stderr)}"
-        self._check_finite(_only_run(place))
+        self._check_finite(self._fit("--trainer.devices=2", "--trainer.strategy=ddp"))
 
     def shows(self) -> None:
         """Check that what it shows reached the run folder; an exception there is only a warning in training."""
@@ -195,17 +187,15 @@ class ModelChecks(SpecChecks):
         diverged = command == "fit" and "is not a number" in found.stderr  # which a check of its own is about
         assert diverged or found.returncode == 0, f"dlplug {command} fails: {last_line(found.stderr)}"
         self.said += found.stderr
-        return _only_run(place) if command == "fit" else self.run
+        if command != "fit":
+            return self.run
+        [config] = place.glob("runs/*/*/config.yaml")
+        return Run(config.parent)
 
     def _place(self) -> Path:
         place = next(path for n in count() if not (path := self.folder / f"{n}").exists())
         place.mkdir()
         return place
-
-
-def _only_run(place: Path) -> Run:
-    [config] = place.glob("runs/*/*/config.yaml")
-    return Run(config.parent)
 
 
 def _require(model: type, method: str) -> None:
