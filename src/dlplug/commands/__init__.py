@@ -7,15 +7,17 @@ import os
 import sys
 from collections import Counter
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from dlplug.commands.parser import Parser
 from dlplug.console import plain
 from dlplug.errors import InputError
 from dlplug.registry import Registry
 from dlplug.registry.core import COMMANDS, OWN_PARSER
 from dlplug.registry.plugins import stdout_apart
 from dlplug.specs import CommandSpec
+
+if TYPE_CHECKING:
+    from dlplug.commands.parser import Parser
 
 MORE = {  # further lines of the usage text
     "fit": """
@@ -77,8 +79,10 @@ def _run(command: CommandSpec, args: list[str]) -> int:
     return int(status or 0)
 
 
-def parser_of(command: CommandSpec) -> Parser:
+def parser_of(command: CommandSpec) -> "Parser":
     """Return the parser of a command that has one."""
+    from dlplug.commands.parser import Parser  # argparse and ast: 10 ms, which the usage text does without
+
     parser = Parser(prog=f"dlplug {command.name}", description=command.summary, allow_abbrev=False)
     with stdout_apart():  # what importing it prints would be taken for completions
         try:
