@@ -142,3 +142,9 @@ def test_the_drawn_tree_is_what_is_there():
         assert {"plugin.py", "claims", "models", "data"} <= rooms(package) <= drawn["plugins/dlplug-*"], package
     top = {path.name for path in ROOT.iterdir() if path.is_dir() and path.name[0] != "."} - {"build", "runs"}
     assert {name.partition("/")[0] for name in drawn} == top
+
+
+def test_what_runs_at_night_says_why():
+    files = [*(ROOT / "tests").rglob("test_*.py"), *ROOT.glob("plugins/*/tests/test_*.py")]
+    assert len([path for path in files if 'mark.slow("' in path.read_text()]) > 9
+    assert not [path for path in files if re.search(r'mark\.slow\b(?!\(\s*"\w)', path.read_text())]

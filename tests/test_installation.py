@@ -137,6 +137,7 @@ def test_life_of_a_strangers_plugin(environment: Environment, wheels: Path) -> N
     assert "there is no model 'line'" in refusal(environment, "fit", "--model=line")
 
 
+@pytest.mark.slow("a minute each to install and train what `dlplug new` writes; by day its files are parsed")
 @pytest.mark.parametrize("kind", ["model", "data", "command"])  # the claim's trains for longer: `make wheels`
 def test_scaffold_works_at_once_and_passes_its_tests(environment: Environment, kind: str) -> None:
     name = f"sketch-{kind}"

@@ -17,6 +17,11 @@ RUNS = Path(__file__).with_name("runs_0_1")
 EXPECTED = json.loads((RUNS / "expected.json").read_text())
 # Options of `generate` that have other names today: nothing remembers those, since they are only ever typed.
 TYPED = {"--beam": "--num_beams", "--draw": "--sample", "--gibbs": "--gibbs_steps"}
+SLOW = pytest.mark.slow("six commands for each of eight runs; by day one of each plugin")
+NAMES = [
+    name if name in ("cnn", "gan", "rnn-lm", "dqn", "captioner") else pytest.param(name, marks=SLOW)
+    for name in EXPECTED
+]
 CLOSE = {"rel": 1e-3, "abs": 1e-4}  # another processor or torch may differ in the last digits
 
 
@@ -41,7 +46,7 @@ def numbers(row):
     return {column: float(value) for column, value in row.items() if value}
 
 
-@pytest.mark.parametrize("name", EXPECTED)
+@pytest.mark.parametrize("name", NAMES)
 def test_measures_predicts_and_generates_as_it_did(command, old, name):
     expected = EXPECTED[name]
     result = command(*expected["test"]["command"])
@@ -64,7 +69,7 @@ def test_measures_predicts_and_generates_as_it_did(command, old, name):
     assert not [column for column in renamed.about(Run(RUNS / name).about)["renamed_metrics"] if f">{column}<" in page]
 
 
-@pytest.mark.parametrize("name", EXPECTED)
+@pytest.mark.parametrize("name", NAMES)
 def test_resumes_as_it_did(command, old, name):
     expected = EXPECTED[name]["fit"]
     result = command(*expected["command"])

@@ -260,6 +260,7 @@ def test_killed_and_resumed_is_one_run(command, fit, tmp_path):
     assert not (run / "wandb" / "unfinished.txt").exists()
 
 
+@pytest.mark.slow("two imports of torch; by day models train on two processes without W&B")
 def test_two_processes_make_one_run(tmp_path):
     line = [sys.executable, "-m", "dlplug", "fit", *SHORT, *WANDB]
     line += ["--trainer.devices=2", "--trainer.accelerator=cpu", "--trainer.strategy=ddp"]
@@ -386,6 +387,7 @@ def test_dashboard_is_saved(command, panelled):
     check_workspace(json.loads(view["spec"]))
 
 
+@pytest.mark.slow("W&B's own sweep and agent, which start an interpreter each; nothing else of ours is in it")
 def test_sweep_is_accepted_and_its_agent_trains(tmp_path):
     """With `wandb sweep` and `wandb agent` themselves; the file's command gets a step limit."""
     text = (ROOT / "configs" / "sweep.yaml").read_text()

@@ -1,15 +1,25 @@
 """All our own plugins pass what `dlplug check` asks of strangers' ones."""
 
+from typing import Any
+
 import pytest
 
 from dlplug.registry import Registry
 from dlplug.testing import Check, checks_of
 
 CHECKS = [check for plugin in Registry.discover().plugins if plugin.specs for check in checks_of(plugin.name)]
+TRAINED_AGAIN = ("sizes", "reloads", "repeats", "bf16", "processes")
+BY_DAY = ("cnn", "gan", "bag-of-words", "dqn", "captioner")
+SLOW = pytest.mark.slow("minutes for all models; by day one of each plugin is trained again, each is trained once")
 
 
-# A claim's control is a training of minutes, and two processes for each model take minutes together: `dlplug verify`
-# and `dlplug check PLUGIN` run those, and the lectures' own tests train on two processes where it matters.
-@pytest.mark.parametrize("check", [c for c in CHECKS if c.name not in ("control", "processes")], ids=str)
+def at_its_time(check: Check) -> Any:
+    """Two processes cost an import of torch each: by day the lectures' own tests train on two where it matters."""
+    by_day = check.name not in TRAINED_AGAIN or (check.spec.name in BY_DAY and check.name != "processes")
+    return check if by_day else pytest.param(check, marks=SLOW)
+
+
+# A claim's control is a training of minutes: `dlplug verify` runs those.
+@pytest.mark.parametrize("check", [at_its_time(c) for c in CHECKS if c.name != "control"], ids=str)
 def test_conforms(check: Check) -> None:
     check()

@@ -70,7 +70,14 @@ def metrics(run):
     return (run / "metrics.csv").read_bytes()
 
 
-@pytest.mark.parametrize("name", lightning.pytorch.callbacks.__all__)
+# Each that is accepted is fitted six times. By day those that stop, keep, prune and average do all that the rest does.
+BY_DAY = {"EarlyStopping", "ModelCheckpoint", "ModelPruning", "StochasticWeightAveraging", *REFUSED}
+SLOW = pytest.mark.slow("a minute for all of Lightning's callbacks; by day those that do something of their own")
+
+
+@pytest.mark.parametrize(
+    "name", [n if n in BY_DAY else pytest.param(n, marks=SLOW) for n in lightning.pytorch.callbacks.__all__]
+)
 def test_run_with_a_callback_of_lightning_is_repeatable_and_resumes_or_is_refused(dlplug, name):
     own_options = [f"--trainer.callbacks.{option}" for option in OPTIONS.get(name, [])]
     options = (*OWN, "--trainer.max_epochs=4", f"--trainer.callbacks+=lightning.pytorch.callbacks.{name}", *own_options)

@@ -54,7 +54,7 @@ def test_your_own_parallel_text(command, refused, tmp_path):
     assert "line 2" in refused("fit", *line)
 
 
-@pytest.mark.slow(reason="two imports of torch; by day cnn, gan and dqn train on two processes")
+@pytest.mark.slow("two imports of torch; by day cnn, gan and dqn train on two processes")
 @pytest.mark.parametrize("model", SMALL)
 def test_two_processes_and_mixed_precision(fit_on_two, model):
     run = fit_on_two("--model", model, *PHRASES, *SMALL[model], "--trainer.max_epochs=1")
