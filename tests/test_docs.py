@@ -147,4 +147,4 @@ def test_the_drawn_tree_is_what_is_there():
 def test_what_runs_at_night_says_why():
     files = [*(ROOT / "tests").rglob("test_*.py"), *ROOT.glob("plugins/*/tests/test_*.py")]
     assert len([path for path in files if 'mark.slow("' in path.read_text()]) > 9
-    assert not [path for path in files if re.search(r'mark\.slow\b(?!\(\s*"\w)', path.read_text())]
+    assert not [path for path in files if re.search(r'pytest\.mark\.slow\b(?!\(\s*"\w)', path.read_text())]
