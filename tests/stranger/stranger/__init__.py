@@ -1,0 +1,1 @@
+"""A stranger's plugin, written against dlplug 0.2."""
