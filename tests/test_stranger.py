@@ -1,6 +1,9 @@
 """A stranger's plugin, kept as it was written against 0.2: model, data, claim, logger and command go on working."""
 
+import ast
+import re
 import shutil
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -59,3 +62,37 @@ def test_its_cards_and_warnings(command):
         assert f"  {kind} of stranger 1.0, " in card.stdout
         assert card.stderr == ""
     assert "  slope RUN " in command("--help").stdout
+
+
+PAGE = (ROOT / "docs" / "public.md").read_text()
+PUBLIC = {
+    (module, name)
+    for module, names in re.findall(r"^\| `(dlplug[\w.]*)` \| (.*) \|$", PAGE, re.MULTILINE)
+    for name in re.findall(r"`(\w+)`", names)
+}
+
+
+def test_what_the_page_lists_is_there():
+    assert len({module for module, _ in PUBLIC}) == 16
+    assert [(module, name) for module, name in PUBLIC if not hasattr(import_module(module), name)] == []
+
+
+def test_plugins_import_nothing_else():
+    """Ours, the examples, this one; the guide's and the scaffolds' too."""
+    sources = [
+        *ROOT.glob("plugins/*/src/**/*.py"),
+        *ROOT.glob("examples/**/*.py"),
+        *ROOT.glob("tests/stranger/**/*.py"),
+    ]
+    used = {
+        (node.module, alias.name)
+        for path in sources
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "dlplug"
+        for alias in node.names
+    }
+    for path in [ROOT / "CONTRIBUTING.md", *ROOT.glob("src/dlplug/commands/template/**/*.j2")]:
+        for module, names in re.findall(r"^from (dlplug[\w.]*) import (.*)$", path.read_text(), re.MULTILINE):
+            used |= {(module, name) for name in names.split(", ")}
+    assert len(used) > 40
+    assert used - PUBLIC == set()

@@ -83,7 +83,7 @@ def _render(name: str, kind: str) -> dict[Path, str]:
         "package": f"dlplug_{name.replace('-', '_')}",
         "module": name.replace("-", "_"),
         "class": "".join(part.capitalize() for part in name.split("-")),
-        "bounds": f">={core[0]}.{core[1]},<{core[0]}.{int(core[1]) + 1}",
+        "bounds": f">={core[0]}.{core[1]},<{core[0]}.{int(core[1]) + 2}",  # what goes warns for a minor version
     }
     files = {}
     for part in ("every", kind):
