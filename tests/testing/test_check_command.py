@@ -12,7 +12,7 @@ from dlplug.testing import Check, checks_of
 from dlplug.testing.commands import run_apart
 
 PLUGIN = """
-from dlplug import ClaimSpec, DataSpec, ModelSpec, hookimpl
+from dlplug import ClaimSpec, CommandSpec, DataSpec, ModelSpec, hookimpl
 @hookimpl
 def dlplug_specs():
     return [
@@ -22,6 +22,7 @@ def dlplug_specs():
         DataSpec("more", "PACKAGE.points:More", "Wider points.", gives="points",
                  skip_checks={"pickles": "for the test"}),
         ClaimSpec("falls", "PACKAGE.claim:falls", "The loss falls.", models=("line",)),
+        CommandSpec("count", "PACKAGE.count:configure", "Counts.", takes="run"),
     ]
 """
 
@@ -108,6 +109,20 @@ def falls(lab):
     """Measure nothing."""
     return Evidence([Measure("fall", [1.0], ">=", 0.5)], [Measure("untrained", [0.0], ">=", 0.5)])
 '''
+
+COUNT = """
+import os
+from dlplug.runs import Run
+
+
+def configure(parser):
+    parser.add_argument("folder", help="a run folder")
+    parser.set_defaults(run=run)
+
+
+def run(options):
+    print(len(list(Run.open(options.folder).path.iterdir())))
+"""
 
 LOSS = "loss = self.layer(batch[0]).square().mean()"
 WRONG = [  # check, file, what is replaced, by what, what is said of it
@@ -215,6 +230,15 @@ WRONG = [  # check, file, what is replaced, by what, what is said of it
         "[0.7]",
         "controls that pass, so the claim could not have failed: untrained",
     ),
+    ("command-count-target", "count", "import os", "raise SystemExit('bye')", "cannot be imported: bye"),
+    ("command-count-arguments", "count", ', help="a run folder"', "", "arguments without help: folder"),
+    ("command-count-arguments", "count", "parser.set_defaults(run=run)", "pass", "sets no default `run` of its parser"),
+    ("command-count-help", "count", "import os\n", "import torch\n", "--help imports torch: import it in `run`"),
+    ("command-count-help", "count", "import os\n", "sum(range(40_000_000))\n", "import what is large in `run`"),
+    ("command-count-help", "count", "import os\n", "1 / 0\n", "ZeroDivisionError: division by zero"),
+    ("command-count-refuses", "count", "import os\n", "print(1)\n", "--no-such-option: status 2 and 2 lines"),
+    ("command-count-refuses", "count", "print(len", "1 / 0, print(len", "nowhere: status 1 and 1 lines"),
+    ("command-count-traces", "count", "parser.set", "os.chdir('/'); parser.set", "changes the working directory"),
 ]
 
 
@@ -223,7 +247,7 @@ def checks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dic
     """Install a plugin, with something replaced in one of its files, and return its checks by what they are called."""
 
     def install(name: str, file: str = "", old: str = "", new: str = "") -> dict[str, Check]:
-        sources = {"plugin": PLUGIN, "line": LINE, "points": POINTS, "claim": CLAIM, "__init__": ""}
+        sources = {"plugin": PLUGIN, "line": LINE, "points": POINTS, "claim": CLAIM, "count": COUNT, "__init__": ""}
         if file:
             assert old in sources[file]
             sources[file] = sources[file].replace(old, new)
@@ -258,7 +282,7 @@ def test_right_plugin_passes(checks):
         except SkipTest as reason:
             skipped[name] = str(reason)
     assert skipped == {"data-more-pickles": "for the test"}
-    assert len(found) == 34
+    assert len(found) == 40
 
 
 def test_command(command, refused, tmp_path):

@@ -48,13 +48,15 @@ class CommandChecks(SpecChecks):
 
     def help(self) -> None:
         """Check that --help answers at once, without importing torch."""
-        runs = [self._type("--help") for _ in range(3)]
-        for status, said, wrong, _ in runs:
+        for _ in range(3):  # whatever else the machine does
+            status, said, wrong, taken = self._type("--help")
             assert status == 0, f"--help fails: {last_line(wrong)}"
             assert said, "--help says nothing"
-        seconds, *heavy = min(taken for *_, taken in runs).split()
-        assert not heavy, f"--help imports {' and '.join(heavy)}: import it in `run`"
-        assert float(seconds) <= SECONDS, f"--help takes {float(seconds):.2f} s: import what is large in `run`"
+            seconds, *heavy = taken.split()
+            assert not heavy, f"--help imports {' and '.join(heavy)}: import it in `run`"
+            if float(seconds) <= SECONDS:
+                return
+        raise AssertionError(f"--help takes {float(seconds):.2f} s: import what is large in `run`")
 
     def refuses(self) -> None:
         """Check that what it cannot use is refused in one line, with status 2: an option, and a run or a model."""
