@@ -4,12 +4,14 @@ import contextlib
 import io
 import os
 import re
+import textwrap
 from pathlib import Path
 
 from dlplug import commands
 from dlplug.__main__ import main
 from dlplug.commands import COMMANDS, OWN_PARSER
 from dlplug.registry import Registry
+from dlplug.registry.source import read_class
 from dlplug.specs import Spec
 
 ROOT = Path(__file__).parents[1]
@@ -49,6 +51,13 @@ def guide(_: str) -> str:
     return text.partition("## A plugin in thirty lines")[2].partition("\n## ")[0].strip()
 
 
+def layout(kind: str) -> str:
+    """Return the layout that data of a kind draw."""
+    source = read_class(Registry.discover().find("data", kind).class_path)
+    drawn = [part for part in (source.doc if source else "").split("\n\n") if part.startswith("    ")]
+    return f"```text\n{textwrap.dedent(drawn[0])}\n```"
+
+
 def usage(_: str) -> str:
     """Return what every command says of itself."""
     parts = [f"```text\n{commands.usage()}\n```"]
@@ -61,7 +70,7 @@ def usage(_: str) -> str:
     return "\n\n".join(parts)
 
 
-FILLERS = {"offers": offers, "claims": claims, "readme": readme, "guide": guide, "usage": usage}
+FILLERS = {"layout": layout, "offers": offers, "claims": claims, "readme": readme, "guide": guide, "usage": usage}
 
 
 def _is_of(section: str, lecture: str) -> bool:

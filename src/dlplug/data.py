@@ -102,8 +102,8 @@ class Data(LightningDataModule):
       vocabulary and sizes come from ``info``, since the training files may be gone. Where the items have a length, it
       is known how many there are. Samples become a batch by ``pad_sequence``, and go through
       ``on_after_batch_transfer``.
-    - ``write_sample(folder: Path) -> dict[str, Any]``: writes small files of its kind to start from, for ``dlplug
-      sample``, and returns the options that train on them, paths relative to the folder.
+    - ``write_sample(folder: Path) -> dict[str, Any]``, a class method: writes small files of its kind into a new
+      folder, for ``dlplug sample``, and returns the options that train on them, such as ``{"data.root": folder}``.
 
     Attributes:
         info: What its items are like.

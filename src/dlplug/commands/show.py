@@ -3,13 +3,14 @@
 import json
 import re
 import sys
+import textwrap
 from itertools import groupby
 
 from dlplug.commands.parser import Parser, print_arguments, print_wrapped
 from dlplug.errors import InputError, did_you_mean
 from dlplug.registry import Registry
 from dlplug.registry.core import COMMANDS
-from dlplug.registry.source import read_class, read_function_doc
+from dlplug.registry.source import has_method, read_class, read_function_doc
 from dlplug.specs import ClaimSpec, CommandSpec, DataSpec, ModelSpec, Spec
 
 
@@ -38,7 +39,7 @@ def print_list(registry: Registry, word: str, as_json: bool) -> int:
     """Print the specs that mention a word, by section of the course."""
     specs = sorted(
         (s for s in registry if s not in COMMANDS.values() and _mentions(s, word)),
-        key=lambda s: (_order(s.lecture), s.kind != "model", s.name),
+        key=lambda s: (_order(s.lecture), s.kind != "model", "own" not in s.tags, s.name),
     )
     if as_json:
         print(json.dumps([_as_dict(spec) for spec in specs], indent=2))
@@ -147,10 +148,13 @@ def _print_card(registry: Registry, spec: Spec) -> None:
     if source is None:
         print("  its source cannot be read")
         return
-    description = source.doc.partition("\nArgs:")[0].partition("\n\n")[2].strip()
-    if description:
+    for paragraph in filter(None, source.doc.partition("\nArgs:")[0].strip().split("\n\n")):
         print()
-        for paragraph in description.split("\n\n"):
+        if paragraph.startswith("    "):  # drawn
+            print(textwrap.indent(paragraph, "  "))
+        else:
             print_wrapped("  ", " ".join(paragraph.split()))
+    if has_method(spec.class_path, "write_sample"):
+        print(f"\n  try: dlplug sample {spec.name} DIR")
     print("\narguments")
     print_arguments(source.arguments, f"--{spec.kind}.", {})

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from dlplug.commands.parser import print_arguments, print_wrapped
 from dlplug.errors import InputError
 from dlplug.registry import Registry
-from dlplug.registry.source import read_class
+from dlplug.registry.source import has_method, read_class
 from dlplug.specs import DataSpec, ModelSpec
 
 if TYPE_CHECKING:
@@ -59,17 +59,11 @@ def check_inputs(job: "Job", registry: Registry) -> None:
         raise InputError(f"--output {output} is a folder, not a file to write")
     if source not in (None, "-") and not Path(source).exists():
         raise InputError(f"--input {source}: there is no such file or folder")
-    if source is not None and job.chosen["data"] and not _may_have(job.chosen["data"], "read_inputs"):
-        able = {s.gives for s in registry if isinstance(s, DataSpec) and _may_have(s.class_path, "read_inputs")}
+    if source is not None and job.chosen["data"] and not has_method(job.chosen["data"], "read_inputs"):
+        able = {s.gives for s in registry if isinstance(s, DataSpec) and has_method(s.class_path, "read_inputs")}
         fitting = [s for s in registry if isinstance(s, ModelSpec) and s.takes in able]
-        models = ", ".join(sorted(s.name for s in fitting if _may_have(s.class_path, "predict_step")))
+        models = ", ".join(sorted(s.name for s in fitting if has_method(s.class_path, "predict_step")))
         raise InputError(f"--input: {job.model} is no model of new files; these are: {models or 'none installed'}")
-
-
-def _may_have(class_path: str, method: str) -> bool:
-    """Return whether a class has a method with arguments, or may have one that cannot be seen in the source."""
-    source = read_class(class_path, method)
-    return source is None or not source.complete or bool(source.arguments)
 
 
 def print_help(registry: Registry, command: str, args: list[str]) -> int:

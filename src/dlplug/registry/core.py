@@ -11,7 +11,7 @@ GROUPS = {  # name, target, usage, summary, what it takes
         ("fit", TRAIN, "--model NAME [options]", "train a model on its own data with its own recipe"),
         ("test", TRAIN, "RUN", "measure a run's best checkpoint on the test data"),
         ("validate", TRAIN, "RUN", "the same on the validation data"),
-        ("predict", TRAIN, "RUN", "write the predictions for the test data"),
+        ("predict", TRAIN, "RUN", "predict the test data, or new files: --input FILE|FOLDER|-"),
         ("generate", "commands.generate:main", "RUN [options]", "draw, write or play with a trained model"),
         ("report", "commands.report:configure", "RUN [RUN ...]",
          "write a run as one HTML page, or several side by side", "run"),
@@ -21,6 +21,8 @@ GROUPS = {  # name, target, usage, summary, what it takes
     "write and check": (
         ("new", "commands.new:configure", "NAME [DIR]",
          "write a plugin that works at once, to be changed into yours; --kind model, data, claim or command"),
+        ("sample", "commands.sample:configure", "KIND DIR",
+         "small files as a kind of own data takes them, to start from", "words"),
         ("verify", "commands.verify:configure", "[WORD ...]",
          "measure sentences of the course: claims, models or sections by name", "words"),
         ("check", "testing.check_command:configure", "NAME",

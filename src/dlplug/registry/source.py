@@ -72,6 +72,12 @@ def read_class(class_path: str, method: str = "__init__") -> Source | None:
     return Source(doc, own + tuple(a for a in inherited if a.name not in names), complete)
 
 
+def has_method(class_path: str, name: str) -> bool:
+    """Return whether a class has a method with arguments, or may have one where its source cannot be read."""
+    source = read_class(class_path, name)
+    return source is None or not source.complete or bool(source.arguments)
+
+
 def load_class(class_path: str, base: type) -> type:
     """Import a class.
 

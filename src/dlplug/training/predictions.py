@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import torch
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 from torch import Tensor
@@ -82,7 +83,8 @@ class InputData(LightningDataModule):
 
 
 def _stack(samples: Sequence[Batch]) -> Batch:
-    return tuple(pad_sequence(list(column), batch_first=True) for column in zip(*samples, strict=True))
+    columns = [list(column) for column in zip(*samples, strict=True)]
+    return tuple(pad_sequence(c, batch_first=True) if c[0].dim() else torch.stack(c) for c in columns)
 
 
 class PredictionWriter(BasePredictionWriter):

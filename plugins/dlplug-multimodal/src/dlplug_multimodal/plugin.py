@@ -150,7 +150,7 @@ DATA: list[Spec] = [
         "dlplug_multimodal.data.tag_folder:TagFolder",
         "Your own images with tags: a folder and a table.",
         lecture="5.5",
-        tags=("images", "words", "tags", "files"),
+        tags=("images", "words", "tags", "own", "folder"),
         gives="tagged images",
         needs_files=True,
     ),

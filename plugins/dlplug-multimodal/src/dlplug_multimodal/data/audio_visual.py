@@ -1,14 +1,20 @@
 """Images with sounds: what data sets of them share."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from dlplug.data import Batch, Info, TensorData
+from dlplug.data import Batch, Info, Input, TensorData
+from dlplug.errors import InputError
 from dlplug_multimodal.data.ranges import require
 from dlplug_multimodal.data.tagged_images import to_float
+from dlplug_multimodal.data.wav import chunk, read_wav
+from dlplug_vision.data.image_files import SUFFIXES, find_inputs, read_image
 
 LabelledSounds = tuple[Tensor, Tensor]
 
@@ -93,13 +99,38 @@ class AudioVisualData(TensorData):
 
     def prepare_batch(self, batch: Batch) -> Batch:
         """Return bytes and 16-bit samples as floats, with noise, and training sounds augmented."""
-        images, waves, labels, voices = batch
+        images, waves, *others = batch
         images, waves = to_float(images), to_float(waves)
         if self.trainer is not None and self.trainer.training:
             shift = round(self.shift * self.info.sample_rate)  # type: ignore[attr-defined]
             waves = random_shift_and_stretch(waves, shift, self.speed)
             images, waves = self._add_noise(images, _noisy(waves, self.noise_std))
-        return images, waves, labels, voices
+        return images, waves, *others
+
+    def read_inputs(self, source: str, info: Any) -> Iterator[Input]:
+        """Yield images and sounds to predict, each chunk of a WAV file by itself.
+
+        An image and a sound of one name, such as ``7.png`` and ``7.wav``, are a pair, and what a file lacks is 0.
+        Batches are as in training, without labels and voices (-1), and with a fifth column: whether there is an image,
+        and a sound, 1 or 0, shape (n, 2).
+        """
+        found: dict[str, list[tuple[str, Path]]] = {}
+        for name, path in find_inputs(source, (*SUFFIXES, ".wav")).items():
+            found.setdefault(str(Path(name).with_suffix("")), []).append((name, path))
+        for stem, files in found.items():
+            paired = len({is_wav(path) for _, path in files}) == len(files) == 2
+            for group in [files] if paired else [[file] for file in files]:
+                name = stem if paired else group[0][0]
+                image = next((path for _, path in group if not is_wav(path)), None)
+                sound = next((path for _, path in group if is_wav(path)), None)
+                try:
+                    chunks = chunk(read_wav(sound, info.sample_rate), info.samples) if sound else [None]
+                except InputError as error:
+                    yield name, partial(_fail, error)
+                    continue
+                for number, wave in enumerate(chunks):
+                    at = f" {number * info.samples / info.sample_rate:g} s" if len(chunks) > 1 else ""
+                    yield f"{name}{at}", partial(_as_sample, image, wave, info)
 
     def with_fixed_noise(self, columns: Mapping[str, Batch]) -> Mapping[str, Batch]:
         """Return splits where validation and test have noise that is drawn once, so that they stay the same."""
@@ -126,6 +157,23 @@ class AudioVisualData(TensorData):
 
     def _add_noise(self, images: Tensor, waves: Tensor) -> tuple[Tensor, Tensor]:
         return _noisy(images, self.image_noise_std), _noisy(waves, self.sound_noise_std)
+
+
+def is_wav(path: Path) -> bool:
+    """Return whether a file's name ends as those of WAV files do."""
+    return path.suffix.lower() == ".wav"
+
+
+def _as_sample(image: Path | None, wave: Tensor | None, info: AudioVisualInfo) -> Batch:
+    shape, unknown = (info.channels, info.height, info.width), torch.tensor(-1)
+    pixels = torch.zeros(shape, dtype=torch.uint8) if image is None else read_image(image, *shape)
+    sound = torch.zeros(info.samples) if wave is None else wave
+    given = torch.tensor([float(image is not None), float(wave is not None)])
+    return pixels, sound, unknown, unknown, given
+
+
+def _fail(error: Exception) -> Batch:
+    raise error
 
 
 def _noisy(values: Tensor, std: float) -> Tensor:

@@ -9,11 +9,13 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torchvision.transforms.v2.functional import to_pil_image
 
 from dlplug.errors import InputError
 from dlplug.files import read_lines
 from dlplug_multimodal.data.captioned_images import CaptionedImageInfo, CaptionedImages, CaptionTokens
-from dlplug_sequence.data.padded import SPECIALS, split_indices
+from dlplug_multimodal.data.emoji_scenes import EmojiScenes
+from dlplug_sequence.data.padded import SPECIALS, fitting_min_count, split_indices
 from dlplug_sequence.data.tables import BadRows, read_rows
 from dlplug_sequence.data.vocabulary import Level, Vocabulary
 from dlplug_vision.data.image_files import read_images
@@ -25,6 +27,11 @@ Entry = tuple[int | str, str, str]  # where it stands in the file, the image's n
 
 class CaptionFolder(CaptionedImages):
     """Your own images with a file of captions, one or more an image, in the layout of Flickr8k or of COCO.
+
+        pictures/
+        ├── 1.jpg              captions.txt:
+        ├── 2.jpg              1.jpg#0<tab>A dog runs .
+        └── captions.txt       1.jpg#1<tab>A brown dog on grass .
 
     The file is UTF-8 in one of three layouts, recognised by its content: lines ``dog.jpg#0<tab>A dog runs .``
     (Flickr8k's ``Flickr8k.token.txt``); a CSV whose first line is ``image,caption`` (Kaggle's copy of it); or JSON with
@@ -42,7 +49,8 @@ class CaptionFolder(CaptionedImages):
         channels: 3 for colour, 1 for grey.
         level: What a token is; captions are lowercased.
         vocabulary_size: Most tokens of the vocabulary; 0 for all, or 8,000 with ``bpe``.
-        min_count: Tokens rarer than this in the training captions are unknown.
+        min_count: Tokens rarer than this in the training captions are unknown; 0 for 1 where there are few captions,
+            below 10,000, and otherwise 2.
         split_seed: Another seed is another split.
         skip_bad: Whether malformed lines are left out instead of refused.
     """
@@ -55,7 +63,7 @@ class CaptionFolder(CaptionedImages):
         channels: Literal[1, 3] = 3,
         level: Level = "word",
         vocabulary_size: int = 0,
-        min_count: int = 2,
+        min_count: int = 0,
         split_seed: int = 0,
         skip_bad: bool = False,
         **kwargs: Any,
@@ -66,6 +74,18 @@ class CaptionFolder(CaptionedImages):
         self.root, self.captions, self.size, self.channels = Path(root).expanduser(), captions, size, channels
         self.level, self.vocabulary_size, self.min_count = level, vocabulary_size, min_count
         self.split_seed, self.skip_bad = split_seed, skip_bad
+
+    @classmethod
+    def write_sample(cls, folder: Path) -> dict[str, Any]:
+        """Write sixty scenes of two emoji, with two captions each."""
+        info, splits = EmojiScenes(kinds=5).load()
+        images, captions = (column[torch.arange(60)] for column in splits["val"])
+        vocabulary, lines = Vocabulary.from_json(info.vocabulary), []
+        for number, (image, tokens) in enumerate(zip(images, captions.tolist(), strict=True), start=1):
+            to_pil_image(image).save(folder / f"{number}.png")
+            lines += [f"{number}.png#{i}\t{text}\n" for i, text in enumerate(vocabulary.decode_batch(tokens))]
+        (folder / "captions.txt").write_text("".join(lines), encoding="utf-8")
+        return {"data.root": folder, "data.size": 32}
 
     def load(self) -> tuple[CaptionedImageInfo, Mapping[str, "list[Tensor | CaptionTokens]"]]:
         """Read all captions and images."""
@@ -84,7 +104,8 @@ class CaptionFolder(CaptionedImages):
         names, parts = list(images), split_indices(len(images), self.split_seed)
         trained = [caption for place in parts["train"] for caption in texts[names[place]]]
         options = {"sentences": self.level != "character", "lowercase": True}
-        vocabulary = Vocabulary.train(trained, self.level, self.vocabulary_size, self.min_count, SPECIALS, **options)
+        min_count = self.min_count or fitting_min_count(len(trained))
+        vocabulary = Vocabulary.train(trained, self.level, self.vocabulary_size, min_count, SPECIALS, **options)
         splits: dict[str, list[Tensor | CaptionTokens]] = {}
         for split, places in parts.items():
             chosen = [names[place] for place in places]

@@ -42,7 +42,7 @@ class Emoji(TaggedImages):
         glyphs = read_glyphs()
         texts: list[list[str]] = [[] for _ in glyphs]
         words: set[str] = set()
-        for kind, words_of, min_count in (("tags", _tags, MIN_TAGGED), ("name", name_words, MIN_NAMED)):
+        for kind, words_of, min_count in (("tags", category_words, MIN_TAGGED), ("name", name_words, MIN_NAMED)):
             if self.text in (kind, "both"):
                 added = [words_of(glyph) for glyph in glyphs]
                 frequency = Counter(word for text in added for word in set(text))
@@ -55,7 +55,8 @@ class Emoji(TaggedImages):
         return info, index_splits((images, count_words(texts, info.words)), parts)
 
 
-def _tags(glyph: Glyph) -> list[str]:
+def category_words(glyph: Glyph) -> list[str]:
+    """Return the words of an emoji's category and subcategory."""
     return sorted(set(re.findall(r"[a-z]+", f"{glyph.category} {glyph.subcategory}".lower())))
 
 

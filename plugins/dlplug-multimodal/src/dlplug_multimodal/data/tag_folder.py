@@ -1,5 +1,6 @@
 """Your own images with tags."""
 
+import csv
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -7,17 +8,25 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torchvision.transforms.v2.functional import to_pil_image
 
 from dlplug.data import Batch
 from dlplug.errors import InputError
+from dlplug_multimodal.data.emoji import category_words
 from dlplug_multimodal.data.ranges import require
 from dlplug_multimodal.data.tagged_images import TaggedImageInfo, TaggedImages, count_words, group_split, index_splits
+from dlplug_multimodal.data.twemoji import read_glyphs
 from dlplug_sequence.data.tables import BadRows, read_table
 from dlplug_vision.data.image_files import read_image
 
 
 class TagFolder(TaggedImages):
     """Your own images with tags: a folder and a table, CSV or TSV, with the columns file and tags.
+
+        pictures/
+        ├── beach/1.jpg        tags.csv:
+        ├── forest/1.jpg       file,tags
+        └── tags.csv           beach/1.jpg,"sea, sunset"
 
     A line of it names an image and its tags, such as ``beach/1.jpg,"sea, sunset"``; between tags there are commas,
     semicolons or spaces, and a tag given twice counts twice. Several lines for one image add up. Each image is scaled
@@ -46,6 +55,17 @@ class TagFolder(TaggedImages):
         self.root, self.table = Path(root).expanduser(), table
         self.size, self.min_count, self.split_seed, self.skip_bad = size, min_count, split_seed, skip_bad
         require(vars(self), "at least 1", "size", "min_count")
+
+    @classmethod
+    def write_sample(cls, folder: Path) -> dict[str, Any]:
+        """Write sixty emoji with the words of their category."""
+        rows = [("file", "tags")]
+        for number, glyph in enumerate(read_glyphs()[::30][:60], start=1):
+            to_pil_image(glyph.render(32)).save(folder / f"{number}.png")
+            rows.append((f"{number}.png", ", ".join(category_words(glyph))))
+        with open(folder / "tags.csv", "w", encoding="utf-8", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows(rows)
+        return {"data.root": folder}
 
     def load(self) -> tuple[TaggedImageInfo, Mapping[str, Batch]]:
         """Read the table and all images that it names."""

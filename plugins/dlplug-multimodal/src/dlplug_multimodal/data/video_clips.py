@@ -7,7 +7,9 @@ from typing import Any, Literal
 import numpy as np
 import PIL.Image
 import torch
+from scipy.io import wavfile
 from torch import Tensor
+from torchvision.transforms.v2.functional import to_pil_image
 
 from dlplug.console import say
 from dlplug.data import Batch
@@ -16,6 +18,7 @@ from dlplug_multimodal.data.ranges import require
 from dlplug_multimodal.data.tagged_images import group_split, index_splits
 from dlplug_multimodal.data.wav import chunk, read_wav, resample
 from dlplug_vision.data.image_files import first_few, is_image, read_image, to_pixels, visible
+from dlplug_vision.data.mnist5k import MNIST5k
 
 VIDEOS = (".mp4", ".mkv", ".webm", ".avi", ".mov")
 MISSING = "video files are read by PyAV, which is not installed: pip install 'dlplug-multimodal[video]'"
@@ -26,12 +29,18 @@ Frames = Sequence[Path] | Sequence[Tensor]
 class VideoClips(AudioVisualData):
     """Your own videos, as SoundNet learns from: frames and the sound that goes with them, without labels.
 
-    ``root`` holds a folder a clip, ``root/beach/0001.jpg``, ``0002.jpg``, … and one WAV file, the frames at even
-    distances over its length; or video files (mp4, mkv, webm, avi, mov), which need the extra
-    ``pip install 'dlplug-multimodal[video]'``. The sound is cut into chunks of some seconds; each goes with the frame
-    in its middle, scaled and cropped to a square. Frames are in natural order, 2.png before 10.png. Clips are split
-    80 : 10 : 10, so that all chunks of one are in one split. A clip that cannot be read is named and left out. Labels
-    and voices are -1.
+        clips/                    or    clips/
+        ├── beach/                      ├── beach.mp4
+        │   ├── 0001.jpg                └── street.mov
+        │   ├── 0002.jpg
+        │   └── sound.wav
+        └── street/…
+
+    The frames of a folder are at even distances over the length of its WAV file; video files (mp4, mkv, webm, avi, mov)
+    need the extra ``pip install 'dlplug-multimodal[video]'``. The sound is cut into chunks of some seconds; each goes
+    with the frame in its middle, scaled and cropped to a square. Frames are in natural order, 2.png before 10.png.
+    Clips are split 80 : 10 : 10, so that all chunks of one are in one split. A clip that cannot be read is named and
+    left out. Labels and voices are -1.
 
     Args:
         root: The folder.
@@ -58,6 +67,18 @@ class VideoClips(AudioVisualData):
         require(vars(self), "above 0", "seconds", "sample_rate")
         require(vars(self), "at least 1", "size")
         self._shape = channels, size, size
+
+    @classmethod
+    def write_sample(cls, folder: Path) -> dict[str, Any]:
+        """Write twelve clips of two seconds: handwritten digits, and a tone that is higher for higher digits."""
+        images, labels = MNIST5k().read()
+        for number in range(12):
+            (folder / str(number + 1)).mkdir()
+            for frame, image in enumerate(images[labels == number % 3][4 * number : 4 * number + 4], start=1):
+                to_pil_image(image).save(folder / str(number + 1) / f"{frame}.png")
+            tone = np.sin(np.arange(16_000) * 2 * np.pi * 200 * 2 ** (number % 3) / 8000)
+            wavfile.write(folder / str(number + 1) / "sound.wav", 8000, (8000 * tone).astype(np.int16))
+        return {"data.root": folder, "data.size": 28, "data.channels": 1, "data.batch_size": 8}
 
     def load(self) -> tuple[AudioVisualInfo, Mapping[str, Batch]]:
         """Read all clips."""

@@ -24,7 +24,7 @@ from dlplug_sequence.data.vocabulary import Vocabulary
 from dlplug_sequence.models.text_generator import TextGenerator
 from dlplug_sequence.nn.beam_search import BeamResult, State
 from dlplug_sequence.nn.decoder import Decoder, Memory, search_texts
-from dlplug_vision.data.image_files import read_image
+from dlplug_vision.data.image_files import load_image
 from dlplug_vision.models.cnn import CNN
 from dlplug_vision.models.resnet import IMAGENET_MEAN, IMAGENET_STD, ResNet
 
@@ -224,11 +224,13 @@ class Captioner(TextGenerator[Row]):
         }
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor | list[str]]:
-        """Return the caption of each image, whether it equals a reference, and its score, shapes (n,)."""
+        """Return the caption of each image, whether it equals a reference where there are any, and its score."""
         result = self.caption(batch[0])
-        rows = self._with_references(batch, result)
-        exact = torch.tensor([int(output in references) for references, output in rows])
-        return {"caption": [output for _, output in rows], "exact_match": exact, "score": result.scores}
+        predicted: dict[str, Tensor | list[str]] = {"caption": self.vocabulary.decode_batch(result.rows(EOS_ID))}
+        if len(batch) > 1:
+            rows = self._with_references(batch, result)
+            predicted["exact_match"] = torch.tensor([int(output in references) for references, output in rows])
+        return {**predicted, "score": result.scores}
 
     def caption(self, images: Tensor, num_beams: int = 1, length_penalty: float = 0.6) -> BeamResult:
         """Generate the captions of images.
@@ -249,8 +251,7 @@ class Captioner(TextGenerator[Row]):
             num_beams: Hypotheses kept in the beam search; 1 is greedy.
             length_penalty: 0 favours short captions.
         """
-        pixels = read_image(image, *self.shape)
-        result = self.caption(pixels[None].to(self.device) / 255, num_beams, length_penalty)
+        result = self.caption(load_image(image, self.shape).to(self.device), num_beams, length_penalty)
         return Text(self.vocabulary.decode(result.rows(EOS_ID)[0]))
 
     def showcase(self, batch: Batch) -> dict[str, Media]:

@@ -12,6 +12,7 @@ from dlplug.console import say
 from dlplug.data import Batch, ImageInfo
 from dlplug.errors import InputError
 from dlplug.media import Media, Table, Text
+from dlplug.model import rank
 from dlplug.trained import read_weights, take
 from dlplug_multimodal.data.audio_visual import AudioVisualInfo
 from dlplug_multimodal.data.ranges import require
@@ -19,7 +20,7 @@ from dlplug_multimodal.data.wav import chunk, read_wav
 from dlplug_multimodal.evaluation.retrieval import most_likely
 from dlplug_multimodal.models.two_phase import TwoPhase
 from dlplug_multimodal.nn.waveform_cnn import WaveformCNN
-from dlplug_vision.data.image_files import read_image
+from dlplug_vision.data.image_files import load_image
 from dlplug_vision.models.cnn import CNN
 
 GIVEN = {"both": (True, True), "picture": (True, False), "sound": (False, True)}
@@ -54,6 +55,7 @@ class Fusion(TwoPhase):
     """
 
     monitor = ("val/loss", "min")
+    top = 1
     panels = (
         Panel(
             "Both",
@@ -193,9 +195,10 @@ class Fusion(TwoPhase):
         return logits
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
-        """Return the name of the predicted class of each pair, and its probability, shape (n,)."""
-        confidences, classes = self.classify(batch[0], batch[1], "both").float().softmax(1).max(1)
-        return {"class": [self.labels[index] for index in classes.tolist()], "confidence": confidences}
+        """Return the names of each pair's likeliest classes, and their probabilities, shapes (n,)."""
+        given = batch[4] if len(batch) > 4 else torch.ones(len(batch[0]), 2, device=self.device)
+        used = given * torch.tensor(self.used, device=self.device)
+        return rank(self(batch[0], batch[1], used[:, :1], used[:, 1:]).float().softmax(1), self.labels, self.top)
 
     def showcase(self, batch: Batch) -> dict[str, Media]:
         """Show the predictions of validation pairs, those first where image and sound disagree."""
@@ -212,7 +215,7 @@ class Fusion(TwoPhase):
         """
         if not image and not sound:
             raise InputError("give an image as --image, a WAV file as --sound, or both")
-        images = read_image(image, *self.shape)[None].float() / 255 if image else torch.zeros(1, *self.shape)
+        images = load_image(image, self.shape) if image else torch.zeros(1, *self.shape)
         waves = chunk(read_wav(sound, self.sample_rate), self.samples)[:1] if sound else torch.zeros(1, self.samples)
         given = "both" if image and sound else "picture" if image else "sound"
         probabilities = self.classify(images.to(self.device), waves.to(self.device), given)[0].float().softmax(0)

@@ -18,7 +18,7 @@ from dlplug_multimodal.data.ranges import require
 from dlplug_multimodal.data.tagged_images import TaggedImageInfo, count_query_words, to_float
 from dlplug_multimodal.data.word_vectors import principal_coordinates, read_vectors
 from dlplug_multimodal.evaluation.retrieval import CrossModalRecall
-from dlplug_vision.data.image_files import read_image
+from dlplug_vision.data.image_files import load_image
 from dlplug_vision.models.cnn import CNN
 
 GALLERY = 2000  # images that a checkpoint keeps to answer from
@@ -59,6 +59,7 @@ class JointEmbedding(WarmupCosine):
 
     monitor = ("val/recall", "max")
     warmup_fraction = 0.05
+    top = 5
     panels = (
         Panel(
             "Learning",
@@ -240,6 +241,16 @@ class JointEmbedding(WarmupCosine):
         scale = self.log_scale.exp()
         return torch.stack([weight * (scale * each @ gallery.T).log_softmax(1) for weight, each in queries]).sum(0)
 
+    def _word_cosines(self, images: Tensor) -> Tensor:
+        """Return how near each word is to each image, shape (n, words)."""
+        words = self.encode_texts(torch.eye(len(self.words), device=self.device))
+        return self.encode_images(images) @ words.T
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
+        """Return the words nearest to each image, nearest first."""
+        best = self._word_cosines(batch[0]).topk(min(self.top, len(self.words)), 1).indices.tolist()
+        return {"words": [" ".join(self.words[word] for word in row) for row in best]}
+
     def generate(self, image: str = "", text: str = "", n: int = 16) -> Media:
         """Find the words of an image, or training images.
 
@@ -250,10 +261,9 @@ class JointEmbedding(WarmupCosine):
         """
         if n < 1 or not (image or text):
             raise ValueError("give a file with --image, words with --text, or both; n at least 1")
-        images = to_float(read_image(image, *self.shape)[None].to(self.device)) if image else None
+        images = load_image(image, self.shape).to(self.device) if image else None
         if images is not None and not text:
-            words = self.encode_texts(torch.eye(len(self.words), device=self.device))
-            best = (words @ self.encode_images(images)[0]).topk(min(n, len(words)))
+            best = self._word_cosines(images)[0].topk(min(n, len(self.words)))
             return Text(", ".join(f"{self.words[i]} {c:.2f}" for i, c in zip(best.indices, best.values, strict=True)))
         gallery = to_float(self.gallery[0]).to(self.device)
         embeddings = torch.cat([self.encode_images(part) for part in torch.split(gallery, 256)])

@@ -22,11 +22,10 @@ from dlplug_multimodal.models.boltzmann import Boltzmann
 from dlplug_multimodal.nn.deep_boltzmann import DBMState, DeepBoltzmann
 from dlplug_multimodal.nn.rbm import bernoulli
 from dlplug_multimodal.nn.standardizer import Standardizer
-from dlplug_vision.data.image_files import read_image
+from dlplug_vision.data.image_files import load_image
 from dlplug_vision.models.cnn import CNN
 
 PHASES = ("cnn", "pretrain", "joint_layer", "joint")  # in this order
-PREDICTED_WORDS = 5  # of an image
 SHOWN = 8
 FEATURES = 128  # of the cnn
 IMAGE_EVERY = 4  # batches of which one also predicts images from words, which costs more than the other way
@@ -77,6 +76,7 @@ class MultimodalDBM(Boltzmann):
     """
 
     monitor = ("val/map", "max")
+    top = 5
     panels = (
         Panel(
             "Learning",
@@ -366,7 +366,7 @@ class MultimodalDBM(Boltzmann):
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         """Return each image's most likely words."""
-        best = self(batch[0]).topk(min(PREDICTED_WORDS, len(self.words)), 1).indices.tolist()
+        best = self(batch[0]).topk(min(self.top, len(self.words)), 1).indices.tolist()
         return {"words": [" ".join(self.words[word] for word in row) for row in best]}
 
     # Media.
@@ -398,7 +398,7 @@ class MultimodalDBM(Boltzmann):
         """
         if n < 1 or gibbs_steps < 0:
             raise ValueError(f"n must be at least 1 and gibbs_steps at least 0, not {n} and {gibbs_steps}")
-        images = read_image(image, *self.shape)[None].to(self.device) / 255 if image else None
+        images = load_image(image, self.shape).to(self.device) if image else None
         counts = count_query_words(text, self.words).to(self.device) if text else None
         if images is None and counts is None:
             raise ValueError("give --image FILE, --text WORDS, or both")

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from dlplug import Panel
 from dlplug.data import Batch
+from dlplug.errors import InputError
 from dlplug.media import Media, Table, Text
 from dlplug_multimodal.data.tagged_images import TaggedImageInfo, count_query_words
 from dlplug_multimodal.evaluation.retrieval import most_likely
@@ -62,6 +63,8 @@ class ReplicatedSoftmax(SingleRBM):
 
     def visible(self, batch: Batch) -> Tensor:
         """Return the counts of words."""
+        if len(batch) < 2:
+            raise InputError("replicated-softmax reads words, not images")
         return batch[1]
 
     def forward(self, counts: Tensor) -> Tensor:

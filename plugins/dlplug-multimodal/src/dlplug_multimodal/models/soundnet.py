@@ -15,6 +15,7 @@ from dlplug.console import say
 from dlplug.data import Batch, ImageInfo, Info
 from dlplug.errors import InputError
 from dlplug.media import Figure, Media, Table, Text
+from dlplug.model import rank
 from dlplug.plots import plot_confusion_matrix
 from dlplug.runs import Run
 from dlplug.trained import read_checkpoint, start_from
@@ -62,6 +63,7 @@ class SoundNet(TwoPhase):
     """
 
     monitor = ("val/loss", "min")
+    top = 1
     panels = (
         Panel(
             "Student",
@@ -236,9 +238,10 @@ class SoundNet(TwoPhase):
         return lambda waves: student.features(waves, SEGMENTS)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
-        """Return the name of the predicted class of each sound, and its probability, shape (n,)."""
-        confidences, classes = self(batch[1]).float().softmax(1).max(1)
-        return {"class": [self.labels[index] for index in classes.tolist()], "confidence": confidences}
+        """Return the names of each sound's likeliest classes, and their probabilities, shapes (n,)."""
+        if len(batch) > 4 and not batch[4][:, 1].all():
+            raise InputError("soundnet hears: give WAV files, not images alone")
+        return rank(self(batch[1]).float().softmax(1), self.labels, self.top)
 
     def showcase(self, batch: Batch) -> dict[str, Media]:
         """Show the confusion matrix, the accuracy by voice, and the first filters."""

@@ -1,16 +1,22 @@
 """Your own translations."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from dlplug.files import read_lines
 from dlplug_sequence.data.padded import split_items
+from dlplug_sequence.data.phrases import draw_phrases
 from dlplug_sequence.data.tables import BadRows, read_rows
 from dlplug_sequence.data.text_pairs import Pair, PairData
 
 
 class ParallelText(PairData):
     """Your own translations: a file of lines ``text<tab>translation``, or two files, line by line.
+
+        pairs.tsv                       or    en.txt         fr.txt
+        two days ago<tab>il y a 2 j           two days ago   il y a 2 j
+        in one hour<tab>dans 1 h              in one hour    dans 1 h
 
     UTF-8; quotes do not count. Of equal texts the first translation counts. Split 80 : 10 : 10. Lines without a
     translation are refused, all at once.
@@ -33,6 +39,13 @@ class ParallelText(PairData):
     ) -> None:
         super().__init__(min_count=min_count, **kwargs)
         self.path, self.target, self.split_seed, self.skip_bad = path, target, split_seed, skip_bad
+
+    @classmethod
+    def write_sample(cls, folder: Path) -> dict[str, Any]:
+        """Write phrases in English and French."""
+        text = "".join(f"{text}\t{translation}\n" for text, translation in draw_phrases(300))
+        (folder / "pairs.tsv").write_text(text, encoding="utf-8")
+        return {"data.path": folder / "pairs.tsv"}
 
     def pairs(self) -> Mapping[str, Sequence[Pair]]:
         """Return the pairs by split."""

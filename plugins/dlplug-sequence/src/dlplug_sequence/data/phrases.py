@@ -108,6 +108,11 @@ class Phrases(PairData):
         return list(joined.items())
 
 
+def draw_phrases(count: int, *kinds: str) -> Sequence[Pair]:
+    """Return so many English phrases of some kinds, of all kinds if none, and their French translations."""
+    return Phrases(size=10 * count, most=1, kinds=kinds).pairs()["train"][:count]
+
+
 class Random(random.Random):
     """Random numbers of the kinds that phrases need."""
 

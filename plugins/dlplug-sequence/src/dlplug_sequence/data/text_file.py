@@ -5,12 +5,17 @@ from pathlib import Path
 from typing import Any
 
 from dlplug.errors import InputError
+from dlplug_sequence.data.bible import Bible
 from dlplug_sequence.data.tables import find_texts
 from dlplug_sequence.data.token_stream import PIECE, TextData
 
 
 class TextFile(TextData):
     """Your own text in any language: a UTF-8 file, or all files of a folder that match a pattern, one after another.
+
+        book.txt    or    books/
+                          ├── 1.txt
+                          └── more/2.txt
 
     Files are read a piece at a time; in memory a token takes one to four bytes.
 
@@ -22,6 +27,12 @@ class TextFile(TextData):
     def __init__(self, path: str = "text.txt", pattern: str = "*.txt", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.path, self.pattern = Path(path).expanduser(), pattern
+
+    @classmethod
+    def write_sample(cls, folder: Path) -> dict[str, Any]:
+        """Write the first 50,000 characters of the King James Bible."""
+        (folder / "book.txt").write_text("".join(next(iter(Bible().read()())))[:50_000], encoding="utf-8")
+        return {"data.path": folder / "book.txt"}
 
     def read(self) -> Callable[[], Iterable[str]]:
         """Return the files in pieces."""

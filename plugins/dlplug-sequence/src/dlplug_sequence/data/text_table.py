@@ -1,11 +1,14 @@
 """Your own labelled texts, in a table."""
 
+import csv
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from dlplug.console import plain, say
 from dlplug_sequence.data.labelled_text import LabelledTextData
+from dlplug_sequence.data.phrases import draw_phrases
 from dlplug_sequence.data.tables import BadRows, read_table
 
 NUMBER = re.compile(r"[-+]?\d*[.,]?\d+(e[-+]?\d+)?%?", re.IGNORECASE)
@@ -14,6 +17,10 @@ LIST = re.compile(r'[\[({].*[\])}]|.*[,;|"].*', re.DOTALL)
 
 class TextTable(LabelledTextData):
     """Your own labelled texts: a CSV or TSV file (by its suffix) whose first line names the columns.
+
+        text,label
+        "I love it, truly",positive
+        never again,negative
 
     UTF-8; in TSV quotes do not count. Rows of equal text count once. Rows that lack a text or a class, or have more
     cells than there are columns, are refused, all at once.
@@ -30,6 +37,14 @@ class TextTable(LabelledTextData):
     ) -> None:
         super().__init__(**kwargs)
         self.path, self.text, self.label, self.skip_bad = path, text, label, skip_bad
+
+    @classmethod
+    def write_sample(cls, folder: Path) -> dict[str, Any]:
+        """Write forty phrases of each of three kinds."""
+        rows = [(text, kind) for kind in ("date", "money", "time") for text, _ in draw_phrases(40, kind)]
+        with open(folder / "texts.csv", "w", encoding="utf-8", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows([("text", "label"), *rows])
+        return {"data.path": folder / "texts.csv", "data.batch_size": 8}
 
     def read(self) -> Sequence[tuple[str, str]]:
         """Return the rows."""

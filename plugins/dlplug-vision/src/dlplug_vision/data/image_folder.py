@@ -8,12 +8,14 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torchvision.transforms.v2.functional import to_pil_image
 
 from dlplug.console import say
 from dlplug.data import Batch, ImageInfo
 from dlplug.errors import InputError
 from dlplug_vision.data.image_files import SUFFIXES, first_few, is_image, natural_key, read_images, visible, walk
 from dlplug_vision.data.images import ImageData, hold_out, stratified_split
+from dlplug_vision.data.mnist5k import MNIST5k
 
 SPLITS = {  # what their folders may be called: train, Training, train_set, …
     split: re.compile(rf"(?:{names})(?:[ _-]?(?:set|split|data|images))?", re.IGNORECASE)
@@ -22,7 +24,14 @@ SPLITS = {  # what their folders may be called: train, Training, train_set, …
 
 
 class ImageFolder(ImageData):
-    """Your own images, a folder a class: ``root/cat/1.jpg``, ``root/dog/2.png``; classes in alphabetical order.
+    """Your own images, a folder a class; classes in alphabetical order.
+
+        pictures/           or    pictures/
+        ├── cat/                  ├── train/
+        │   ├── 1.jpg             │   ├── cat/1.jpg
+        │   └── 2.png             │   └── dog/any name.webp
+        └── dog/                  ├── val/…
+            └── more/3.jpg        └── test/…
 
     Where ``root`` holds a folder ``train`` (and maybe ``val`` and ``test``), the class folders are in these; they may
     be called ``Training``, ``valid`` or ``test_set`` as well. Otherwise the images are split 80 : 10 : 10, class by
@@ -44,6 +53,16 @@ class ImageFolder(ImageData):
         if size < 1:
             raise InputError(f"size must be at least 1, not {size}")
         self.root, self.size, self.channels, self.split_seed = Path(root).expanduser(), size, channels, split_seed
+
+    @classmethod
+    def write_sample(cls, folder: Path) -> dict[str, Any]:
+        """Write twenty handwritten digits of each of three classes."""
+        images, labels = MNIST5k().read()
+        for label, name in enumerate(("zero", "one", "two")):
+            (folder / name).mkdir()
+            for number, image in enumerate(images[labels == label][:20], start=1):
+                to_pil_image(image).save(folder / name / f"{number}.png")
+        return {"data.root": folder, "data.size": 28, "data.channels": 1, "data.batch_size": 8}
 
     def load(self) -> tuple[ImageInfo, Mapping[str, Batch]]:
         """Read all images."""
