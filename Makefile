@@ -1,7 +1,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
+export COVERAGE_FILE := $(CURDIR)/build/coverage/data
 
-.PHONY: gan test test-all wheels check bench docs oldest setup
+.PHONY: gan test test-all coverage wheels check bench docs oldest setup
 
 gan: .venv/ready  ## train the GAN on handwritten digits and say where its picture is
 	$(BIN)/dlplug fit --model gan
@@ -11,6 +12,12 @@ test: .venv/ready  ## run the tests
 
 test-all: .venv/ready  ## run all tests, those that CI runs at night too
 	$(BIN)/python -m pytest -m ""
+
+coverage: .venv/ready  ## run all tests, and fail where they run less of the code than the floor in pyproject.toml
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -m ""
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
 
 wheels: .venv/ready  ## every distribution from its wheel in a fresh environment; takes minutes, so no part of `test`
 	$(BIN)/python tests/wheels.py
