@@ -6,8 +6,8 @@ Each command imports what it needs and no more, since a command that only looks 
 import os
 import sys
 from collections import Counter
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING
 
 from dlplug.console import plain
 from dlplug.errors import InputError
@@ -54,10 +54,8 @@ def run(args: list[str]) -> int:
     sys.path.append(os.getcwd())  # a class of the user's own may be in a file here
     try:
         return _run(command, rest)
-    except (InputError, BrokenPipeError):
-        raise
     except Exception as error:  # a plugin may raise whatever it likes
-        if os.environ.get("DLPLUG_DEBUG"):
+        if isinstance(error, InputError | BrokenPipeError) or os.environ.get("DLPLUG_DEBUG"):
             raise
         reason = f"{type(error).__name__}: {plain(error)}"
         print(f"dlplug: the command {name} of {registry.owner(command).origin} fails: {reason}", file=sys.stderr)
@@ -65,18 +63,14 @@ def run(args: list[str]) -> int:
 
 
 def _run(command: CommandSpec, args: list[str]) -> int:
-    status: int | None
     if command.target in OWN_PARSER:
-        status = _load(command)(command.name, args)
-    else:
-        parser = parser_of(command)
-        options, rest = parser.parse_known_args(args)
-        if command.takes == "options":
-            options.rest = rest
-        elif rest:
-            parser.error(f"unrecognized arguments: {' '.join(rest)}")
-        status = options.run(options)
-    return int(status or 0)
+        return int(resolve_name(command.target)(command.name, args))
+    parser = parser_of(command)
+    options, rest = parser.parse_known_args(args)
+    options.rest = rest
+    if rest and command.takes != "options":
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    return int(options.run(options) or 0)
 
 
 def parser_of(command: CommandSpec) -> "Parser":
@@ -86,15 +80,10 @@ def parser_of(command: CommandSpec) -> "Parser":
     parser = Parser(prog=f"dlplug {command.name}", description=command.summary, allow_abbrev=False)
     with stdout_apart():  # what importing it prints would be taken for completions
         try:
-            _load(command)(parser)
+            resolve_name(command.target)(parser)
         except SystemExit as error:
             raise RuntimeError(f"it exits while it is loaded: {error}") from error
     return parser
-
-
-def _load(command: CommandSpec) -> Any:
-    module, _, function = command.target.partition(":")
-    return getattr(import_module(module), function)
 
 
 def find(name: str, registry: Registry) -> CommandSpec:
@@ -110,11 +99,9 @@ def find(name: str, registry: Registry) -> CommandSpec:
 
 def offered(registry: Registry) -> dict[str, CommandSpec]:
     """Return the commands by what is typed: ``topic:name`` where another one has the name."""
-    found = [(p.name, spec) for p in registry.plugins for spec in p.specs if isinstance(spec, CommandSpec)]
-    count = Counter([*COMMANDS, *(spec.name for topic, spec in found if topic != "core")])
-    return COMMANDS | {
-        spec.name if count[spec.name] == 1 else f"{topic}:{spec.name}": spec for topic, spec in found if topic != "core"
-    }
+    found = [(p.name, s) for p in registry.plugins if p.name != "core" for s in p.specs if isinstance(s, CommandSpec)]
+    count = Counter([*COMMANDS, *(spec.name for _, spec in found)])
+    return COMMANDS | {spec.name if count[spec.name] == 1 else f"{topic}:{spec.name}": spec for topic, spec in found}
 
 
 def usage() -> str:

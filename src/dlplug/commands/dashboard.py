@@ -15,7 +15,6 @@ from dlplug.registry import Registry
 
 def configure(parser: Parser) -> None:
     """Add the arguments of ``dlplug dashboard``."""
-    parser.description = "Save a model's panels as a new workspace of a project at Weights & Biases."
     parser.add_argument("model", help="as in `dlplug list`, or a class path")
     parser.add_argument("--entity", required=True, help="user or team whose project it is")
     parser.add_argument("--project", default="dlplug", help="the project (default: dlplug)")

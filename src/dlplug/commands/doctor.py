@@ -31,7 +31,6 @@ class Finding(NamedTuple):
 
 def configure(parser: Parser) -> None:
     """Add the arguments of ``dlplug doctor``."""
-    parser.description = "Show versions, devices, disk space, W&B and plugins, and what is wrong with them."
     parser.set_defaults(run=run)
 
 

@@ -6,9 +6,11 @@ import shutil
 import subprocess
 import sys
 from argparse import Namespace
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import distributions
 from importlib.util import find_spec
 from pathlib import Path
+
+from packaging.utils import canonicalize_name
 
 from dlplug.commands.parser import Parser
 from dlplug.errors import InputError, did_you_mean
@@ -37,7 +39,6 @@ def configure(parser: Parser) -> None:
 
 def configure_uninstall(parser: Parser) -> None:
     """Add the arguments of ``dlplug uninstall``."""
-    parser.description = "Remove a plugin from this environment; says first which runs here need it."
     parser.add_argument("name", metavar="NAME", help="as in `dlplug plugins`, or its distribution")
     parser.add_argument("--yes", action="store_true", help="do not ask")
     parser.set_defaults(run=uninstall)
@@ -48,7 +49,7 @@ def install(options: Namespace) -> int:
     sources = [_source(source) for source in options.sources]
     flags = ["--upgrade"] * options.upgrade + ["--no-index"] * options.no_index
     flags += [f"--find-links={options.find_links}"] if options.find_links else []
-    changes = {name: (_installed(name), new) for name, new in _would_install(*flags, "--", *sources)}
+    changes = _changes(*flags, "--", *sources)
     if not changes:
         print("nothing to install: it is here already; --upgrade looks for a newer one")
         return 0
@@ -97,22 +98,16 @@ def _source(source: str) -> str:
     return f"git+{source}" if re.fullmatch(r"(https?|ssh)://.*\.git(@.*)?", source) else source
 
 
-def _installed(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return ""
-
-
-def _would_install(*args: str) -> list[tuple[str, str]]:
-    """Return the name and version of all that would be installed anew."""
+def _changes(*args: str) -> dict[str, tuple[str, str]]:
+    """Return the versions that are here, if any, and that would be, by name."""
     if find_spec("pip"):
         said = "\n" + _call("install", "--dry-run", "--report=-", *args)
         found = json.JSONDecoder().raw_decode(said[said.index("\n{\n") + 1 :])[0]["install"]
         pairs = [(each["metadata"]["name"], each["metadata"]["version"]) for each in found]
     else:
         pairs = re.findall(r"^ \+ (\S+)==(\S+)", _call("install", "--dry-run", *args), re.MULTILINE)
-    return [(re.sub(r"[-_.]+", "-", name).lower(), number) for name, number in pairs]
+    here = {canonicalize_name(dist.name): dist.version for dist in distributions()}
+    return {(name := canonicalize_name(each)): (here.get(name, ""), number) for each, number in pairs}
 
 
 def _call(verb: str, *args: str) -> str:

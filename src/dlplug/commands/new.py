@@ -34,7 +34,6 @@ TAKEN = {
 
 def configure(parser: Parser) -> None:
     """Add the arguments of ``dlplug new``."""
-    parser.description = "Write a plugin that works at once: package, tests, README and CI, to be changed into yours."
     parser.add_argument("name", metavar="NAME", help="what it offers, such as my-net")
     parser.add_argument("folder", metavar="DIR", nargs="?", help="where; ./dlplug-NAME if not given")
     parser.add_argument("--kind", choices=SUMMARIES, default="model", help="what it offers (default: model)")

@@ -10,7 +10,6 @@ from dlplug.runs import Run
 
 def configure(parser: Parser) -> None:
     """Add the arguments of ``dlplug report``."""
-    parser.description = "Write a run as one HTML page, or several runs side by side."
     parser.add_argument("runs", nargs="+", metavar="RUN", help="a run folder")
     parser.add_argument("--out", metavar="FILE", help="default RUN/report.html, or ./report.html for several runs")
     parser.add_argument("--open", action="store_true", help="open it in the browser")

@@ -22,7 +22,6 @@ FOLDER = Path("runs") / "verify"
 
 def configure(parser: Parser) -> None:
     """Add the arguments of ``dlplug verify``."""
-    parser.description = "Measure sentences of the course, each with a control that has to fail."
     parser.add_argument("words", nargs="*", help="names of claims or models, or sections; all claims if none")
     parser.add_argument("--list", action="store_true", help="only say which claims these are")
     parser.add_argument("--seeds", type=int, default=3, help="how many seeds each measurement is repeated over (3)")

@@ -1,32 +1,28 @@
 """What the core itself offers, as a plugin like any other: its commands, a table of them, and its loggers."""
 
+from typing import Any
+
 from dlplug import CommandSpec, LoggerSpec, Spec, hookimpl
 
-TRAIN, SHOW, INSTALL = "commands.train:main", "commands.show:configure", "commands.install:configure"
-# The first two parse their arguments themselves: they are given the command's name and arguments.
-OWN_PARSER = {"dlplug.commands.train:main", "dlplug.commands.generate:main"}
+TRAIN, GENERATE, SHOW = (f"dlplug.commands.{module}" for module in ("train:main", "generate:main", "show:configure"))
+UNINSTALL, CHECK = "dlplug.commands.install:configure_uninstall", "dlplug.testing.check_command:configure"
+OWN_PARSER = {TRAIN, GENERATE}  # which are given the command's name and arguments instead of a parser
 # fmt: off
-GROUPS = {  # name, target, usage, summary, what it takes
+GROUPS: dict[str, Any] = {  # name, target if it is no module of that name, usage, summary, what it takes
     "train and look": (
         ("fit", TRAIN, "--model NAME [options]", "train a model on its own data with its own recipe"),
         ("test", TRAIN, "RUN", "measure a run's best checkpoint on the test data"),
         ("validate", TRAIN, "RUN", "the same on the validation data"),
         ("predict", TRAIN, "RUN", "predict the test data, or new files: --input FILE|FOLDER|-"),
-        ("generate", "commands.generate:main", "RUN [options]", "draw, write or play with a trained model"),
-        ("report", "commands.report:configure", "RUN [RUN ...]",
-         "write a run as one HTML page, or several side by side", "run"),
-        ("dashboard", "commands.dashboard:configure", "MODEL --entity E",
-         "save the model's panels as a Weights & Biases workspace", "model"),
+        ("generate", GENERATE, "RUN [options]", "draw, write or play with a trained model"),
+        ("report", "", "RUN [RUN ...]", "write a run as one HTML page, or several side by side", "run"),
+        ("dashboard", "", "MODEL --entity E", "a model's panels as a Weights & Biases workspace", "model"),
     ),
     "write and check": (
-        ("new", "commands.new:configure", "NAME [DIR]",
-         "write a plugin that works at once, to be changed into yours; --kind model, data, claim or command"),
-        ("sample", "commands.sample:configure", "KIND DIR",
-         "small files as a kind of own data takes them, to start from", "words"),
-        ("verify", "commands.verify:configure", "[WORD ...]",
-         "measure sentences of the course: claims, models or sections by name", "words"),
-        ("check", "testing.check_command:configure", "NAME",
-         "whether a plugin keeps what it promises, and what to change", "words"),
+        ("new", "", "NAME [DIR]", "a plugin that works at once, to be changed into yours: --kind says what"),
+        ("sample", "", "KIND DIR", "small files as own data takes them, to start from", "words"),
+        ("verify", "", "[WORD ...]", "measure the course's sentences, by name, model or section", "words"),
+        ("check", CHECK, "NAME", "whether a plugin keeps its promises, and what to change", "words"),
     ),
     "find": (
         ("list", f"{SHOW}_list", "[WORD] [--json]", "models and data, by section of the course", "words"),
@@ -34,17 +30,15 @@ GROUPS = {  # name, target, usage, summary, what it takes
         ("plugins", f"{SHOW}_plugins", "", "installed plugins: where from, what they hook, or why one does not load"),
     ),
     "set up": (
-        ("install", INSTALL, "SOURCE ...", "plugins by name, wheel, folder or git address, into this environment"),
-        ("uninstall", f"{INSTALL}_uninstall", "NAME", "remove a plugin; says first which runs need it", "words"),
-        ("doctor", "commands.doctor:configure", "",
-         "what is installed here, what works, and what to put in a bug report"),
-        ("completion", "commands.completion:configure", "bash|zsh|fish",
-         "a script that completes commands, names, options and run folders"),
+        ("install", "", "SOURCE ...", "plugins by name, wheel, folder or git address, into this environment"),
+        ("uninstall", UNINSTALL, "NAME", "remove a plugin; names the runs that need it", "words"),
+        ("doctor", "", "", "what is installed here, what works, and what to put in a bug report"),
+        ("completion", "", "bash|zsh|fish", "a script that completes commands, names, options and runs"),
     ),
 }
 # fmt: on
 COMMANDS = {
-    name: CommandSpec(name, f"dlplug.{target}", summary, usage=usage, group=group, takes=(*takes, "")[0])  # type: ignore[arg-type]
+    name: CommandSpec(name, target or f"dlplug.commands.{name}:configure", summary, "", (), usage, group, *takes)
     for group, rows in GROUPS.items()
     for name, target, usage, summary, *takes in rows
 }

@@ -14,7 +14,6 @@ from dlplug.testing import Check, checks_of
 
 def configure(parser: Parser) -> None:
     """Add the arguments of ``dlplug check``."""
-    parser.description = "Check a model, data set, claim, command or whole plugin, and say what to change."
     parser.add_argument("name", help="as in `dlplug list`, a plugin, a distribution, or the folder of one")
     parser.set_defaults(run=run)
 
