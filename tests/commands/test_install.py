@@ -40,6 +40,34 @@ def write_wheel(folder: Path, name: str, version: str, *requires: str, plugin: s
         wheel.writestr(f"{info}/RECORD", "")
 
 
+PROJECT = """
+[build-system]
+requires = []
+build-backend = "backend"
+backend-path = ["."]
+[project]
+name = "sgf"
+version = "1.0"
+"""
+BACKEND = """
+import shutil
+def build_wheel(folder, *_):
+    return shutil.copy("sgf-1.0-py3-none-any.whl", folder).rpartition("/")[2]
+"""
+
+
+def write_project(folder: Path) -> Path:
+    """Write a git repository with a project that builds without a network."""
+    folder.mkdir()
+    (folder / "pyproject.toml").write_text(PROJECT)
+    (folder / "backend.py").write_text(BACKEND)
+    write_wheel(folder, "sgf", "1.0", "dlplug")
+    git = ["git", "-C", str(folder), "-c", "user.name=x", "-c", "user.email=x@example.org"]
+    for line in (("init", "--quiet"), ("add", "."), ("commit", "--quiet", "--message", "One")):
+        subprocess.run([*git, *line], check=True)
+    return folder
+
+
 @pytest.mark.slow("pip, eighteen times, in an environment of its own")
 @pytest.mark.xdist_group("installation")
 def test_real_wheels_come_and_go(tmp_path: Path) -> None:
@@ -79,6 +107,11 @@ def test_real_wheels_come_and_go(tmp_path: Path) -> None:
     assert dlplug("install", "sge", *offline, status=2).endswith(
         "dlplug would change, which other plugins and runs rely on: say --yes, since there is no terminal to ask in\n"
     )
+
+    project = write_project(environment.folder / "sgf")
+    assert dlplug("install", "sgf", "--no-index").startswith(f"sgf 1.0\nsgf  sgf 1.0\n    from   {project}\n")
+    assert "sgf 1.0 is removed\nthe plugins are as they were\n" in dlplug("uninstall", "sgf", "--yes")
+    assert f"from   git+file://{project}@" in dlplug("install", f"git+file://{project}", "--no-index")
 
     run = environment.folder / "runs" / "x" / "1"
     run.mkdir(parents=True)
@@ -178,6 +211,7 @@ def test_what_everything_rests_on_changes_only_where_somebody_agrees(
             "Using Python 3.11\nerror: No solution found\n  cause: Because x was not found\n",
             "No solution found cause: B",
         ),
+        ("  fatal: unable to access 'x'\nerror: subprocess-exited-with-error\n", "unable to access 'x'"),
         ("", "status 1"),
     ],
 )

@@ -128,7 +128,9 @@ def _call(verb: str, *args: str) -> str:
         raise InputError(f"this environment has no pip, and there is no uv: {sys.executable} -m ensurepip")
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     if done.returncode:
-        errors = re.findall(r"(?m)^ERROR: (?!ResolutionImpossible)(.*?)\.?$", done.stderr)  # of pip, and its reasons
+        errors = re.findall(
+            r"(?m)^(?:ERROR|  fatal): (?!ResolutionImpossible)(.*?)\.?$", done.stderr
+        )  # of pip, and its reasons
         errors += re.findall(r"(?m)^    (\S+ \S+ depends on .*)", done.stdout)
         raise InputError(
             "; ".join(errors) or done.stderr.rpartition("error: ")[2].strip() or f"status {done.returncode}"
@@ -160,7 +162,7 @@ def _plugins() -> list[str]:
 def _report(before: list[str]) -> int:
     """Print what ``dlplug plugins`` says now, and a command to try; the status is 1 if some of it does not load."""
     new = "\n".join(piece for piece in _plugins() if piece not in before)
-    print(new or "no plugin came or changed")
+    print(new or "the plugins are as they were")
     if found := re.search(r"^([\w-]+)  .*(?:\n    .*)*?\n    (model|claim|command|data) +([\w-]+)", new, re.MULTILINE):
         topic, kind, name = found.groups()
         print(f"try: dlplug {TRY[kind].format(f'{topic}:{name}' if f' {name!r} is offered by' in new else name)}")
