@@ -2,11 +2,12 @@
 
 import os
 import sys
-from itertools import pairwise
+from argparse import Namespace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dlplug.commands.parser import print_arguments, print_wrapped
+from dlplug.commands.parser import Parser, print_arguments, print_wrapped
 from dlplug.errors import InputError
 from dlplug.registry import Registry
 from dlplug.registry.source import has_method, read_class
@@ -16,12 +17,6 @@ if TYPE_CHECKING:
     from dlplug.registry.job import Job
 
 COMMON_TRAINER = ("max_epochs", "max_steps", "accelerator", "devices", "strategy", "precision", "gradient_clip_val")
-
-PREDICT_HELP = """
-  --input PATH   new files to predict instead of the test data: a file, a folder, or - for standard input
-  --output PATH  file to write, or - for standard output; predictions.csv in the run folder if none
-  --format csv|jsonl, --top K   how rows look, and how many of the likeliest classes or words are named
-"""
 
 
 def main(command: str, args: list[str]) -> int:
@@ -33,7 +28,9 @@ def main(command: str, args: list[str]) -> int:
         return print_help(registry, command, args)
     from dlplug.registry.job import expand  # and YAML, which `fit --help` does without
 
-    job = expand(command, [arg for arg in args if arg != "--help-all"], registry)
+    predictions, rest = predict_parser().parse_known_args(args) if command == "predict" else (Namespace(), args)
+    job = expand(command, [arg for arg in rest if arg != "--help-all"], registry)
+    job = replace(job, predictions=vars(predictions))
     check_inputs(job, registry)
     from dlplug.training.cli import print_help_all, run  # seconds, from here on
 
@@ -42,20 +39,26 @@ def main(command: str, args: list[str]) -> int:
     return run(job, registry)
 
 
+def predict_parser() -> Parser:
+    """Return the parser of what ``predict`` takes besides."""
+    parser = Parser(prog="dlplug predict RUN", allow_abbrev=False, add_help=False)
+    parser.add_argument("--input", metavar="PATH", help="new files: a file, a folder, or - for standard input")
+    parser.add_argument("--output", metavar="PATH", help="where to write, such as new.csv; - for standard output")
+    parser.add_argument("--format", choices=("csv", "jsonl"), help="what --output ends with unless given")
+    parser.add_argument("--top", type=int, metavar="K", help="how many of the likeliest classes or words are named")
+    return parser
+
+
 def check_inputs(job: "Job", registry: Registry) -> None:
     """Refuse, before the seconds that importing torch takes, new files that are not there or that nothing reads.
 
     Raises:
         InputError: They cannot be predicted.
     """
-    words = [part for word in job.typed for part in (word.split("=", 1) if word.startswith("--") else (word,))]
-    asked = dict(pairwise(words))
-    source, output = (asked.get(name) for name in ("--input", "--output"))
-    if job.command != "predict" or (source is None and output is None):
-        return
-    if job.run is None:
+    source, output = (job.predictions.get(name) for name in ("input", "output"))
+    if job.run is None and (source or output):
         raise InputError("predict: --input and --output are for a run folder, as in `dlplug predict RUN --input FILE`")
-    if output not in (None, "-") and Path(output).is_dir():
+    if output and Path(output).is_dir():
         raise InputError(f"--output {output} is a folder, not a file to write")
     if source not in (None, "-") and not Path(source).exists():
         raise InputError(f"--input {source}: there is no such file or folder")
@@ -71,8 +74,9 @@ def print_help(registry: Registry, command: str, args: list[str]) -> int:
     rest = [arg for arg in args if arg not in ("-h", "--help")]
     if not rest:
         print(f"usage: dlplug {command} --model NAME [--data NAME] [-c FILE] [--model.ARG VALUE] ...")
-        print(f"       dlplug {command} RUN [options]")
-        print(PREDICT_HELP if command == "predict" else "")
+        print(f"       dlplug {command} RUN [options]\n")
+        if command == "predict":
+            print(predict_parser().format_help().partition("\n\n")[2])
         models = ", ".join(sorted(spec.name for spec in registry if spec.kind == "model"))
         print_wrapped("models: ", models or "none installed")
         print(f"`dlplug {command} --model NAME --help` shows that model's arguments, --help-all every argument.")

@@ -6,7 +6,7 @@ Everything here is torch-free: a misspelt name or option is found before the sec
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
@@ -40,6 +40,7 @@ class Job:
         changed: Whether the user's own arguments change the options of the model of ``run``.
         typed: The command line as the user typed it.
         files: The config files among the arguments.
+        predictions: What ``predict`` is asked for besides, by option.
     """
 
     command: str
@@ -50,6 +51,7 @@ class Job:
     changed: bool = False
     typed: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    predictions: Mapping[str, Any] = field(default_factory=dict)
 
 
 def expand(command: str, args: list[str], registry: Registry) -> Job:

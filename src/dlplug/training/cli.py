@@ -13,7 +13,7 @@ from dataclasses import replace
 from enum import Enum
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import yaml
 from jsonargparse import Namespace, get_loader, set_loader
@@ -56,14 +56,6 @@ KNOWN_NOISE = (
     "Be aware that when using `ckpt_path`, callbacks used to create the checkpoint",
     "Couldn't infer the batch indices",
 )
-
-
-PREDICT: dict[str, tuple[Any, str]] = {  # what `predict` takes besides: the type and the help of each
-    "input": (str, "New files to predict instead of the test data: a file, a folder, or - for standard input."),
-    "output": (str, "File to write, or - for standard output; predictions.csv in the run folder if none."),
-    "format": (Literal["csv", "jsonl"], "CSV or JSON lines; what --output ends with if none."),
-    "top": (int, "How many of the likeliest classes or words are named, for models that rank some."),
-}
 
 
 def run(job: Job, registry: Registry) -> int:
@@ -147,9 +139,6 @@ class CLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add where to start from, and let plugins add theirs."""
         parser.add_argument("--ckpt_path", type=str, default=None, help="Checkpoint to start from or to use.")
-        if self.job.command == "predict":
-            for name, (kind, text) in PREDICT.items():
-                parser.add_argument(f"--{name}", type=kind | None, default=None, help=text)
         self._call_hooks("dlplug_add_arguments", lambda hook: hook(parser))
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
@@ -364,23 +353,23 @@ class CLI(LightningCLI):
 
     def _prediction_writers(self) -> list[PredictionWriter]:
         """Return what writes predictions, once new files and what is asked of them are known to be usable."""
-        asked = self.config
-        if asked.top is not None:
-            if asked.top < 1 or not hasattr(self.model, "top"):
-                reason = "it has to be at least 1" if asked.top < 1 else f"{self.job.model} ranks nothing"
-                raise InputError(f"--top {asked.top}: {reason}")
-            self.model.top = asked.top
+        source, output, form, top = map(self.job.predictions.get, ("input", "output", "format", "top"))
         if isinstance(self.model, Model) and type(self.model).predict_step is LightningModule.predict_step:
             raise InputError(f"{self.job.model} predicts nothing: it has no method `predict_step`")
+        if top is not None:
+            if top < 1 or not hasattr(self.model, "top"):
+                raise InputError(
+                    f"--top {top}: " + ("1 is the least" if top < 1 else f"{self.job.model} ranks nothing")
+                )
+            self.model.top = top
         if self.run is None:
             return []
-        if asked.input is not None:
-            info = read_checkpoint(asked.ckpt_path, type(self.model)).get("info")
-            self.datamodule = InputData(self.datamodule, Info.from_dict(info) if info else None, asked.input)
-        jsonl = asked.format == "jsonl" or (asked.format is None and str(asked.output).endswith(".jsonl"))
-        path = Path(asked.output or self.run.path / f"predictions.{'jsonl' if jsonl else 'csv'}")
+        if source is not None:
+            info = read_checkpoint(self.config.ckpt_path, type(self.model)).get("info")
+            self.datamodule = InputData(self.datamodule, Info.from_dict(info) if info else None, source)
+        form = form or ("jsonl" if str(output).endswith(".jsonl") else "csv")
         bar = sys.stderr.isatty() and self.config_init.trainer.enable_progress_bar is not False
-        return [PredictionWriter(path, jsonl, bar)]
+        return [PredictionWriter(Path(output or self.run.path / f"predictions.{form}"), form, bar, self.datamodule)]
 
     def _metrics_files(self) -> list[MetricsFile]:
         if not self.run or self.job.command == "predict":

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import math
 import sys
 from collections import deque
 from collections.abc import Iterator, Sequence, Sized
@@ -94,22 +93,25 @@ class PredictionWriter(BasePredictionWriter):
 
     Args:
         path: The file; standard output where it is ``-``.
-        jsonl: Whether each row is an object of JSON instead of a line of CSV.
+        form: ``csv``, or ``jsonl``, where each row is an object of JSON.
         bar: Whether to draw how far it has come.
+        data: What is predicted, which may have ``names``.
 
     Attributes:
         count: Rows that were written.
         bad: Those among them whose item could not be read.
     """
 
-    def __init__(self, path: Path, jsonl: bool, bar: bool) -> None:
+    def __init__(self, path: Path, form: str, bar: bool, data: Any) -> None:
         super().__init__("batch")
-        self.path, self.jsonl = path, jsonl
+        self.path, self.form, self.data = path, form, data
         self.count = self.bad = 0
-        self._bar = tqdm(disable=not bar, leave=False, dynamic_ncols=True, unit=" items")
+        items = getattr(data, "items", None)
+        total = len(items) if isinstance(items, Sized) else None
+        self._bar = tqdm(disable=not bar, leave=False, dynamic_ncols=True, unit=" items", total=total)
         self._held = ExitStack()
         self._file: BinaryIO | None = None
-        self._columns: list[str] | None = None
+        self._columns: list[str] = []
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Open the file, which takes the place of an older one when all is predicted."""
@@ -120,28 +122,28 @@ class PredictionWriter(BasePredictionWriter):
                 self._file = self._held.enter_context(open_atomically(self.path))
             except OSError as error:
                 raise InputError(f"cannot write {self.path}: {error.strerror or error}") from error
-        items = getattr(_data_of(trainer), "items", None)
-        self._bar.total = len(items) if isinstance(items, Sized) else None
 
     def write_on_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, prediction: Any, *_: Any, **__: Any
     ) -> None:
         """Write the rows of a batch."""
         columns = _as_columns(prediction, type(pl_module).__name__)
-        rows = list(zip(*columns.values(), strict=True))
-        data = _data_of(trainer)
-        if isinstance(data, InputData):
-            self._write(data.pending.popleft(), rows, [*columns, "error"])
+        predicted = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        if isinstance(self.data, InputData):
+            named = self.data.pending.popleft()
         else:
-            names = (getattr(data, "names", None) or range(sys.maxsize))[self.count : self.count + len(rows)]
-            self._write([(str(name), "") for name in names], rows, list(columns))
+            names = getattr(self.data, "names", None) or range(sys.maxsize)
+            named = [(str(name), "") for name in names[self.count : self.count + len(predicted)]]
+        good = sum(not why for _, why in named)
+        if good != len(predicted):
+            raise InputError(f"predict_step of {type(pl_module).__name__} gives {len(predicted)} rows for {good} items")
+        self._columns = [*columns]
+        self._write(named, iter(predicted))
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write what could not be read after the last batch, and put the file in its place."""
-        data = _data_of(trainer)
-        if isinstance(data, InputData):
-            for named in data.pending:  # read ahead, and then not predicted, where the number of batches is limited
-                self._write([(name, why) for name, why in named if why], [], self._columns or ["error"])
+        for named in getattr(self.data, "pending", ()):  # read ahead and not predicted, where batches are limited
+            self._write([(name, why) for name, why in named if why], iter(()))
         self._bar.close()
         self._held.close()
 
@@ -155,33 +157,24 @@ class PredictionWriter(BasePredictionWriter):
         bad = f", {self.bad:,} of them bad: they say why" if self.bad else ""
         return f"predictions: {self.count:,} rows{bad} -> {'standard output' if str(self.path) == '-' else self.path}"
 
-    def _write(self, named: Sequence[Named], rows: Sequence[Sequence[Any]], columns: list[str]) -> None:
+    def _write(self, named: Sequence[Named], predicted: Iterator[dict[str, Any]]) -> None:
+        rows = [{"item": name, **({"error": why} if why else next(predicted))} for name, why in named]
         text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        if self._columns is None and not self.jsonl:
-            writer.writerow(["item", *columns])
-        self._columns = columns
-        if len(rows) != sum(not why for _, why in named):
-            raise InputError(f"predict_step gives {len(rows)} rows for {sum(not why for _, why in named)} items")
-        predicted = iter(rows)
-        for name, why in named:
-            cells = [*[""] * (len(columns) - 1), why] if why else [*next(predicted), *[""] * ("error" in columns)]
-            if self.jsonl:
-                known = {c: _to_json(v) for c, v in zip(columns, cells, strict=True) if (c == "error") == bool(why)}
-                text.write(json.dumps({"item": _to_json(name), **known}, ensure_ascii=False) + "\n")
-            else:
-                writer.writerow([name, *cells])
-        self.count += len(named)
+        if self.form == "jsonl":
+            text.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        else:
+            columns = ["item", *self._columns, *(["error"] if isinstance(self.data, InputData) else [])]
+            writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+            if not self.count:
+                writer.writeheader()
+            writer.writerows(rows)
+        self.count += len(rows)
         self.bad += sum(bool(why) for _, why in named)
-        self._bar.update(len(named))
+        self._bar.update(len(rows))
         if self._file is None and sys.stdout.isatty():
             sys.stdout.write(text.getvalue())  # which shows escape codes, and obeys none
-        else:
+        else:  # in JSON what a lone surrogate becomes is its escape sequence
             (self._file or sys.stdout.buffer).write(text.getvalue().encode("utf-8", "backslashreplace"))
-
-
-def _data_of(trainer: Trainer) -> Any:
-    return getattr(trainer, "datamodule", None)
 
 
 def _as_columns(prediction: Any, model: str) -> dict[str, list[Any]]:
@@ -200,10 +193,3 @@ def _as_columns(prediction: Any, model: str) -> dict[str, list[Any]]:
         parts = {name: values} if values.dim() == 1 else {f"{name}_{k}": part for k, part in enumerate(values.T)}
         columns |= {column: part.cpu().tolist() for column, part in parts.items()}
     return columns
-
-
-def _to_json(value: Any) -> Any:
-    """Return a value as JSON can say it: no lone surrogates, and null for what is not a number."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
