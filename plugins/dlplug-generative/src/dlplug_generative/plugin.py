@@ -5,6 +5,7 @@ from typing import Any
 from dlplug import ClaimSpec, ModelSpec, Spec, hookimpl
 
 # Chosen on the validation images of digits, among learning rates from 4e-3 to 1.6e-2 and 600 to 4,300 updates.
+FEW_PIXELS = {"model.hidden_channels": 8, "model.num_layers": 1}
 PIXELS_ON_DIGITS = {
     "model.lr": 8e-3,
     "trainer.max_epochs": 32,
@@ -42,6 +43,7 @@ def _models() -> list[Spec]:
             *("autoregressive", "likelihood", "convolution", "completion"),
             recipe=_recipe(12, 4, batch_size=20, augment=0.5),
             recipes={"digits": PIXELS_ON_DIGITS},
+            check_options=FEW_PIXELS,
         ),
         images(
             "pixel-rnn",
@@ -51,6 +53,7 @@ def _models() -> list[Spec]:
             *("autoregressive", "likelihood", "lstm", "completion"),
             recipe=_recipe(10, 5, batch_size=20, augment=0.5),
             recipes={"digits": PIXELS_ON_DIGITS},
+            check_options=FEW_PIXELS,
         ),
         images(
             "autoencoder",

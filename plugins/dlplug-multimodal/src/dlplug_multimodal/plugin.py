@@ -56,6 +56,7 @@ MODELS: list[Spec] = [
         data="mnist5k",
         recipe={"trainer.max_epochs": 30, "trainer.check_val_every_n_epoch": 10},
         learning="unsupervised",
+        check_options={"model.hidden": 32},
     ),
     ModelSpec(
         "replicated-softmax",
@@ -110,7 +111,7 @@ MODELS: list[Spec] = [
         data="spoken-digits",
         recipe={"trainer.max_epochs": 15},
         learning="unsupervised",
-        check_options={**SMALL_PAIRS, "model.teacher_epochs": 1},
+        check_options={**SMALL_PAIRS, "model.teacher_epochs": 1, "model.channels": [8, 8, 8, 16]},
         skip_checks=NEEDS_INPUT,
     ),
     ModelSpec(
