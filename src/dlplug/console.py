@@ -1,5 +1,6 @@
 """What a person reads in the terminal."""
 
+import os
 import sys
 from typing import Any, TextIO
 
@@ -14,7 +15,8 @@ def is_rank_zero() -> bool:
     """Return whether this process is the only one, or the first of several that train together."""
     from lightning_utilities.core.rank_zero import rank_zero_only  # not where nothing is trained
 
-    return getattr(rank_zero_only, "rank", 0) == 0
+    # On a further node, Lightning's own launch knows the node alone until the trainer is there.
+    return getattr(rank_zero_only, "rank", 0) == 0 and os.environ.get("NODE_RANK", "0") == "0"
 
 
 def plain(text: object) -> str:

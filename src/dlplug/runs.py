@@ -15,6 +15,7 @@ runs/<model>/<date-time>/
 import json
 import os
 import platform
+import re
 import shlex
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,6 +28,7 @@ from typing import Any
 from dlplug.errors import InputError
 from dlplug.files import sweep, write_atomically
 
+NAME = re.compile(r"\w[\w.-]*")  # of a run
 LOCK, HOLDER = ".lock", ".holder"  # of the process that trains
 
 
@@ -41,8 +43,8 @@ class Run:
     path: Path
 
     @classmethod
-    def create(cls, root: Path, config: str, about: Mapping[str, Any]) -> "Run":
-        """Make a new folder ``root/<date-time>`` that holds its config from the first moment on.
+    def create(cls, root: Path, config: str, about: Mapping[str, Any], name: str | None = None) -> "Run":
+        """Make a new folder ``root/<name>`` that holds its config from the first moment on.
 
         The folder is filled under another name and renamed: a rename onto a folder that is not empty fails, so of any
         number of launches in one second each gets a folder of its own, and none is ever seen without its config.
@@ -51,13 +53,15 @@ class Run:
             root: Where the runs of one model are.
             config: Text of config.yaml.
             about: Content of about.json: plain data.
+            name: The folder's; date and time unless given.
 
         Raises:
             InputError: The folder cannot be made.
         """
         import tempfile  # 5 ms, which `--help` and a misspelt name do without
 
-        name = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+        suffixes = [""] if name else ["", *(f"-{n}" for n in range(2, 1000))]
+        name = name or datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
         try:
             root.mkdir(parents=True, exist_ok=True)
             sweep(root, ".*")
@@ -65,7 +69,7 @@ class Run:
             filled.chmod(0o777 & ~_umask())
             (filled / "config.yaml").write_text(config)
             (filled / "about.json").write_text(json.dumps(about, indent=1))
-            for suffix in ("", *(f"-{n}" for n in range(2, 1000))):
+            for suffix in suffixes:
                 path = root / f"{name}{suffix}"
                 if not path.exists():
                     try:
@@ -76,7 +80,7 @@ class Run:
                             raise
         except OSError as error:
             raise InputError(f"cannot make a run folder in {root}: {error.strerror or error}") from error
-        raise InputError(f"cannot make a run folder in {root}: too many runs in one second")
+        raise InputError(f"cannot make a run folder in {root}: {name} exists")
 
     @classmethod
     def open(cls, folder: str) -> "Run":

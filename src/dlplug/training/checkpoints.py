@@ -67,9 +67,9 @@ class Checkpoints(Checkpoint):
         self._versions: list[str] = []
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Learn the folder from rank zero, which made it."""
-        self._run = trainer.strategy.broadcast(self._run)
-        self._versions = recorded_versions(self._run.config)
+        """Learn the folder from rank zero, which made it and may be the only one that has it."""
+        versions = recorded_versions(self._run.config) if trainer.is_global_zero else []
+        self._run, self._versions = trainer.strategy.broadcast((self._run, versions))
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Record the versions that the run was made with, and the one that saves."""

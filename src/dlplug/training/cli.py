@@ -13,10 +13,12 @@ from dataclasses import replace
 from enum import Enum
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import yaml
 from jsonargparse import Namespace, get_loader, set_loader
+from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
@@ -30,14 +32,15 @@ from dlplug.loggers.csv import MetricsFile, broken_losses, read_metrics
 from dlplug.model import Model
 from dlplug.panels import COMMON
 from dlplug.registry import Registry
-from dlplug.registry.job import Job, parse_config, with_version_drift
+from dlplug.registry.job import Job, load_config, parse_config, with_version_drift
 from dlplug.registry.provenance import HEAD, versions_to_record
 from dlplug.registry.source import load_class, read_class
 from dlplug.report.page import write_report
-from dlplug.runs import Run
+from dlplug.runs import NAME, Run
 from dlplug.trained import read_checkpoint, refuse_misfit
 from dlplug.training.callbacks import GradNormAndLRMonitor, OptimizerOverrides, Showcase, guard
 from dlplug.training.checkpoints import AtomicCheckpointIO, Checkpoints
+from dlplug.training.launch import Preemption, agreed, devices, launch_key, refuse_strategy, restarted_run
 from dlplug.training.parse_errors import explain, refuse_known, serialised
 from dlplug.training.predictions import InputData, PredictionWriter
 from dlplug.training.progress import ADVICE, EpochSummary, TrainingBar
@@ -117,6 +120,7 @@ class CLI(LightningCLI):
         self.job = job
         self.registry = registry
         self.run = job.run
+        self._preemption = Preemption()
         self._held = ExitStack()  # what is let go of in the end: the run folder's lock
         self._left_out: set[str] = set()  # plugins with a hook that raised
         load = get_loader("yaml")
@@ -139,6 +143,10 @@ class CLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add where to start from, and let plugins add theirs."""
         parser.add_argument("--ckpt_path", type=str, default=None, help="Checkpoint to start from or to use.")
+        if self.job.command == "fit" and not self.job.run:
+            name, resume = os.environ.get("DLPLUG_RUN"), Literal["auto"] | None
+            parser.add_argument("--run", type=str | None, default=name, help="Name of the run's folder.")
+            parser.add_argument("--resume", type=resume, default=None, help="Resume the run of that name if it exists.")
         self._call_hooks("dlplug_add_arguments", lambda hook: hook(parser))
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
@@ -176,11 +184,13 @@ class CLI(LightningCLI):
         if self.job.command == "fit":
             refuse(_as_list(asked.callbacks))
         if self.job.command == "fit" and not asked.fast_dev_run and not self.run:
-            self.run = self._create_run(Path(asked.default_root_dir))
+            self.run = self._make_run(Path(asked.default_root_dir) / self.job.model)
         if self.job.command == "fit" and self.run and is_rank_zero():
             self._held.enter_context(self.run.lock())
         try:
-            return self._make_trainer(asked, kwargs)
+            trainer = self._make_trainer(asked, kwargs)
+            refuse_strategy(trainer)
+            return trainer
         except Exception:
             self._discard_unused_run()
             self._held.close()
@@ -196,10 +206,15 @@ class CLI(LightningCLI):
         loggers = self._loggers(_as_list(asked.logger))
         for logger in loggers:
             guard(logger)
+        own_cluster = any(isinstance(plugin, ClusterEnvironment) for plugin in _as_list(asked.plugins))
+        kwargs.update(devices(asked))
+        cluster = [SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() and not own_cluster else []
         kwargs.update(
             callbacks=[ExactResume(), *callbacks, *self._callbacks()],
             logger=loggers + self._metrics_files(),
-            plugins=[*_as_list(asked.plugins), AtomicCheckpointIO(type(self.model))],
+            plugins=[*_as_list(asked.plugins), AtomicCheckpointIO(type(self.model)), *cluster],
+            # Under Slurm, Lightning resumes from any job's checkpoint that lies in its root.
+            default_root_dir=str(self.run.path if self.run else Path(asked.default_root_dir) / self.job.model),
         )
         if not self.run:
             kwargs["enable_checkpointing"] = False
@@ -252,15 +267,20 @@ class CLI(LightningCLI):
         function: Callable[..., Any] = getattr(self.trainer, self.job.command)
         if self.job.command == "predict":
             function = functools.partial(function, return_predictions=False)
+        if self.job.command == "fit":
+            self.config.ckpt_path = agreed(self.config.ckpt_path, self.trainer)
         try:
             function(self.model, datamodule=self.datamodule, ckpt_path=self.config.ckpt_path)
-        except (KeyboardInterrupt, SystemExit) as stop:  # Lightning turns Ctrl-C into an exit, SIGTERM too
+        except (KeyboardInterrupt, SystemExit):  # Lightning turns Ctrl-C into an exit, SIGTERM too
             if not self.trainer.interrupted:
                 raise
             self._report()
             if self.run:
                 say(f"stopped; resume with: dlplug fit {self.run.path}")
-            return 130 if isinstance(stop, KeyboardInterrupt) or stop.code == 1 else 143
+            if not self._preemption.signal:
+                return 130
+            self._preemption.requeue()
+            return 128 + self._preemption.signal if is_rank_zero() else 0  # Lightning kills the first for another's
         except Exception as error:
             self._discard_unused_run()
             if isinstance(error, MisconfigurationException):
@@ -303,16 +323,37 @@ class CLI(LightningCLI):
         if self.run and not self.job.run and is_rank_zero() and self.run.is_empty():
             self.run.discard()
 
-    def _create_run(self, root: Path) -> Run:
-        if not is_rank_zero():
-            return Run(root)  # writes nothing; what needs the folder has it broadcast
-        config = yaml.safe_load(self.parser.dump(self.config, skip_none=False, format="yaml"))
-        config = serialised(config, self.config)
-        for name in ("config", "ckpt_path"):
-            config.pop(name, None)
+    def _make_run(self, root: Path) -> Run:
+        """Make the run's folder, or find the one that this command has already: by its name, or after a restart."""
+        name = self.config.run
+        if not is_rank_zero():  # writes nothing; what needs the folder has it broadcast
+            last = Run(root / name).last if name and self.config.resume else None
+            self.config.ckpt_path = str(last) if last else self.config.ckpt_path
+            return Run(root / ".of-rank-zero")
+        if name and not NAME.fullmatch(name):
+            raise InputError(f"--run {name!r} is not a name: letters, digits, hyphens, underscores and points are")
+        if self.config.resume and not name:
+            raise InputError(f"--resume {self.config.resume} needs the run's name: --run NAME")
+        config = self._config()
         text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
-        text = "".join(f"{HEAD}{line}\n" for line in versions_to_record(text, self.registry)) + text
-        return Run.create(root / self.job.model, text, self._about())
+        key = launch_key(text)
+        found = Run.open(str(root / name)) if name and (root / name).exists() else None
+        if found and not self.config.resume:
+            raise InputError(f"{found.path} exists: --resume auto resumes it")
+        found = found or (None if name else restarted_run(root, key))
+        if not found:
+            text = "".join(f"{HEAD}{line}\n" for line in versions_to_record(text, self.registry)) + text
+            return Run.create(root, text, self._about() | ({"launch": key} if key else {}), name)
+        before = load_config(str(found.config), self.registry)
+        self.job = replace(self.job, run=found, changed=before.get("model") != config["model"])
+        self.config.ckpt_path = str(found.last) if found.last else self.config.ckpt_path
+        return found
+
+    def _config(self) -> dict[str, Any]:
+        """Return the resolved config as it is saved, without what only this command asks for."""
+        config = yaml.safe_load(self.parser.dump(self.config, skip_none=False, format="yaml"))
+        once = ("config", "ckpt_path", "run", "resume")
+        return {name: value for name, value in serialised(config, self.config).items() if name not in once}
 
     def _about(self) -> dict[str, Any]:
         """Return what a run folder says of itself, readable where neither its plugin nor torch is."""
@@ -340,6 +381,7 @@ class CLI(LightningCLI):
             if self.job.changed:
                 callbacks.append(OptimizerOverrides())
             typed = self.job.typed if self.job.run else ()
+            callbacks += [self._preemption]
             callbacks += [EpochSummary(self.run, self.job.model, typed), Showcase(self.run), GradNormAndLRMonitor()]
             if self.config_init.trainer.enable_checkpointing is not False:
                 callbacks.append(Checkpoints(self.run, getattr(self.model, "monitor", None)))

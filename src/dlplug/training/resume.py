@@ -60,6 +60,8 @@ class ExactResume(Callback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Make the layers before weight averaging copies the model, which would average nothing otherwise."""
         self._max_epochs = trainer.max_epochs
+        if bool(trainer.ckpt_path) != trainer.strategy.broadcast(bool(trainer.ckpt_path)):
+            raise InputError("the run is resumed on another node, but its folder is not on this one: nodes share it")
         if find(known.StochasticWeightAveraging, trainer):
             pl_module.configure_model()
 

@@ -1,0 +1,194 @@
+"""Launchers: torchrun, srun (faked by its variables and an scontrol that notes what it is asked) and Lightning's."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from jsonargparse import Namespace
+
+from dlplug.errors import InputError
+from dlplug.runs import Run
+from dlplug.training.launch import devices, launch_key, restarted_run
+
+TWO = ["--model", "cnn", "--data", "digits", "--model.channels", "[8,8]", "--model.hidden", "16"]
+TWO += ["--trainer.limit_train_batches", "8", "--trainer.max_epochs", "3", "--trainer.log_every_n_steps", "3"]
+TWO += ["--trainer.limit_val_batches", "2", "--trainer.accelerator", "cpu", "--trainer.callbacks+=trouble.Trouble"]
+LAUNCHERS = ("SLURM_", "TORCHELASTIC_", "NODE_RANK", "RANK", "WORLD_SIZE", "LOCAL_", "MASTER_", "DLPLUG_RUN")
+
+
+@pytest.fixture(autouse=True)
+def no_launcher(monkeypatch):
+    for name in os.environ:
+        if name.startswith(LAUNCHERS):
+            monkeypatch.delenv(name)
+
+
+def environment(**more: str) -> dict[str, str]:
+    helpers = str(Path(__file__).parents[1] / "helpers")
+    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": helpers, **more}
+
+
+def free_port() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
+
+
+def srun(folders: list[Path], *args: str, **more: str) -> list[subprocess.CompletedProcess[str]]:
+    """Start a process in each folder, each a node of one job, and wait for them."""
+    binaries = folders[0] / "bin"
+    binaries.mkdir(exist_ok=True)
+    scontrol = binaries / "scontrol"
+    scontrol.write_text(f'#!/bin/sh\necho "$@" >> {folders[0]}/scontrol.txt\n')
+    scontrol.chmod(0o755)
+    job = {"SLURM_JOB_ID": "77", "SLURM_NTASKS": "2", "SLURM_NNODES": "2", "SLURM_LOCALID": "0", "SLURM_JOB_NAME": "x"}
+    job |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port(), "PATH": f"{binaries}:{os.environ['PATH']}", **more}
+    line = [sys.executable, "-m", "dlplug", "fit", *TWO, *args]
+    started = []
+    for rank, folder in enumerate(folders):
+        env = environment(**job, SLURM_PROCID=str(rank), SLURM_NODEID=str(rank))
+        started.append(
+            subprocess.Popen(line, cwd=folder, env=env, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        )
+    errors = [process.communicate(timeout=300)[1] for process in started]
+    return [subprocess.CompletedProcess(p.args, p.returncode, "", e) for p, e in zip(started, errors, strict=True)]
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    """A run on two nodes that share no file system."""
+    nodes = [tmp_path_factory.mktemp("first"), tmp_path_factory.mktemp("second")]
+    ended = srun(nodes)
+    assert [process.returncode for process in ended] == [0, 0], ended
+    [run] = nodes[0].glob("runs/cnn/*")
+    assert not (nodes[1] / "runs").exists()
+    return run
+
+
+def test_preempted_and_requeued_job_ends_as_one_never_stopped(unbroken, tmp_path):
+    (tmp_path / "runs").mkdir()
+    planted = (unbroken / "checkpoints" / "last.ckpt").read_bytes()
+    (tmp_path / "runs" / "hpc_ckpt_1.ckpt").write_bytes(planted)  # of another job, where Lightning would look for it
+    # After the first epoch, in the middle of the second, by a signal to one of the two processes; then before the end.
+    for restart, trouble in enumerate(("SIGUSR1 1 12", "SIGUSR1 0 17", "")):
+        more = {"SLURM_RESTART_COUNT": str(restart), **({"TROUBLE": trouble} if trouble else {})}
+        ended = srun([tmp_path, tmp_path], **more)
+        assert [process.returncode for process in ended] == ([138, 0] if trouble else [0, 0]), ended
+    [run] = tmp_path.glob("runs/cnn/*")
+    assert (run / "metrics.csv").read_bytes() == (unbroken / "metrics.csv").read_bytes()
+    assert set((tmp_path / "scontrol.txt").read_text().splitlines()) == {"requeue 77"}
+
+
+def test_run_is_resumed_only_where_every_node_has_it(unbroken, tmp_path):
+    nodes = [unbroken.parents[2], tmp_path]
+    ended = srun(nodes, "--run", unbroken.name, "--resume", "auto")
+    assert [process.returncode for process in ended] == [2, 2]
+    assert all(process.stderr.count("\n") == 1 and "is not on every node" in process.stderr for process in ended)
+
+
+def test_worker_that_was_killed_goes_on_in_its_own_run(unbroken, tmp_path):
+    line = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    line += ["--max_restarts", "1", "-m", "dlplug", "fit", *TWO]
+    env = environment(TROUBLE="SIGKILL 1 12")
+    subprocess.run(line, cwd=tmp_path, env=env, check=True, capture_output=True, timeout=300)
+    [run] = tmp_path.glob("runs/cnn/*")
+    assert (run / "metrics.csv").read_bytes() == (unbroken / "metrics.csv").read_bytes()
+
+
+ASKED = Namespace(devices="auto", num_nodes=1)
+ELASTIC = {"TORCHELASTIC_RUN_ID": "none", "WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "2", "RANK": "0"}
+SLURM = {"SLURM_NTASKS": "4", "SLURM_NNODES": "2", "SLURM_JOB_NAME": "x"}
+
+
+@pytest.mark.parametrize(
+    ("env", "typed", "found"),
+    [
+        ({}, {}, {}),
+        (ELASTIC, {}, {"devices": 2, "num_nodes": 2}),
+        (ELASTIC, {"devices": "2", "num_nodes": 2}, {"devices": 2, "num_nodes": 2}),
+        (ELASTIC, {"devices": [0, 1]}, {"devices": 2, "num_nodes": 2}),
+        (ELASTIC, {"devices": "0,1"}, {"devices": 2, "num_nodes": 2}),
+        (ELASTIC | {"WORLD_SIZE": "1", "LOCAL_WORLD_SIZE": "1"}, {}, {}),
+        (SLURM, {}, {"devices": 2, "num_nodes": 2}),
+        (SLURM | {"SLURM_JOB_NAME": "bash"}, {}, {}),  # an interactive shell of an allocation
+        ({"NODE_RANK": "1"}, {"num_nodes": 2}, {}),
+    ],
+)
+def test_devices_come_from_the_launcher(env, typed, found, monkeypatch):
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("SLURM_NTASKS_PER_NODE", "2")
+    assert devices(Namespace(**{**vars(ASKED), **typed})) == found
+
+
+@pytest.mark.parametrize(
+    ("env", "typed", "said"),
+    [
+        (ELASTIC, {"devices": 3}, "--trainer.devices is 3, but torchrun starts 2 on 2"),
+        (ELASTIC, {"num_nodes": 3}, "--trainer.num_nodes is 3, but torchrun starts 2 on 2"),
+        (SLURM, {"devices": [0]}, r"--trainer.devices is \[0\], but srun starts 2 on 2"),
+        (SLURM | {"SLURM_NTASKS": "3"}, {}, "srun starts 3 processes on 2 nodes"),
+        ({"NODE_RANK": "1"}, {}, "NODE_RANK is 1, but --trainer.num_nodes is 1"),
+    ],
+)
+def test_options_that_contradict_the_launcher_are_refused(env, typed, said, monkeypatch):
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(InputError, match=said):
+        devices(Namespace(**{**vars(ASKED), **typed}))
+
+
+def test_launch_has_a_key_of_its_own(monkeypatch):
+    keys = [launch_key("config")]
+    for name, value in {
+        "SLURM_JOB_ID": "7",
+        "SLURM_ARRAY_TASK_ID": "1",
+        "TORCHELASTIC_RUN_ID": "none",  # torchrun's word for every launch without a name
+    }.items():
+        monkeypatch.setenv(name, value)
+        keys.append(launch_key("config"))
+    keys.append(launch_key("another"))
+    assert keys[0] == ""
+    assert len(set(keys)) == 5
+    assert launch_key("another") == keys[-1]
+
+
+def test_restarts_take_each_run_once(tmp_path, monkeypatch):
+    for name in ("2026-01-01", "2026-01-02"):
+        Run.create(tmp_path, "", {"launch": "mine"}, name)
+    Run.create(tmp_path, "", {"launch": "another"}, "2026-01-03")
+    assert restarted_run(tmp_path, "mine") is None  # a first start
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    found = [restarted_run(tmp_path, "mine") for _ in range(3)]
+    assert [run and run.path.name for run in found] == ["2026-01-02", "2026-01-01", None]
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "2")
+    assert restarted_run(tmp_path, "mine") == found[0]
+    assert restarted_run(tmp_path, "") is None
+
+
+SHARDED = '{"class_path": "lightning.pytorch.strategies.ModelParallelStrategy"}'
+
+
+@pytest.mark.parametrize("strategy", ["ddp_spawn", "ddp_notebook", SHARDED])
+def test_strategies_that_train_apart_or_cannot_start_are_refused(strategy, refused):
+    found = refused("fit", "--model", "cnn", "--data", "digits", "--trainer.strategy", strategy, "--trainer.devices=2")
+    assert "take ddp" in found
+
+
+def test_named_run(tmp_path, command, refused, monkeypatch):
+    small = [word for word in TWO if not word.startswith("--trainer.callbacks")]
+    monkeypatch.setenv("DLPLUG_RUN", "by-variable")
+    command("fit", *small)
+    assert (tmp_path / "runs/cnn/by-variable/checkpoints/last.ckpt").exists()
+    command("fit", *small, "--run", "mine")
+    metrics = (tmp_path / "runs/cnn/mine/metrics.csv").read_bytes()
+    assert "runs/cnn/mine exists: --resume auto resumes it" in refused("fit", *small, "--run", "mine")
+    command("fit", *small, "--run", "mine", "--resume", "auto", "--trainer.max_epochs", "4")
+    assert (tmp_path / "runs/cnn/mine/metrics.csv").read_bytes().startswith(metrics)
+    assert "\nrun:" not in (tmp_path / "runs/cnn/mine/config.yaml").read_text()
+    assert "is not a name" in refused("fit", *small, "--run", "../up")
+    monkeypatch.delenv("DLPLUG_RUN")
+    assert "needs the run's name" in refused("fit", *small, "--resume", "auto")
