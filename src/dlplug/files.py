@@ -81,12 +81,16 @@ def read_lines(path: str | Path, refuse: Callable[[int, str], None] | None = Non
             line is then empty.
 
     Raises:
-        ValueError: The file cannot be read, or a line is not UTF-8.
+        ValueError: The file cannot be read, is no text at all, or a line is not UTF-8.
     """
     try:
         content = sys.stdin.buffer.read() if str(path) == "-" else Path(path).expanduser().read_bytes()
     except OSError as error:
         raise ValueError(f"cannot read {path}: {error.strerror or error}") from error
+    if b"\0" in content:
+        raise ValueError(
+            f"{'standard input' if str(path) == '-' else path} is not UTF-8 text: it holds bytes that are 0"
+        )
     lines = content.removeprefix(b"\xef\xbb\xbf").split(b"\n" if b"\n" in content else b"\r")
     if lines[-1] == b"":
         lines.pop()

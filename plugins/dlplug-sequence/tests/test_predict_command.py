@@ -66,7 +66,7 @@ def test_classifiers(model, fit, command, refused, tmp_path):
         "predict", run, "--input", os.path.relpath(run, tmp_path) + "/metrics.csv"
     )
     (tmp_path / "none").mkdir()
-    assert "none holds nothing to predict" in refused("predict", run, "--input=none")
+    assert "none holds no file whose name ends in .txt" in refused("predict", run, "--input=none")
     # Bad lines are rows that say why; what is no text at all is refused.
     (tmp_path / "bad.txt").write_bytes(b"a fine day\n\n\xff\xfe\n")
     result = command("predict", run, "--input=bad.txt", "--output=-")
@@ -81,7 +81,7 @@ def test_classifiers(model, fit, command, refused, tmp_path):
     )
     assert (fed.returncode, fed.stderr) == (
         2,
-        b"dlplug: --input: standard input is not text: it holds bytes that are 0\n",
+        b"dlplug: --input: standard input is not UTF-8 text: it holds bytes that are 0\n",
     )
 
 
@@ -109,6 +109,7 @@ def test_language_models(model, fit, command, refused, tmp_path):
     (tmp_path / "text.txt").write_text("\n".join(texts(300)))
     options = ("--data=text-file", "--data.batch_size=2", "--data.seq_len=16", "--trainer.max_epochs=1")
     run = fit("--model", model, *options)
+    assert "a text has no items to predict: give some, a line each, as --input FILE" in refused("predict", run)
     (tmp_path / "text.txt").unlink()
     (tmp_path / "lines.txt").write_text("a fine day number 7\nxqzw zzqxv\na fine day number 7, and another day\n")
     result = command("predict", run, "--input=lines.txt", "--output=-")

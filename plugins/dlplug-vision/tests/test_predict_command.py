@@ -77,6 +77,7 @@ def test_what_cannot_be_predicted_is_said(run, command, refused, tmp_path):
     (tmp_path / "broken.png").write_bytes(b"no image")
     assert "empty holds no file whose name ends in .jpg" in refused("predict", run, "--input=empty")
     assert "nowhere: there is no such file" in refused("predict", run, "--input", "nowhere")
+    assert "--input : there is no such file" in refused("predict", run, "--input=")
     assert "--output empty is a folder" in refused("predict", run, "--input=broken.png", "--output=empty")
     assert "cannot write broken.png/x.csv" in refused("predict", run, "--input=pictures", "--output=broken.png/x.csv")
     assert "--top 0: 1 is the least" in refused("predict", run, "--top=0")

@@ -77,6 +77,7 @@ class InputData(LightningDataModule):
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Prepare a batch as the data module does its own."""
+        self.data.trainer = self.trainer  # which it may ask whether it is training
         prepared: Batch = self.data.on_after_batch_transfer(batch, dataloader_idx)
         return prepared
 

@@ -125,7 +125,8 @@ def text_inputs(source: str, encode: Callable[[str], Batch], column: str) -> Seq
     """
     folder = Path(source).expanduser()
     if folder.is_dir():
-        files = find_texts(folder, "*.txt")
+        if not (files := find_texts(folder, "*.txt")):
+            raise ValueError(f"{source} holds no file whose name ends in .txt")
         return [(str(path.relative_to(folder)), partial(_encode_file, path, encode)) for path in files]
     bad, suffix = BadRows(source, skip=True), folder.suffix.lower()
     if suffix not in TABLES:
@@ -134,8 +135,6 @@ def text_inputs(source: str, encode: Callable[[str], Batch], column: str) -> Seq
         rows = [(number, text) for number, (text,) in read_table(bad, column)]
     else:
         rows = [(number, cells[0]) for number, cells in read_rows(bad, TABLES[suffix])]
-    if any("\0" in text for _, text in rows):
-        raise ValueError(f"{'standard input' if source == '-' else source} is not text: it holds bytes that are 0")
     texts = dict(rows)
     numbers = sorted(texts.keys() | {number for number in bad.reasons if isinstance(number, int)})
     return [(str(n), partial(_encode, texts.get(n, ""), encode, bad.reasons.get(n, ""))) for n in numbers]

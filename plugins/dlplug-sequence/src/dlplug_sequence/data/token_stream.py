@@ -166,6 +166,10 @@ class TextData(Data):
         """Return the test text's batches, in order."""
         return self._loader("test")
 
+    def predict_dataloader(self) -> "DataLoader[Batch]":
+        """Refuse: a stream of tokens has no items."""
+        raise InputError("a text has no items to predict: give some, a line each, as --input FILE")
+
     def _loader(self, split: str) -> "DataLoader[Batch]":
         self.setup()
         tokens = self.splits[split]
