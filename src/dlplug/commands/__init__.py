@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 MORE = {  # further lines of the usage text
     "fit": """
       --data NAME  --logger NAME  -c FILE  --model.ARG VALUE  --data.ARG VALUE  --trainer.ARG VALUE
+      --run NAME               its folder's name; with --resume auto, a run of that name is resumed
       --help                   the arguments of the chosen model and data
       --help-all               every argument, the trainer's too
   fit RUN [options]            resume a run from its last completed epoch"""
