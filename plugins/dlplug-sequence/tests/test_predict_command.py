@@ -43,6 +43,8 @@ def test_classifiers(model, fit, command, refused, tmp_path):
     table.write_text("label,review\n" + "".join(f'{"yn"[i % 2]},"{text}"\n' for i, text in enumerate(texts(60))))
     run = fit("--model", model, "--data=text-table", f"--data.path={table}", "--data.text=review", *EPOCH)
     assert "unknown to the vocabulary" in fit.said
+    [shown] = run.glob("media/mistakes/*.csv")  # the true text, not what the model knows of it
+    assert {row["text"] for row in rows(shown)} <= {*texts(60)}
     assert command("predict", run).returncode == 0
     expected = rows(run / "predictions.csv")
     test = [text for text, _ in TextTable(str(table), text="review").texts()["test"]]

@@ -8,6 +8,7 @@ from dlplug_sequence.data.padded import from_utf8
 from dlplug_sequence.data.parallel_text import ParallelText
 from dlplug_sequence.data.text_file import TextFile
 from dlplug_sequence.data.text_table import TextTable
+from dlplug_sequence.data.vocabulary import Vocabulary
 
 ROWS = [(f"{('bad', 'good')[i % 2]} day number {i}", ("neg", "pos")[i % 2]) for i in range(60)]
 
@@ -168,3 +169,15 @@ def test_text_of_a_folder_without_hidden_copies(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"\xff")
     assert "".join(TextFile(str(tmp_path)).read()()) == "one\ntwo\nthree\n"
+
+
+@pytest.mark.parametrize(("count", "known"), [(200, True), (14_000, False)])
+def test_a_word_seen_once_is_known_where_there_are_few_texts(tmp_path, count, known):
+    words = ["".join(chr(97 + int(digit)) for digit in str(i)) for i in range(count)]
+    data = TextTable(str(table(tmp_path / "table.csv", [(word, "yn"[len(word) % 2]) for word in words])))
+    if known:
+        data.setup()
+        assert len(Vocabulary.from_json(data.info.vocabulary)) > 100
+    else:
+        with pytest.raises(InputError, match="the training text holds no token for the vocabulary"):
+            data.setup()
