@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import quote
 
+import numpy as np
 import torch
 from PIL import Image as PillowImage
 from PIL.PngImagePlugin import PngInfo
@@ -179,6 +180,33 @@ def _grid(pictures: Tensor, columns: int | None) -> Tensor:
         top, left = i // columns * (height + 1) + 1, i % columns * (width + 1) + 1
         grid[:, top : top + height, left : left + width] = picture
     return grid
+
+
+def of(value: Any) -> Media:
+    """Return what a model's ``generate`` gives as a medium.
+
+    Args:
+        value: A medium, text, a picture of Pillow's, or a tensor or array: images of shape ([n,] 1 or 3, height,
+            width), floats from 0 to 1 or bytes, or numbers of shape (n,) or (n, k).
+
+    Raises:
+        ValueError: It is something else.
+    """
+    if isinstance(value, Media):
+        return value
+    if isinstance(value, str):
+        return Text(value)
+    if isinstance(value, PillowImage.Image):
+        value = np.asarray(value.convert("RGB")).transpose(2, 0, 1)
+    if isinstance(value, Tensor | np.ndarray):
+        numbers = torch.as_tensor(value).detach().cpu()
+        if numbers.dim() > 2:
+            return Image(numbers, high=255.0 if numbers.dtype == torch.uint8 else 1.0)
+        rows = numbers.reshape(len(numbers) if numbers.dim() else 1, -1).tolist()
+        return Table([str(column) for column in range(len(rows[0]) if rows else 0)], rows)
+    raise ValueError(
+        f"{type(value).__name__} is nothing to look at: give text, an image, a tensor or a dlplug.media one"
+    )
 
 
 def save(media: Media, folder: Path, key: str, step: int) -> Path:

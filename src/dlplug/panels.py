@@ -1,10 +1,18 @@
 """A model's dashboard as plain data: the HTML report and W&B draw the same."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 STAGES = ("train", "val", "test")  # what the names of metrics start with
+STAGE = {"training": "train", "valid": "val", "validation": "val", "dev": "val", "testing": "test"}
+WORD = rf"(?P<stage>{'|'.join([*STAGES, *STAGE])})"
+STAGED = [re.compile(shape, re.IGNORECASE) for shape in (rf"{WORD}[/_.-](?P<name>.+)", rf"(?P<name>.+)[/_.-]{WORD}")]
+# By what a validation is best where the model does not say, the first that was logged.
+DEFAULT_MONITORS = {"loss": "min", "nll": "min", "perplexity": "min", "acc": "max", "accuracy": "max", "f1": "max"}
+DEFAULT_MONITORS |= {"auroc": "max", "auc": "max", "iou": "max", "map": "max", "r2": "max", "bleu": "max"}
+DEFAULT_MONITORS |= {"error": "min", "mse": "min", "rmse": "min", "mae": "min"}
 
 
 @dataclass(frozen=True)
@@ -55,3 +63,25 @@ COMMON = (
         curves=("lr",),
     ),
 )
+
+
+def split_stage(column: str) -> tuple[str, str]:
+    """Return a metric's stage and its name without it, however a LightningModule writes the two.
+
+    Args:
+        column: Such as ``"val/loss"``, ``"train_loss"``, ``"loss/train"`` or ``"valid_acc_epoch"``.
+
+    Returns:
+        One of ``STAGES``, or nothing where the name has none; and the name.
+    """
+    for shape in STAGED:
+        if found := shape.fullmatch(column):
+            word = found["stage"].lower()
+            return STAGE.get(word, word), found["name"].removesuffix("_epoch")
+    return "", column.removesuffix("_epoch")
+
+
+def default_monitor(columns: Iterable[str]) -> tuple[str, str] | None:
+    """Return the metric by which a model that names none is monitored, and whether ``"min"`` or ``"max"`` is best."""
+    names = {split_stage(column)[1].lower(): column for column in columns if split_stage(column)[0] == "val"}
+    return next(((names[name], best) for name, best in DEFAULT_MONITORS.items() if name in names), None)

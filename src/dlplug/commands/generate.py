@@ -30,7 +30,7 @@ def main(command: str, args: list[str]) -> int:
     import torch
     from lightning.pytorch import seed_everything
 
-    from dlplug.media import Text
+    from dlplug import media
     from dlplug.trained import class_of, load_trained
 
     model_class = class_of(run)
@@ -42,20 +42,32 @@ def main(command: str, args: list[str]) -> int:
     out = options.pop("out")
     try:
         with torch.no_grad():
-            medium = model.generate(**options)
+            made = model.generate(**options)
+        parts = made.items() if isinstance(made, dict) else [("", made)]
+        shown = [(media.file_name(key) if key else "", media.of(value)) for key, value in parts]
     except ValueError as error:
         raise InputError(str(error)) from error
-    path = Path(out) if out else _next(run, medium.suffix)
+    if out and len(shown) > 1:
+        raise InputError(f"--out {out}: this model generates {len(shown)} files")
+    number = _next(run)
+    for key, medium in shown:
+        name = "-".join(filter(None, (f"{number:04d}", key)))
+        _write(medium, Path(out) if out else run.path / "generated" / f"{name}.{medium.suffix}")
+        if isinstance(medium, media.Text):
+            print(medium.text)
+    return 0
+
+
+def _write(medium: Any, path: Path) -> None:
     if path.suffix != f".{medium.suffix}":
         raise InputError(f"--out {path}: what this model generates is a .{medium.suffix} file")
     try:
         write_atomically(path, medium.encode())
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error
-    if isinstance(medium, Text):
-        print(medium.text)
-    print(path, file=sys.stderr if isinstance(medium, Text) else sys.stdout)
-    return 0
+    except ValueError as error:  # of a shape that nobody can look at
+        raise InputError(str(error)) from error
+    print(path, file=sys.stderr if medium.suffix == "txt" else sys.stdout)
 
 
 def _parse(model_class: Any, args: list[str]) -> dict[str, Any]:
@@ -82,8 +94,8 @@ def _parse(model_class: Any, args: list[str]) -> dict[str, Any]:
     return asked.as_dict()
 
 
-def _next(run: Run, suffix: str) -> Path:
+def _next(run: Run) -> int:
     number = 1
-    while (path := run.path / "generated" / f"{number:04d}.{suffix}").exists():
+    while any((run.path / "generated").glob(f"{number:04d}[.-]*")):
         number += 1
-    return path
+    return number

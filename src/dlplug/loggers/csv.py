@@ -13,6 +13,7 @@ from lightning_utilities.core.rank_zero import rank_zero_only
 
 from dlplug.errors import InputError
 from dlplug.files import write_atomically
+from dlplug.panels import split_stage
 
 LOSS = re.compile(r"(?:^|[^a-zA-Z0-9])loss(?:_epoch|_step)?$")  # the last word of a metric's name
 
@@ -121,9 +122,11 @@ class MetricsFile(Logger):
 
 def broken_losses(metrics: Mapping[str, Any], monitor: str = "") -> list[str]:
     """Return the names of losses, and of the monitored metric, whose value is not a number, or in training infinite."""
-    names = [name for name in metrics if name == monitor or LOSS.search(name)]
+    names = [name for name in metrics if name == monitor or LOSS.search(split_stage(name)[1])]
     texts = {name: metrics[name] if isinstance(metrics[name], str) else str(float(metrics[name])) for name in names}
-    return [n for n, text in texts.items() if text == "nan" or (text in ("inf", "-inf") and n.startswith("train"))]
+    return [
+        n for n, text in texts.items() if text == "nan" or (text in ("inf", "-inf") and split_stage(n)[0] == "train")
+    ]
 
 
 def read_metrics(path: Path) -> list[dict[str, str]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dlplug.panels import STAGES
+from dlplug.panels import split_stage
 
 CHUNK = 1 << 24  # bytes that one process parses at once
 
@@ -42,13 +42,12 @@ class Curve:
     @property
     def stage(self) -> str:
         """``"train"``, ``"val"``, ``"test"``, or nothing where the name has none."""
-        stage, slash, _ = self.column.partition("/")
-        return stage if slash and stage in STAGES else ""
+        return split_stage(self.column)[0]
 
     @property
     def name(self) -> str:
         """The name without its stage."""
-        return self.column.partition("/")[2] if self.stage else self.column
+        return split_stage(self.column)[1]
 
 
 def read(path: Path, axis: str = "", renamed: Mapping[str, str] | None = None) -> tuple[list[Curve], Floats]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from dlplug.errors import InputError
 from dlplug.files import write_atomically
-from dlplug.panels import STAGES, Panel
+from dlplug.panels import STAGES, Panel, split_stage
 from dlplug.report import frames
 from dlplug.report.curves import Curve, Indices, thin
 from dlplug.report.frames import Reel
@@ -137,8 +137,8 @@ def _traces(view: View, name: str, points: int, several: bool) -> list[dict[str,
     """Return what is drawn of one metric of a run: a line a stage, that of the test from one end to the other."""
     found = sorted((c for c in view.curves if c.name == name), key=lambda c: (*STAGES, "").index(c.stage))
     traces = [_trace(curve, thin(curve.values, points)) for curve in found if len(curve.values)]
-    if f"test/{name}" in view.results["test"]:
-        value = _rounded(view.results["test"][f"test/{name}"])
+    measured = [value for column, value in view.results["test"].items() if split_stage(column) == ("test", name)]
+    for value in map(_rounded, measured):
         traces.append({"stage": "test", "x": [0, max(1, view.steps - 1)], "y": [value, value]})
     for trace in traces:
         stage = trace["stage"]

@@ -7,7 +7,7 @@ import numpy as np
 import yaml
 
 from dlplug.files import load_yaml
-from dlplug.panels import Panel
+from dlplug.panels import Panel, default_monitor
 from dlplug.registry import renamed
 from dlplug.report import curves, frames
 from dlplug.report.curves import Curve, Floats
@@ -104,6 +104,8 @@ class View:
         match self.about.get("monitor"):
             case [str(column), ("min" | "max") as best]:
                 return column, best
+            case "default":
+                return default_monitor(curve.column for curve in self.curves)
         return None
 
     @property

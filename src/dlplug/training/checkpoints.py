@@ -16,6 +16,7 @@ from torch import Tensor
 
 from dlplug.files import write_atomically
 from dlplug.loggers.csv import MetricsFile
+from dlplug.panels import default_monitor
 from dlplug.registry.provenance import recorded_versions
 from dlplug.runs import Run
 from dlplug.trained import read_checkpoint
@@ -59,9 +60,10 @@ class Checkpoints(Checkpoint):
         best_epoch: The epoch that had it, counted from 0.
     """
 
-    def __init__(self, run: Run, monitor: tuple[str, str] | None) -> None:
+    def __init__(self, run: Run, model: LightningModule) -> None:
         self._run = run
-        self.monitor = monitor
+        self.monitor: tuple[str, str] | None = getattr(model, "monitor", None)
+        self._by_default = not hasattr(model, "monitor")
         self.best: float | None = None
         self.best_epoch = -1
         self._versions: list[str] = []
@@ -111,6 +113,8 @@ class Checkpoints(Checkpoint):
             trainer.save_checkpoint(self._run.checkpoints / "last.ckpt")
 
     def _improves(self, metrics: Mapping[str, Tensor]) -> bool:
+        if self._by_default:  # a model of plain Lightning, which is monitored by what it logs
+            self.monitor = default_monitor(metrics)
         if self.monitor is None or self.monitor[0] not in metrics:
             return False
         value = float(metrics[self.monitor[0]])

@@ -370,7 +370,7 @@ class CLI(LightningCLI):
                 "doc": source.doc.partition("\nArgs:")[0].strip() if source else "",
             }
         about["versions"] = {name: version(name) for name in ("dlplug", "lightning", "torch")}
-        about["monitor"] = getattr(self.model, "monitor", None)
+        about["monitor"] = getattr(self.model, "monitor", "default")
         about["axis"] = getattr(self.model, "axis", "")
         about["panels"] = [panel.to_dict() for panel in (*getattr(self.model, "panels", ()), *COMMON)]
         return about
@@ -384,7 +384,7 @@ class CLI(LightningCLI):
             callbacks += [self._preemption]
             callbacks += [EpochSummary(self.run, self.job.model, typed), Showcase(self.run), GradNormAndLRMonitor()]
             if self.config_init.trainer.enable_checkpointing is not False:
-                callbacks.append(Checkpoints(self.run, getattr(self.model, "monitor", None)))
+                callbacks.append(Checkpoints(self.run, self.model))
         if self.job.command == "predict":
             callbacks += self._prediction_writers()
         own = len(callbacks)

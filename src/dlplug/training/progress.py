@@ -11,6 +11,8 @@ from tqdm import tqdm
 from dlplug.console import say
 from dlplug.data import run_seed
 from dlplug.loggers.csv import MetricsFile, broken_losses
+from dlplug.model import Model
+from dlplug.panels import default_monitor
 from dlplug.runs import Run
 from dlplug.training.checkpoints import Checkpoints
 
@@ -41,6 +43,9 @@ class EpochSummary(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say what is trained."""
+        if not isinstance(pl_module, Model):  # whose `record` logs what an epoch's end leaves over
+            interval: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
+            trainer.log_every_n_steps = int(min(interval, trainer.num_training_batches))  # type: ignore[attr-defined]
         if self._typed and trainer.is_global_zero:
             self._run.add_command(self._typed)
         weights = sum(p.numel() for p in pl_module.parameters())
@@ -149,8 +154,9 @@ class TrainingBar(ProgressBar):
 def key_metrics(trainer: Trainer, pl_module: LightningModule, most: int) -> str:
     """Return what matters most: the monitored metric, then those of the first panel, training before others."""
     metrics = trainer.callback_metrics
-    monitor = getattr(pl_module, "monitor", None)
+    monitor = getattr(pl_module, "monitor", None) or default_monitor(metrics)
     curves = [curve for panel in getattr(pl_module, "panels", ())[:1] for curve in panel.curves]
     wanted = ([monitor[0]] if monitor else []) + [f"{stage}/{curve}" for stage in ("train", "val") for curve in curves]
-    names = [name for name in dict.fromkeys([*wanted, *sorted(metrics)]) if name in metrics]
+    rest = sorted(metrics, key=lambda name: (name in ("train/grad_norm", "train/lr"), "loss" not in name, name))
+    names = [name for name in dict.fromkeys([*wanted, *rest]) if name in metrics]
     return "  ".join(f"{name.removeprefix('train/')} {float(metrics[name]):.3g}" for name in names[:most])
