@@ -1,3 +1,4 @@
+import json
 import re
 from concurrent.futures import ThreadPoolExecutor
 
@@ -48,3 +49,9 @@ def test_failed_write_leaves_the_old_file(tmp_path):
         write_atomically(path, "no bytes")
     assert path.read_bytes() == b"old"
     assert [p.name for p in path.parent.iterdir()] == ["file"]
+
+
+def test_what_a_run_says_of_itself_in_other_types_is_left_out(tmp_path):
+    told = {"panels": 3, "model": [], "commands": {}, "axis": None, "monitor": ["val/loss", "min"], "more": 1}
+    (tmp_path / "about.json").write_text(json.dumps(told))
+    assert Run(tmp_path).about == {"monitor": ["val/loss", "min"], "more": 1}

@@ -27,7 +27,7 @@ def plain(text: object) -> str:
     """
     try:
         words = " ".join(str(text).split())
-    except Exception:
+    except BaseException:  # a plugin's exception may do whatever it likes
         words = type(text).__name__
     return "".join(map(_printable, words))
 

@@ -132,7 +132,12 @@ def load_yaml(text: str, load: Callable[[str], Any] | None = None) -> Any:
 
     if "&" in text or len(text) > DEPTH:
         _check_size(text)
-    return (load or yaml.safe_load)(text)
+    try:
+        return (load or yaml.safe_load)(text)
+    except yaml.YAMLError:
+        raise
+    except Exception as error:  # a day that no month has, a number of 5,000 digits, !!timestamp x
+        raise yaml.YAMLError(f"{type(error).__name__}: {error}") from error
 
 
 def _check_size(text: str) -> None:

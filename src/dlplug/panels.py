@@ -37,6 +37,8 @@ class Panel:
     def __post_init__(self) -> None:
         if bool(self.curves) == bool(self.media):
             raise ValueError(f"panel {self.title!r} needs either curves or media")
+        if not all(isinstance(text, str) for text in (self.section, self.title, self.note, self.media, *self.curves)):
+            raise ValueError(f"panel {self.title!r} holds more than text")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain data."""

@@ -29,6 +29,8 @@ from dlplug.errors import InputError
 from dlplug.files import sweep, write_atomically
 
 NAME = re.compile(r"\w[\w.-]*")  # of a run
+ABOUT = {"commands": list, "panels": list, "model": dict, "data": dict, "versions": dict, "renamed_metrics": dict}
+ABOUT |= {"axis": str}
 LOCK, HOLDER = ".lock", ".holder"  # of the process that trains
 
 
@@ -111,7 +113,8 @@ class Run:
             about = json.loads((self.path / "about.json").read_text())
         except (OSError, ValueError, RecursionError):
             return {}
-        return about if isinstance(about, dict) else {}
+        fields = about.items() if isinstance(about, dict) else ()
+        return {name: value for name, value in fields if isinstance(value, ABOUT.get(name, object))}
 
     def add_command(self, typed: Sequence[str]) -> None:
         """Note a further command that trained it."""

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile, is_zipfile
 
 import torch
 from lightning.pytorch import LightningModule
@@ -63,6 +64,8 @@ def _is_path_of(named: object, model: type) -> bool:
 def _read(path: str | os.PathLike[str]) -> Any:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
+        if is_zipfile(path) and (part := ZipFile(path).testzip()):  # which torch does not look at
+            raise ValueError(f"{part} has another checksum")
     except Exception as error:  # what a damaged file makes the unpickler raise is anyone's guess
         if HOLDS_CODE.search(str(error)):
             raise InputError(f"the checkpoint {path} holds code, which is never run") from error

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,7 @@ def write_wheel(folder: Path, name: str, version: str, *requires: str, plugin: s
         wheel.writestr(f"{info}/RECORD", "")
 
 
+ORIGIN = f"dlplug-vision {metadata.version('dlplug-vision')}"
 PROJECT = """
 [build-system]
 requires = []
@@ -110,7 +112,7 @@ def test_real_wheels_come_and_go(tmp_path: Path) -> None:
 
     project = write_project(environment.folder / "sgf")
     assert dlplug("install", "sgf", "--no-index").startswith(f"sgf 1.0\nsgf  sgf 1.0\n    from   {project}\n")
-    assert "sgf 1.0 is removed\nthe plugins are as they were\n" in dlplug("uninstall", "sgf", "--yes")
+    assert "sgf 1.0 is removed\nno plugin is new or changed\n" in dlplug("uninstall", "sgf", "--yes")
     assert f"from   git+file://{project}@" in dlplug("install", f"git+file://{project}", "--no-index")
 
     run = environment.folder / "runs" / "x" / "1"
@@ -212,6 +214,10 @@ def test_what_everything_rests_on_changes_only_where_somebody_agrees(
             "No solution found cause: B",
         ),
         ("  fatal: unable to access 'x'\nerror: subprocess-exited-with-error\n", "unable to access 'x'"),
+        (
+            "ERROR: Exception:\nTraceback (most recent call last):\n  File x\npip.Odd: odd\n",
+            "pip.Odd: odd\n",
+        ),
         ("", "status 1"),
     ],
 )
@@ -228,8 +234,9 @@ def test_environments_of_other_tools(pip: Pip, said: Said, monkeypatch: pytest.M
     status, out, _ = said("install", "dlplug-new", "--upgrade")
     assert (status, out.splitlines()[0]) == (0, "dlplug-new 1.0")
     assert pip.called[2] == ["/bin/uv", "pip", "install", f"--python={sys.executable}", "--upgrade", "--", "dlplug-new"]
-    assert said("uninstall", "vision", "--yes")[0] == 0
-    assert pip.called[-2] == ["/bin/uv", "pip", "uninstall", f"--python={sys.executable}", "dlplug-vision"]
+    status, _, err = said("uninstall", "vision", "--yes")  # pip and uv call it a success, wherever a plugin is
+    assert (status, err) == (2, f"dlplug: {ORIGIN} is still here: it is outside this environment, {sys.prefix}\n")
+    assert pip.called[-1] == ["/bin/uv", "pip", "uninstall", f"--python={sys.executable}", "dlplug-vision"]
     monkeypatch.setattr("shutil.which", lambda name: None)
     assert "-m ensurepip" in said("install", "x")[2]
     monkeypatch.setattr("sys.prefix", str(tmp_path))

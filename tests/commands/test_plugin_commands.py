@@ -37,6 +37,8 @@ def dlplug_specs():
         spec("fail", "greeting:fail"),
         spec("full", "greeting:full"),
         spec("odd", "greeting:odd"),
+        spec("base", "greeting:base"),
+        spec("bye", "greeting:bye"),
         spec("refuse", "greeting:refuse"),
     ]
 """
@@ -72,6 +74,17 @@ def full(parser):
     def run(options):
         raise OSError("the disk is\n\x1b[31mfull")
     parser.set_defaults(run=run)
+
+
+def base(parser):
+    class Mute(BaseException):
+        def __str__(self):
+            raise BaseException
+    raise Mute
+
+
+def bye(parser):
+    parser.set_defaults(run=lambda options: exit("bye \x1b[31m"))
 
 
 def odd(parser):
@@ -152,6 +165,8 @@ def test_what_a_training_knows_is_passed_on(said):
         ("fail", 1, "the command fail of stranger-greeting 1.0 fails: ZeroDivisionError: division by zero"),
         ("full", 1, "the command full of stranger-greeting 1.0 fails: OSError: the disk is \\x1b[31mfull"),
         ("odd", 1, "the command odd of stranger-greeting 1.0 fails: ValueError: invalid literal"),
+        ("base", 1, "the command base of stranger-greeting 1.0 fails: Mute: Mute"),
+        ("bye", 1, "the command bye of stranger-greeting 1.0 fails: SystemExit: bye \\x1b[31m"),
         ("refuse", 2, "dlplug: not like this\n"),
         ("gret", 2, "there is no command 'gret'; did you mean 'greet'? (not loaded: bad; see `dlplug plugins`)"),
         ("reprot", 2, "there is no command 'reprot'; did you mean 'report'?"),

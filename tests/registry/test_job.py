@@ -101,6 +101,9 @@ def test_run_folder_is_its_own_recipe(registry, tmp_path):
     [
         ("model: gna", "there is no model 'gna'; did you mean 'gan'"),
         ("model: [", "is not YAML, line 1"),
+        ("model: gan\nday: 2020-13-45", "is not YAML: ValueError: month must be in 1..12"),
+        ("model: gan\nn: " + "9" * 5000, "is not YAML: ValueError: Exceeds the limit"),
+        ("when: !!timestamp x", "is not YAML: AttributeError"),
         ("- gan", "holds no options"),
         (b"\xff\xfe\x00", "cannot read the config"),
     ],

@@ -8,6 +8,7 @@ from own import OwnModel
 
 from dlplug.errors import InputError
 from dlplug.runs import Run
+from dlplug.trained import read_checkpoint
 from dlplug.training.checkpoints import AtomicCheckpointIO, Checkpoints
 
 NAN = float("nan")
@@ -62,3 +63,14 @@ def test_files_are_plain_data_of_the_model(tmp_path):
     io.save_checkpoint({**content, "hyper_parameters": {"_class_path": "antigravity.Model"}}, path)
     with pytest.raises(InputError, match=r"of the class antigravity.Model, not own.OwnModel"):
         io.load_checkpoint(path)
+
+
+def test_a_byte_that_changed_on_the_disk_is_noticed(tmp_path):
+    """Torch reads it as another weight."""
+    path = tmp_path / "last.ckpt"
+    torch.save({"state_dict": {"weight": torch.zeros(10_000)}}, path)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"last\.ckpt is damaged or cannot be read"):
+        read_checkpoint(path)

@@ -55,8 +55,10 @@ def run(args: list[str]) -> int:
     sys.path.append(os.getcwd())  # a class of the user's own may be in a file here
     try:
         return _run(command, rest)
-    except Exception as error:  # a plugin may raise whatever it likes
-        if isinstance(error, InputError | BrokenPipeError) or os.environ.get("DLPLUG_DEBUG"):
+    except BaseException as error:  # a plugin may raise whatever it likes
+        if isinstance(error, InputError | BrokenPipeError | KeyboardInterrupt) or os.environ.get("DLPLUG_DEBUG"):
+            raise
+        if isinstance(error, SystemExit) and isinstance(error.code, int | None):
             raise
         reason = f"{type(error).__name__}: {plain(error)}"
         print(f"dlplug: the command {name} of {registry.owner(command).origin} fails: {reason}", file=sys.stderr)
@@ -101,7 +103,7 @@ def find(name: str, registry: Registry) -> CommandSpec:
 def offered(registry: Registry) -> dict[str, CommandSpec]:
     """Return the commands by what is typed: ``topic:name`` where another one has the name."""
     found = [(p.name, s) for p in registry.plugins if p.name != "core" for s in p.specs if isinstance(s, CommandSpec)]
-    count = Counter([*COMMANDS, *(spec.name for _, spec in found)])
+    count = Counter(["help", *COMMANDS, *(spec.name for _, spec in found)])
     return COMMANDS | {spec.name if count[spec.name] == 1 else f"{topic}:{spec.name}": spec for topic, spec in found}
 
 

@@ -76,6 +76,8 @@ def uninstall(options: Namespace) -> int:
     _agree(f"{dist} would be removed", options.yes)
     before = _plugins()
     _call("uninstall", *["--yes"] * bool(find_spec("pip")), dist)
+    if plugin.origin in {p.origin for p in Registry.discover().plugins}:  # pip calls it a success
+        raise InputError(f"{plugin.origin} is still here: it is outside this environment, {sys.prefix}")
     print(f"{plugin.origin} is removed")
     return _report(before)
 
@@ -128,13 +130,11 @@ def _call(verb: str, *args: str) -> str:
         raise InputError(f"this environment has no pip, and there is no uv: {sys.executable} -m ensurepip")
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     if done.returncode:
-        errors = re.findall(
-            r"(?m)^(?:ERROR|  fatal): (?!ResolutionImpossible)(.*?)\.?$", done.stderr
-        )  # of pip, and its reasons
-        errors += re.findall(r"(?m)^    (\S+ \S+ depends on .*)", done.stdout)
-        raise InputError(
-            "; ".join(errors) or done.stderr.rpartition("error: ")[2].strip() or f"status {done.returncode}"
-        )
+        skipped = "ResolutionImpossible|Exception:"  # what either means is said elsewhere
+        errors = re.findall(rf"(?m)^(?:ERROR|  fatal): (?!{skipped})(.*?)\.?$", done.stderr)  # of pip, and its reasons
+        errors += re.findall(r"(?m)^    (\S+ \S+ depends on .*|The user requested .*)", done.stdout)
+        last = re.split(r"error: |\n(?=[\w.]+: )", done.stderr)[-1].strip()  # of uv, or of pip's traceback
+        raise InputError("; ".join(errors) or last or f"status {done.returncode}")
     return done.stdout + done.stderr
 
 
@@ -162,7 +162,7 @@ def _plugins() -> list[str]:
 def _report(before: list[str]) -> int:
     """Print what ``dlplug plugins`` says now, and a command to try; the status is 1 if some of it does not load."""
     new = "\n".join(piece for piece in _plugins() if piece not in before)
-    print(new or "the plugins are as they were")
+    print(new or "no plugin is new or changed")
     if found := re.search(r"^([\w-]+)  .*(?:\n    .*)*?\n    (model|claim|command|data) +([\w-]+)", new, re.MULTILINE):
         topic, kind, name = found.groups()
         print(f"try: dlplug {TRY[kind].format(f'{topic}:{name}' if f' {name!r} is offered by' in new else name)}")

@@ -10,6 +10,7 @@ from importlib.machinery import PathFinder
 from importlib.util import find_spec
 from pathlib import Path
 
+from dlplug.console import plain
 from dlplug.errors import InputError
 
 
@@ -91,8 +92,10 @@ def load_class(class_path: str, base: type) -> type:
     module, _, name = class_path.rpartition(".")
     try:
         found = getattr(import_module(module), name)
-    except Exception as error:  # importing runs the user's own file
-        raise InputError(f"cannot import {class_path}: {type(error).__name__}: {error}") from error
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # importing runs the user's own file, which may exit
+        raise InputError(f"cannot import {class_path}: {type(error).__name__}: {plain(error)}") from error
     if isinstance(found, type) and issubclass(found, base):
         return found
     stale = next((b for b in getattr(found, "__mro__", ()) if b.__module__.startswith("pytorch_lightning.")), None)

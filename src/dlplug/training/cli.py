@@ -24,6 +24,7 @@ from lightning.pytorch import Callback, LightningDataModule, LightningModule, Tr
 from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from dlplug.console import is_rank_zero, plain, say
 from dlplug.data import Data, Info
@@ -93,7 +94,9 @@ def _prepare(job: Job, registry: Registry) -> "CLI":
             load_class(class_path, BASES[kind])
     try:
         return CLI(job, registry)
-    except Exception as error:  # jsonargparse's, and whatever the options make a constructor raise
+    except BaseException as error:  # jsonargparse's, and whatever the options make a constructor raise
+        if isinstance(error, KeyboardInterrupt) or (isinstance(error, SystemExit) and not error.code):  # --print_config
+            raise
         raise InputError(explain(error)) from error
 
 
@@ -271,9 +274,13 @@ class CLI(LightningCLI):
             self.config.ckpt_path = agreed(self.config.ckpt_path, self.trainer)
         try:
             function(self.model, datamodule=self.datamodule, ckpt_path=self.config.ckpt_path)
-        except (KeyboardInterrupt, SystemExit):  # Lightning turns Ctrl-C into an exit, SIGTERM too
+        except (KeyboardInterrupt, SystemExit) as error:  # Lightning turns Ctrl-C into an exit, SIGTERM too
             if not self.trainer.interrupted:
                 raise
+            pressed = isinstance(error, KeyboardInterrupt) or isinstance(error.__context__, KeyboardInterrupt)
+            if not pressed and not isinstance(error, SIGTERMException):
+                say(f"the model, the data or a callback ends the process: SystemExit: {plain(error)}")
+                return 1
             self._report()
             if self.run:
                 say(f"stopped; resume with: dlplug fit {self.run.path}")

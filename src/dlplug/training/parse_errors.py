@@ -36,7 +36,9 @@ def explain(error: BaseException) -> str:
         found = UNION.search(str(at_key)) or SINGLE.search(text)
         assert found
         text = f"{found['value']!r} is not {_plain(found['types'])}"
-    text = " ".join(text.split()) or type(innermost).__name__
+    text = " ".join(text.split())
+    if not text or not isinstance(innermost, Exception):  # SystemExit and its like say little by their text
+        text = f"{type(innermost).__name__}{text and ': '}{text}"
     return f"--{'.'.join(keys)}: {text}" if keys else text
 
 
