@@ -134,6 +134,7 @@ def test_damaged_runs_are_refused(fit, refused, tmp_path):
     metrics = (run / "metrics.csv").read_bytes()
     checkpoint = run / "checkpoints" / "last.ckpt"
     whole = checkpoint.read_bytes()
+    (run / "checkpoints" / "best.ckpt").unlink()
     for content in (whole[: len(whole) // 2], b"", b"rubbish"):
         checkpoint.write_bytes(content)
         assert "last.ckpt is damaged or cannot be read" in refused("fit", run, "--trainer.max_epochs=2")

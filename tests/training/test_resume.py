@@ -171,7 +171,8 @@ def test_checkpoint_names_no_code_to_call(dlplug, trained, tmp_path, command, ch
     run = trained
     mine = tmp_path / "run"
     shutil.copytree(run, mine)
-    changed(run, mine / "checkpoints" / "last.ckpt", **changes)
+    for name in ("last", "best"):
+        changed(run, mine / "checkpoints" / f"{name}.ckpt", **changes)
     if command == "generate":
         sys.path.append(str(run.parents[2]))
         with pytest.raises(InputError, match=message):
