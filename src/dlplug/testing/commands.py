@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Callable, Mapping
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import TextIO
 
 from dlplug.processes import fork_server
 
@@ -62,7 +61,8 @@ def run_apart(work: Callable[[], int], folder: Path) -> tuple[int, str, str]:
             warnings.resetwarnings()
             for category in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
                 warnings.simplefilter("ignore", category)  # as Python does unless told otherwise
-            warnings.showwarning = _show  # pytest's would keep them from being seen
+            # pytest's would keep them from being seen
+            warnings.showwarning = lambda *shown: print(warnings.formatwarning(*shown[:4]), end="", file=sys.stderr)
             status = _run(work, folder, {**os.environ})
         finally:
             os._exit(status)
@@ -95,14 +95,3 @@ def _run(work: Callable[[], int], folder: Path, env: Mapping[str, str]) -> int:
 
 def _files(folder: Path) -> list[Path]:
     return [folder.with_name(f"{folder.name}.{name}") for name in ("out", "err")]
-
-
-def _show(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    file: TextIO | None = None,
-    line: str | None = None,
-) -> None:
-    (file or sys.stderr).write(warnings.formatwarning(message, category, filename, lineno, line))
