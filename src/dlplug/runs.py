@@ -147,9 +147,8 @@ class Run:
             InputError: There is none yet.
         """
         if self.best is None:
-            raise InputError(
-                f"{self.path} holds no checkpoint yet: no epoch was completed; `dlplug fit {self.path}` resumes it"
-            )
+            resume = f"dlplug fit {shlex.quote(str(self.path))}"
+            raise InputError(f"{self.path} holds no checkpoint yet: no epoch was completed; `{resume}` resumes it")
         return self.best
 
     @contextmanager
@@ -192,7 +191,7 @@ class Run:
             lines += [f"picture: {picture}" for picture in latest.values()]
             if (self.path / "report.html").is_file():
                 lines += [f"report: {self.path / 'report.html'}"]
-            lines += [f"next: dlplug test {self.path}  (or fit, validate, predict)"]
+            lines += [f"next: dlplug test {shlex.quote(str(self.path))}  (or fit, validate, predict)"]
         return "\n".join(lines)
 
     def discard(self) -> None:

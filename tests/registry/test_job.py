@@ -80,6 +80,13 @@ def test_later_config_wins_and_the_command_line_over_all(registry, tmp_path):
         expand("fit", args[:2] + args[4:], registry)
 
 
+def test_a_run_folder_named_as_the_home_folder_is_itself(registry, tmp_path, monkeypatch):
+    (tmp_path / "~").mkdir()
+    (tmp_path / "~" / "config.yaml").write_text("model: {class_path: m.gan.GAN}")
+    monkeypatch.chdir(tmp_path)
+    assert expand("fit", ["~"], registry).args == [f"--config={tmp_path / '~' / 'config.yaml'}"]
+
+
 def test_run_folder_is_its_own_recipe(registry, tmp_path):
     (tmp_path / "config.yaml").write_text("model: {class_path: m.gan.GAN}\ndata: {class_path: m.data.Large}")
     job = expand("fit", [str(tmp_path), "--trainer.max_epochs=9"], registry)

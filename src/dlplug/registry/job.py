@@ -96,7 +96,8 @@ def expand(command: str, args: list[str], registry: Registry) -> Job:
     with_version_drift(lambda: _check_options(chosen, own, configs), paths)
 
     if run:
-        first = [f"--config={run.config}"]
+        config = run.config.absolute() if str(run.config)[0] == "~" else run.config  # jsonargparse would go home
+        first = [f"--config={config}"]
         checkpoint = run.last if command == "fit" else run.trained
         files = [*files, *([f"--ckpt_path={checkpoint}"] if checkpoint else [])]
     return Job(

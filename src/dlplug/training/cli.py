@@ -283,7 +283,7 @@ class CLI(LightningCLI):
                 return 1
             self._report()
             if self.run:
-                say(f"stopped; resume with: dlplug fit {self.run.path}")
+                say(f"stopped; resume with: dlplug fit {shlex.quote(str(self.run.path))}")
             if not self._preemption.signal:
                 return 130
             self._preemption.requeue()
