@@ -79,6 +79,9 @@ def test_killed_and_resumed_is_the_run_that_never_stopped(fit, command, tmp_path
     assert killed.returncode == -signal.SIGKILL
     [run] = tmp_path.glob("runs/*/*")
     assert (run / "checkpoints").exists() == (kill_at[0] != "0")
+    if kill_at[0] != "0":  # what the checkpoint vouches for was written before it
+        measured = [row["epoch"] for row in read_metrics(run / "metrics.csv") if row["val/loss"]]
+        assert measured[: int(kill_at[0])] == [str(epoch) for epoch in range(int(kill_at[0]))]
     fit(run)
     assert_same_run(run, fit(*options))
 
