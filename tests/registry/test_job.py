@@ -127,6 +127,9 @@ def test_bad_config_is_refused(registry, tmp_path, content, message):
     [
         ([], "needs a run folder or --model NAME"),
         (["--model"], "--model needs a value"),
+        (["--model=gan", "--model.lr"], "--model.lr needs a value"),
+        (["--model=gan", "--model.lr", "--trainer.max_epochs=1"], "--model.lr needs a value"),
+        (["- a"], "- a is not a run folder: there is no such folder"),
         (["--model=gan", "-c", "nowhere.yaml"], "cannot read the config nowhere.yaml: No such file"),
         (["nowhere"], "nowhere is not a run folder: there is no such folder"),
         (["."], r"\. is not a run folder: it holds no config.yaml"),

@@ -68,7 +68,7 @@ def expand(command: str, args: list[str], registry: Registry) -> Job:
     Raises:
         InputError: A name, option or file cannot be used.
     """
-    run = Run.open(args[0]) if args and not args[0].startswith("-") else None
+    run = Run.open(args[0]) if args and not re.match("--?\\w|--$", args[0]) else None  # a folder may be named "- a"
     options = _expand_options(args[1:] if run else args, registry)
     files, own = _split_configs(options)
     paths = ([str(run.config)] if run else []) + files
@@ -246,6 +246,9 @@ def _join_values(args: list[str]) -> list[str]:
             joined[-1] = f"{before}={arg}"
         else:
             joined.append(arg)
+    for arg, following in pairwise([*joined, "--"]):
+        if re.fullmatch(r"--(model|data|trainer)\.[\w.+]+(?<!\.help)", arg) and following.startswith("--"):
+            raise InputError(f"{arg} needs a value")  # jsonargparse would name --model
     return joined
 
 

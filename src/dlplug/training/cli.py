@@ -184,6 +184,7 @@ class CLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Make the trainer with the run folder's callbacks, metrics file and checkpoints."""
         asked = self.config_init.trainer
+        asked.default_root_dir = asked.default_root_dir or os.curdir  # null is that to Lightning
         if self.job.command == "fit":
             refuse(_as_list(asked.callbacks))
         if self.job.command == "fit" and not asked.fast_dev_run and not self.run:
