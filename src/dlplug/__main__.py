@@ -5,7 +5,6 @@ import sys
 from contextlib import redirect_stdout
 from typing import TextIO, cast
 
-from dlplug.commands import run
 from dlplug.console import PlainOutput, plain
 from dlplug.errors import InputError
 
@@ -20,6 +19,8 @@ def main(argv: list[str] | None = None) -> int:
     if not {"OMP_WAIT_POLICY", *THREADS} & os.environ.keys():  # read when torch is imported
         os.environ |= THREADS
     try:
+        from dlplug.commands import run  # here, so that Ctrl-C ends it in silence too
+
         with redirect_stdout(cast(TextIO, PlainOutput(sys.stdout))):
             return run(sys.argv[1:] if argv is None else argv)
     except InputError as error:

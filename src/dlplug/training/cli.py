@@ -59,6 +59,7 @@ KNOWN_NOISE = (
     "It is recommended to use `self.log",
     "Be aware that when using `ckpt_path`, callbacks used to create the checkpoint",
     "Couldn't infer the batch indices",
+    "Unable to serialize instance",  # what cannot be written into a config is refused, or a default
 )
 
 
