@@ -34,7 +34,8 @@ def main(argv: list[str] | None = None) -> int:
     except OSError as error:  # the disk is full, a folder has gone, a path is too long
         if os.environ.get("DLPLUG_DEBUG"):
             raise
-        print(f"dlplug: {plain(error)}", file=sys.stderr)
+        file = f"{error.filename}: " if error.filename else ""
+        print(f"dlplug: {plain(f'{file}{error.strerror or error}')}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
