@@ -3,7 +3,8 @@ import yaml
 
 from dlplug import DataSpec, InputError, ModelSpec
 from dlplug.registry import Plugin, Registry
-from dlplug.registry.job import expand, parse_config
+from dlplug.registry.job import expand, model_of, parse_config
+from dlplug.runs import Run
 
 SPECS = (
     ModelSpec(
@@ -85,6 +86,14 @@ def test_a_run_folder_named_as_the_home_folder_is_itself(registry, tmp_path, mon
     (tmp_path / "~" / "config.yaml").write_text("model: {class_path: m.gan.GAN}")
     monkeypatch.chdir(tmp_path)
     assert expand("fit", ["~"], registry).args == [f"--config={tmp_path / '~' / 'config.yaml'}"]
+
+
+@pytest.mark.parametrize("content", ["", "model: {init_args: {lr: 1}}", "model: 3"])
+def test_a_run_whose_config_names_no_model_is_refused(registry, tmp_path, content):
+    (tmp_path / "config.yaml").write_text(content)
+    for work in (lambda: expand("test", [str(tmp_path)], registry), lambda: model_of(Run(tmp_path), registry)):
+        with pytest.raises(InputError, match=r"config\.yaml names no model"):
+            work()
 
 
 def test_run_folder_is_its_own_recipe(registry, tmp_path):

@@ -77,7 +77,8 @@ def expand(command: str, args: list[str], registry: Registry) -> Job:
         check_trust(configs[0], run.path, registry)
     chosen = {kind: _chosen(kind, own, configs) for kind in KINDS}
     if not chosen["model"]:
-        raise InputError(f"{command} needs a run folder or --model NAME; `dlplug list` shows the models")
+        needed = f"{command} needs a run folder or --model NAME; `dlplug list` shows the models"
+        raise InputError(f"{run.config} names no model" if run else needed)
 
     first: list[str] = []
     model = registry.spec_of("model", chosen["model"])
@@ -122,6 +123,8 @@ def model_of(run: Run, registry: Registry) -> str:
     config = load_config(path, registry)
     check_trust(config, run.path, registry)
     chosen = {"model": _chosen("model", [], [config])}
+    if not chosen["model"]:
+        raise InputError(f"{path} names no model")
     _check_there(chosen, [path])
     with_version_drift(lambda: _check_options(chosen, [], [config]), [path])
     return chosen["model"]
