@@ -97,13 +97,17 @@ def test_run_folders_newest_first(tmp_path, monkeypatch):
     assert {"--n", "--seed"} <= set(complete(["generate", new, "--"]))
 
 
-def test_what_each_shell_reads(capsys):
+def test_what_each_shell_reads(capsys, tmp_path, monkeypatch):
     def asked(*args):
         assert main(["completion", *args]) == 0
         return capsys.readouterr().out
 
     assert asked("bash", "dlplug fit --model=pixel-r") == "pixel-rnn\n"  # bash replaces only what follows the `=`
     assert asked("bash", "dlplug info 'mnist5") == "mnist5k\n"
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "cnn" / "a;date").mkdir(parents=True)
+    (tmp_path / "runs" / "cnn" / "a;date" / "config.yaml").touch()
+    assert asked("bash", "dlplug test runs/c") == "'runs/cnn/a;date'\n"  # which bash inserts as it is
     assert asked("zsh", "completion", "z") == "zsh\n"
     assert asked("fish", "repo").startswith("report\twrite a run as one HTML page")
     assert asked("zsh", "repo").startswith("report:write a run as one HTML page")

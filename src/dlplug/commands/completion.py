@@ -283,9 +283,9 @@ def _split(line: str) -> list[str]:
 
 def _line(shell: str, value: str, text: str, word: str) -> str:
     """Return an offer as the shell's script reads it."""
-    if shell == "bash":  # completes only what follows the last of these
-        start = max(word.rfind("="), word.rfind(":")) + 1
-        return value[start:]
+    if shell == "bash":  # completes only what follows the last of these, and inserts it as it is
+        rest = value[max(word.rfind("="), word.rfind(":")) + 1 :]
+        return rest and shlex.quote(rest)
     if shell == "zsh":
         value, separator = value.replace(":", "\\:"), ":"
     else:
