@@ -191,7 +191,8 @@ class Run:
             lines += [f"picture: {picture}" for picture in latest.values()]
             if (self.path / "report.html").is_file():
                 lines += [f"report: {self.path / 'report.html'}"]
-            lines += [f"next: dlplug test {shlex.quote(str(self.path))}  (or fit, validate, predict)"]
+            more = "generate, " if self.about.get("generates") else ""
+            lines += [f"next: dlplug test {shlex.quote(str(self.path))}  (or {more}fit, validate, predict)"]
         return "\n".join(lines)
 
     def discard(self) -> None:

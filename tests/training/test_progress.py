@@ -1,3 +1,13 @@
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import own
+import pytest
 import torch
 
 from dlplug import Panel
@@ -17,3 +27,27 @@ def test_monitored_metric_comes_first_then_the_first_panels():
 
 def test_without_panels_any_metric_is_shown():
     assert key_metrics(Fake, object(), most=1) == "a 1"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there is no pty")
+def test_terminal_keeps_a_line_an_epoch_above_the_bar(tmp_path):
+    import pty
+    import termios
+
+    shutil.copy(Path(own.__file__), tmp_path)
+    ours, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (24, 80))
+    line = ["--model", "own.OwnModel", "--data", "own.OwnData", "--trainer.max_epochs", "2"]
+    process = subprocess.Popen([sys.executable, "-m", "dlplug", "fit", *line], cwd=tmp_path, stderr=terminal)
+    os.close(terminal)
+    said = b""
+    with contextlib.suppress(OSError):  # its other end is closed
+        while part := os.read(ours, 4096):
+            said += part
+    os.close(ours)
+    assert process.wait() == 0
+    lines = re.split(r"[\r\n]+", said.decode())
+    stays = [line for line in lines if re.match(r"epoch [12]/2\s+val/loss .*batches/s\)", line)]
+    assert len(stays) == 2
+    assert any(line.startswith("best: val/loss") for line in lines)
+    assert any("4/4" in line for line in lines)  # the bar, to its end

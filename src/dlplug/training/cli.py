@@ -380,6 +380,7 @@ class CLI(LightningCLI):
             }
         about["versions"] = {name: version(name) for name in ("dlplug", "lightning", "torch")}
         about["monitor"] = getattr(self.model, "monitor", "default")
+        about["generates"] = callable(getattr(self.model, "generate", None))
         about["axis"] = getattr(self.model, "axis", "")
         about["panels"] = [panel.to_dict() for panel in (*getattr(self.model, "panels", ()), *COMMON)]
         return about

@@ -1,5 +1,6 @@
 """What a person sees while a model trains."""
 
+import sys
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -8,7 +9,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ProgressBar
 from tqdm import tqdm
 
-from dlplug.console import say
+from dlplug.console import plain, say
 from dlplug.data import run_seed
 from dlplug.loggers.csv import MetricsFile, broken_losses
 from dlplug.model import Model
@@ -20,7 +21,7 @@ ADVICE = "try a smaller learning rate, --trainer.gradient_clip_val 1, or --train
 
 
 class EpochSummary(Callback):
-    """Says what is trained, a line an epoch where no bar is drawn, and what came out; keeps times in timing.csv.
+    """Says what is trained, a line an epoch, and what came out; keeps times in timing.csv.
 
     Args:
         run: Where it is trained.
@@ -65,27 +66,35 @@ class EpochSummary(Callback):
         self._end_epoch(trainer, pl_module, trainer.current_epoch)
         for checkpoints in trainer.checkpoint_callbacks:
             if isinstance(checkpoints, Checkpoints) and checkpoints.monitor and checkpoints.best is not None:
-                say(f"best: {checkpoints.monitor[0]} {checkpoints.best:.4g} in epoch {checkpoints.best_epoch + 1}")
+                _say(
+                    trainer,
+                    f"best: {checkpoints.monitor[0]} {checkpoints.best:.4g} in epoch {checkpoints.best_epoch + 1}",
+                )
 
     def _end_epoch(self, trainer: Trainer, pl_module: LightningModule, epochs: int) -> None:
         if self._started is None:
             return
         monitor = (getattr(pl_module, "monitor", None) or ("",))[0]
         for name in broken_losses(trainer.callback_metrics, monitor):
-            say(f"epoch {epochs}: {name} is not a number; {ADVICE}")
+            _say(trainer, f"epoch {epochs}: {name} is not a number; {ADVICE}")
         seconds = time.monotonic() - self._started
         rate = trainer.num_training_batches / seconds
         step = trainer.fit_loop.epoch_loop._batches_that_stepped - 1
         self._timing.log_metrics({"epoch": epochs - 1, "seconds": seconds, "batches_per_second": rate}, step)
         self._timing.write()
-        if not trainer.progress_bar_callback:
-            metrics = key_metrics(trainer, pl_module, most=4)
-            axis = getattr(pl_module, "axis", "")
-            speed = f"{rate:.3g} batches/s"
-            if axis in trainer.callback_metrics:
-                done = float(trainer.callback_metrics[axis]) - self._counted
-                speed = f"{done / seconds:,.0f} {axis.partition('/')[2]}/s"
-            say(f"epoch {epochs}/{trainer.max_epochs}  {metrics}  ({seconds:.1f} s, {speed})")
+        metrics = key_metrics(trainer, pl_module, most=4)
+        axis = getattr(pl_module, "axis", "")
+        speed = f"{rate:.3g} batches/s"
+        if axis in trainer.callback_metrics:
+            done = float(trainer.callback_metrics[axis]) - self._counted
+            speed = f"{done / seconds:,.0f} {axis.partition('/')[2]}/s"
+        line = f"epoch {epochs}/{trainer.max_epochs}  {metrics}  ({seconds:.1f} s, {speed})"
+        _say(trainer, line)
+
+
+def _say(trainer: Trainer, line: str) -> None:
+    """Say something above the bar, where one is drawn."""
+    trainer.progress_bar_callback.print(line) if trainer.progress_bar_callback else say(line)
 
 
 class TrainingBar(ProgressBar):
@@ -105,6 +114,11 @@ class TrainingBar(ProgressBar):
     def enable(self) -> None:
         """Draw."""
         self._enabled = True
+
+    def print(self, *args: Any, **kwargs: Any) -> None:
+        """Print a line above the bar."""
+        if self._enabled:
+            self._bar.write(" ".join(map(plain, args)), file=sys.stderr)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start again from the left."""
