@@ -287,7 +287,7 @@ class CLI(LightningCLI):
             if self.run:
                 say(f"stopped; resume with: dlplug fit {shlex.quote(str(self.run.path))}")
             if not self._preemption.signal:
-                return 130
+                return 130 if pressed else 143
             self._preemption.requeue()
             return 128 + self._preemption.signal if is_rank_zero() else 0  # Lightning kills the first for another's
         except Exception as error:

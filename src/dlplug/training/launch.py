@@ -188,6 +188,21 @@ class Preemption(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Agree whether to stop."""
+        self._agree(trainer)
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Agree whether to stop: a validation may take longer than a cluster waits."""
+        self._agree(trainer)
+
+    def _agree(self, trainer: Trainer) -> None:
         if trainer.world_size > 1:
             came = torch.tensor(self.signal, device=trainer.strategy.root_device)
             self.signal = int(trainer.strategy.reduce(came, reduce_op="max"))
