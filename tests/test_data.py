@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from dlplug import InputError
-from dlplug.data import BatchIndexSampler, ImageInfo, Info, TensorData
+from dlplug.data import BatchIndexSampler, ImageInfo, Info, TensorData, class_weights
 
 
 class Numbers(TensorData):
@@ -78,3 +78,18 @@ def test_info_travels_as_plain_data():
         "labels": ("cat", "dog"),
     }
     assert Info.from_dict(plain) == info
+
+
+def test_balanced_classes_have_the_same_say(capsys):
+    class Few(TensorData):
+        def load(self):
+            return Info(), {"train": (torch.zeros(6, 1), torch.tensor([0, 0, 0, 0, 1, 1]))}
+
+    data = Few()
+    data.setup()
+    weights = class_weights(data, ("a", "b", "c"))
+    assert weights.tolist() == pytest.approx([6 / (3 * 4), 6 / (3 * 2), 0])
+    assert capsys.readouterr().err == "training items: a 4, b 2, c 0\n"
+    assert class_weights(object(), ("a",)) is None
+    class_weights(data, tuple(map(str, range(20))))
+    assert capsys.readouterr().err == "training items: 2 0, ..., 0 4\n"

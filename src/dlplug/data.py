@@ -11,12 +11,14 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
 
+from dlplug.console import say
 from dlplug.errors import InputError
 
 Batch = tuple[Tensor, ...]
 Input = tuple[str, Callable[[], Batch]]  # a new item's name, and what reads it or raises why it cannot be read
 Order = Literal["shuffled", "in order", "spread"]
 ORDERS: dict[str, Order] = {"train": "shuffled", "val": "spread"}
+SHOWN = 12  # classes whose items are counted in a line
 LONG = 200  # characters of a value that is too long to be shown in a message
 
 
@@ -267,3 +269,24 @@ class TensorData(Data, ABC):
             raise InputError(f"{type(self).__name__} has no {split} data")
         columns = self._loaded()[split]
         return load_batches(_Indexed(columns), self.sampler(split, columns))
+
+
+def class_weights(data: object, labels: Sequence[str]) -> Tensor | None:
+    """Say how many training items each class has, and return the weights that give all classes the same say.
+
+    Args:
+        data: Of a data module in memory, whose training split has the labels in its second column.
+        labels: The classes' names.
+
+    Returns:
+        ``items / (classes × items of the class)``, shape (classes,), 0 for a class without items; None where the data
+        are of another kind.
+    """
+    columns = (getattr(data, "splits", None) or {}).get("train", ())
+    if len(columns) < 2 or not isinstance(columns[1], Tensor):
+        return None
+    counts = torch.bincount(columns[1].flatten().long(), minlength=len(labels)).cpu()
+    named = [f"{name} {count:,}" for name, count in zip(labels, counts.tolist(), strict=True)]
+    extremes = [named[int(counts.argmin())], "...", named[int(counts.argmax())]]
+    say(f"training items: {', '.join(named if len(named) <= SHOWN else extremes)}")
+    return torch.where(counts > 0, len(columns[1]) / (len(labels) * counts.clamp(min=1)), 0.0)

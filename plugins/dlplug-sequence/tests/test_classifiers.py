@@ -60,3 +60,14 @@ def test_options_out_of_range_are_refused():
     ):
         with pytest.raises(ValueError, match="not"):
             make()
+
+
+@pytest.mark.parametrize("kind", [BagOfWords, RNNClassifier])
+def test_class_weights_weight_the_loss_in_training(kind, monkeypatch):
+    model = built(kind(class_weights="balanced", word_dropout=0.0))
+    monkeypatch.setattr(model, "record", lambda **values: None)
+    tokens, labels = torch.tensor([[4, 5], [6, 7]]), torch.tensor([0, 1])
+    losses = torch.nn.functional.cross_entropy(model(tokens), labels, reduction="none").detach()
+    assert model.training_step((tokens, labels), 0).item() == pytest.approx(losses.mean().item())
+    model._class_weights = torch.tensor([3.0, 1.0])
+    assert model.training_step((tokens, labels), 0).item() == pytest.approx(((3 * losses[0] + losses[1]) / 4).item())

@@ -2,10 +2,11 @@ import math
 
 import pytest
 import torch
+from lightning import Trainer, seed_everything
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from dlplug.data import ImageInfo
+from dlplug.data import ImageInfo, TensorData
 from dlplug.errors import InputError
 from dlplug.optim import warmup_cosine
 from dlplug.trained import read_weights, take
@@ -190,3 +191,26 @@ def test_saliency_of_a_network_that_depends_on_one_pixel():
     assert maps[:, 0, 3, 5].eq(1).all()
     assert maps.sum() == 4
     assert shown["filters"].pixels.shape == (2, 1, 3, 3)
+
+
+def test_balanced_weights_find_the_rare_class(tmp_path):
+    class Rare(TensorData):
+        """Ten images of class 0 for each of class 1, which differ little."""
+
+        def load(self):
+            labels = torch.arange(220) % 11 == 0
+            images = 0.3 * torch.rand(220, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+            return ImageInfo(1, 8, 8, 2), dict.fromkeys(
+                ("train", "val"), (images + 0.1 * labels[:, None, None, None], labels.long())
+            )
+
+    found = []
+    for class_weights in (None, "balanced"):
+        seed_everything(0, verbose=False)
+        model, data = CNN(channels=(4,), hidden=0, lr=0.01, class_weights=class_weights), Rare()
+        quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+        Trainer(max_epochs=6, accelerator="cpu", enable_model_summary=False, **quiet).fit(model, datamodule=data)
+        images, labels = data.splits["train"]
+        with torch.no_grad():
+            found.append((model.eval()(images).argmax(1) == 1)[labels == 1].float().mean())
+    assert found[1] > found[0] + 0.3

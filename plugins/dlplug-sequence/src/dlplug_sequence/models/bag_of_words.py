@@ -1,5 +1,7 @@
 """A classifier that ignores the order of words."""
 
+from typing import Any
+
 from torch import nn
 
 from dlplug_sequence.data.padded import PAD_ID
@@ -18,9 +20,9 @@ class BagOfWords(TextClassifier):
     """
 
     def __init__(
-        self, embedding_dim: int = 64, dropout: float = 0.5, word_dropout: float = 0.1, lr: float = 2e-2
+        self, embedding_dim: int = 64, dropout: float = 0.5, word_dropout: float = 0.1, lr: float = 2e-2, **kwargs: Any
     ) -> None:
-        super().__init__(word_dropout)
+        super().__init__(word_dropout, **kwargs)
         if embedding_dim < 1 or not 0 <= dropout < 1 or lr <= 0:
             raise ValueError(
                 "embedding_dim must be at least 1, dropout from 0 to below 1 and lr above 0, not "

@@ -1,6 +1,6 @@
 """A recurrent classifier of texts."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -44,8 +44,9 @@ class RNNClassifier(TextClassifier):
         dropout: float = 0.5,
         word_dropout: float = 0.2,
         lr: float = 5e-3,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(word_dropout)
+        super().__init__(word_dropout, **kwargs)
         if embedding_dim < 1 or lr <= 0:
             raise ValueError(f"embedding_dim must be at least 1 and lr above 0, not {embedding_dim} and {lr}")
         self.save_hyperparameters()

@@ -1,7 +1,7 @@
 """What text classifiers share: how they are trained, their metrics and what they show."""
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy
 from torchmetrics import MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix, MulticlassRecall
 
-from dlplug.data import Batch
+from dlplug.data import Batch, class_weights
 from dlplug.files import asked_lines
 from dlplug.media import Figure, Media, Table, Text
 from dlplug.model import rank
@@ -33,6 +33,8 @@ class TextClassifier(WarmupCosine, ABC):
 
     Args:
         word_dropout: Probability that a word is replaced by unknown in training, so that no single word decides.
+        class_weights: ``balanced`` weights each class's loss in training by its share, so that rare classes count as
+            much as frequent ones; None weights all texts alike.
     """
 
     monitor = ("val/loss", "min")
@@ -69,13 +71,14 @@ class TextClassifier(WarmupCosine, ABC):
         ),
     )
 
-    def __init__(self, word_dropout: float) -> None:
+    def __init__(self, word_dropout: float, class_weights: Literal["balanced"] | None = None) -> None:
         super().__init__()
         if not 0 <= word_dropout < 1:
             raise ValueError(f"word_dropout must be from 0 to below 1, not {word_dropout}")
-        self.word_dropout = word_dropout
+        self.word_dropout, self.class_weights = word_dropout, class_weights
         self._mistakes: list[tuple[float, str, str, str, float]] = []  # loss, text, true and predicted, confidence
         self._confusion: Tensor | None = None
+        self._class_weights: Tensor | None = None
 
     @abstractmethod
     def network(self, vocabulary: int, classes: int) -> nn.Module:
@@ -100,6 +103,12 @@ class TextClassifier(WarmupCosine, ABC):
             }
         )
 
+    def on_fit_start(self) -> None:
+        """Weight the classes, and say how many texts each has."""
+        super().on_fit_start()
+        weights = class_weights(getattr(self.trainer, "datamodule", None), self.labels)
+        self._class_weights = None if weights is None or not self.class_weights else weights.to(self.device)
+
     def forward(self, tokens: Tensor) -> Tensor:
         """Return logits (n, classes) of tokens (n, time), padded with 0."""
         logits: Tensor = self.net(tokens)
@@ -112,7 +121,7 @@ class TextClassifier(WarmupCosine, ABC):
             dropped = torch.rand(tokens.shape, device=tokens.device) < self.word_dropout
             tokens = tokens.masked_fill(dropped & (tokens != PAD_ID), UNK_ID)
         logits = self(tokens)
-        loss = cross_entropy(logits, labels)
+        loss = cross_entropy(logits, labels, self._class_weights)
         self.record(loss=loss, accuracy=(logits.detach().argmax(1) == labels).float().mean())
         return loss
 

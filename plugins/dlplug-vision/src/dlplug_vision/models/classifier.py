@@ -1,7 +1,7 @@
 """What image classifiers share: training, metrics and what is shown."""
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ from torchmetrics.classification import (
 )
 
 from dlplug.console import say
-from dlplug.data import Batch, ImageInfo
+from dlplug.data import Batch, ImageInfo, class_weights
 from dlplug.media import Figure, Image, Media, Text
 from dlplug.model import rank
 from dlplug.optim import WarmupCosine
@@ -37,6 +37,8 @@ class Classifier(WarmupCosine, ABC):
         lr: Highest learning rate of AdamW.
         weight_decay: Weight decay of AdamW.
         init_from: Run folder or file of weights to start from; layers that do not match are left as initialised.
+        class_weights: ``balanced`` weights each class's loss in training by its share, so that rare classes count as
+            much as frequent ones; None weights all images alike.
 
     Attributes:
         net: The network: images from 0 to 1, shape (n, channels, height, width), to logits (n, classes).
@@ -99,13 +101,20 @@ class Classifier(WarmupCosine, ABC):
     net: nn.Module
     top = 1
 
-    def __init__(self, lr: float, weight_decay: float = 0.01, init_from: str = "") -> None:
+    def __init__(
+        self,
+        lr: float,
+        weight_decay: float = 0.01,
+        init_from: str = "",
+        class_weights: Literal["balanced"] | None = None,
+    ) -> None:
         super().__init__()
         if lr <= 0 or weight_decay < 0:
             raise ValueError(f"lr must be above 0 and weight_decay at least 0, not {lr} and {weight_decay}")
-        self.lr, self.weight_decay, self.init_from = lr, weight_decay, init_from
+        self.lr, self.weight_decay, self.init_from, self.class_weights = lr, weight_decay, init_from, class_weights
         self._mistakes: tuple[Tensor, ...] | None = None  # losses, images, labels, predictions, confidences
         self._confusion: Tensor | None = None
+        self._class_weights: Tensor | None = None
 
     @abstractmethod
     def network(self, info: ImageInfo) -> nn.Module:
@@ -134,6 +143,12 @@ class Classifier(WarmupCosine, ABC):
             }
         )
 
+    def on_fit_start(self) -> None:
+        """Weight the classes, and say how many images each has."""
+        super().on_fit_start()
+        weights = class_weights(getattr(self.trainer, "datamodule", None), self.labels)
+        self._class_weights = None if weights is None or not self.class_weights else weights.to(self.device)
+
     def initialise(self) -> None:
         """Load the weights that ``init_from`` names, and say which layers they are of."""
         if self.init_from:
@@ -148,7 +163,7 @@ class Classifier(WarmupCosine, ABC):
         """Return the loss on a batch."""
         images, labels = batch
         logits = self(images)
-        loss = cross_entropy(logits, labels)
+        loss = cross_entropy(logits, labels, self._class_weights)
         self.record(loss=loss, accuracy=(logits.detach().argmax(1) == labels).float().mean())
         return loss
 
