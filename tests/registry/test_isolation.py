@@ -46,6 +46,8 @@ class Plain(LightningModule):
         return torch.utils.data.DataLoader(torch.ones(8, 2), batch_size=4)
 """
 
+ODD_KEY = """from lightning.pytorch import Callback
+    return [type("Odd", (Callback,), {"state_key": property(lambda self: exit("bye"))})()]"""
 HOOK = "from dlplug import hookimpl\n@hookimpl\ndef {}:\n    {}\n"
 
 # The plugin.py of each distribution. These load:
@@ -56,6 +58,7 @@ WORKING = {
     "absent": OFFER.format(name="absent", target="stranger_absent.model:Nowhere"),
     "stale": OFFER.format(name="stale", target="stranger_stale.stale:Plain"),
     "callbacks": HOOK.format("dlplug_callbacks()", "raise OSError('no room')"),
+    "keys": HOOK.format("dlplug_callbacks()", ODD_KEY),
     "parser": HOOK.format("dlplug_add_arguments(parser)", "parser.add_argument('--config')"),
 }
 # These do not, for this reason:
@@ -176,7 +179,8 @@ def test_fit_works_beside_them(dlplug: Command, tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
     assert len([*tmp_path.glob("runs/plain/*/checkpoints/last.ckpt")]) == 1
     warnings = [line for line in result.stderr.splitlines() if line.startswith("warning: ")]
-    assert len(warnings) == 2
+    assert len(warnings) == 3
+    assert f"warning: stranger-keys {VERSION}: its dlplug_callbacks is left out: SystemExit: bye" in warnings
     assert f"warning: stranger-callbacks {VERSION}: its dlplug_callbacks is left out: OSError: no room" in warnings
     assert any(line.startswith(f"warning: stranger-parser {VERSION}: its dlplug_add_arguments is") for line in warnings)
 

@@ -397,10 +397,7 @@ class CLI(LightningCLI):
                 callbacks.append(Checkpoints(self.run, self.model))
         if self.job.command == "predict":
             callbacks += self._prediction_writers()
-        own = len(callbacks)
         self._call_hooks("dlplug_callbacks", lambda hook: callbacks.extend(_checked(hook())))
-        for callback in callbacks[own:]:
-            guard(callback)
         return callbacks
 
     def _prediction_writers(self) -> list[PredictionWriter]:
@@ -436,7 +433,9 @@ class CLI(LightningCLI):
                 continue
             try:
                 call(hook)
-            except (Exception, SystemExit) as error:
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
                 origin = next(p.origin for p in self.registry.plugins if p.name == plugin)
                 self._left_out.add(plugin)
                 warnings.warn(f"{origin}: its {name} is left out: {type(error).__name__}: {plain(error)}", stacklevel=1)
@@ -447,6 +446,8 @@ def _checked(callbacks: Iterable[Callback]) -> list[Callback]:
     for callback in found:
         if not isinstance(callback, Callback):
             raise TypeError(f"{callback!r} is not a Callback of lightning.pytorch")
+        hash(callback.state_key)  # a property, which no guard can stand before
+        guard(callback)
     return found
 
 
