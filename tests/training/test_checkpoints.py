@@ -1,6 +1,7 @@
 """Which epoch is the best, what a checkpoint remembers of it, and that files are plain data."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ NAN = float("nan")
 
 
 def epochs_that_improve(monitor, values):
-    checkpoints = Checkpoints(Run(Path("run")), monitor)
+    checkpoints = Checkpoints(Run(Path("run")), SimpleNamespace(monitor=monitor))
     return [
         i for i, value in enumerate(values) if checkpoints._improves({"val/loss": torch.tensor(value)})
     ], checkpoints
@@ -44,7 +45,7 @@ def test_nothing_improves_without_a_monitor_or_its_metric():
 def test_the_best_so_far_is_remembered():
     _, checkpoints = epochs_that_improve(("val/loss", "min"), [2.0])
     checkpoints.best_epoch = 7
-    other = Checkpoints(Run(Path("run")), ("val/loss", "min"))
+    other = Checkpoints(Run(Path("run")), SimpleNamespace(monitor=("val/loss", "min")))
     assert other.state_dict() == {"best": None, "best_epoch": -1}
     other.load_state_dict(checkpoints.state_dict())
     assert (other.best, other.best_epoch) == (2.0, 7)
