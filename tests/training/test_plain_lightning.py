@@ -36,3 +36,13 @@ def test_plain_module_is_monitored_drawn_and_asked(fit, command, tmp_path):
         "0001-words.txt",
     ]
     assert command("test", run).returncode == 0
+
+
+def test_loss_that_is_not_logged_is_looked_at_too(command, tmp_path):
+    shutil.copy(HELPERS / "plain.py", tmp_path)
+    text = "import plain, torch\nclass Silent(plain.Net):\n    def training_step(self, batch, batch_idx):\n"
+    text += "        return self.net(batch[0]).sum() * float('nan')\n"
+    (tmp_path / "silent.py").write_text(text)
+    ended = command("fit", "--model", "silent.Silent", "--data", "plain.Points", "--trainer.max_epochs", "1")
+    assert ended.returncode == 1, ended
+    assert "epoch 1: train/loss is not a number" in ended.stderr

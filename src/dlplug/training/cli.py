@@ -313,7 +313,8 @@ class CLI(LightningCLI):
         """Return 1 where a loss was not a number, in this command or before the run was resumed."""
         monitor = (getattr(self.model, "monitor", None) or ("",))[0]
         rows = read_metrics(self.run.path / "metrics.csv") if self.run and self.job.command == "fit" else []
-        measured: list[Mapping[str, Any]] = [*rows, self.trainer.callback_metrics]
+        last = [c.loss for c in self.trainer.callbacks if isinstance(c, EpochSummary)]  # type: ignore[attr-defined]
+        measured: list[Mapping[str, Any]] = [*rows, *last, self.trainer.callback_metrics]
         found = [name for metrics in measured for name in broken_losses(metrics, monitor)]
         if found and is_rank_zero():
             say(f"failed: {', '.join(dict.fromkeys(found))} is not a number; {ADVICE}")

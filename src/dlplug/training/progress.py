@@ -27,6 +27,9 @@ class EpochSummary(Callback):
         run: Where it is trained.
         model: The model's name.
         typed: The command that resumes the run, noted once it trains; empty for a new run.
+
+    Attributes:
+        loss: Of the last batch, by the name that a model may not have logged it by; empty before it.
     """
 
     def __init__(self, run: Run, model: str, typed: Sequence[str] = ()) -> None:
@@ -37,6 +40,7 @@ class EpochSummary(Callback):
         self._timing = MetricsFile(run.path / "timing.csv")
         self._started: float | None = None
         self._counted = 0.0  # by the model's own axis when the epoch started
+        self.loss: dict[str, Any] = {}
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Cut the times back to what this checkpoint vouches for."""
@@ -61,6 +65,12 @@ class EpochSummary(Callback):
         self._started = time.monotonic()
         self._counted = float(trainer.callback_metrics.get(getattr(pl_module, "axis", ""), 0))
 
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Keep the loss, which a model need not log."""
+        self.loss = {"train/loss": outputs["loss"]} if isinstance(outputs, dict) and "loss" in outputs else {}
+
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say what the last epoch brought, and the best one."""
         self._end_epoch(trainer, pl_module, trainer.current_epoch)
@@ -75,7 +85,7 @@ class EpochSummary(Callback):
         if self._started is None:
             return
         monitor = (getattr(pl_module, "monitor", None) or ("",))[0]
-        for name in broken_losses(trainer.callback_metrics, monitor):
+        for name in broken_losses({**self.loss, **trainer.callback_metrics}, monitor):
             _say(trainer, f"epoch {epochs}: {name} is not a number; {ADVICE}")
         seconds = time.monotonic() - self._started
         rate = trainer.num_training_batches / seconds
