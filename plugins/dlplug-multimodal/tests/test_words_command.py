@@ -39,7 +39,7 @@ def test_word_vectors(fit, command, refused, tmp_path):
     assert "no vector was learned for sea" in refused("generate", run, "--text", "sea")
     model = SkipGram.load_from_checkpoint(run / "checkpoints" / "last.ckpt")
     assert model.generate(text="cat").text == model.generate(text="cat").text
-    refused("fit", "--model", "skip-gram", "--data.level=character")
+    refused("fit", *WORDS, "--data.level=character", *SHORT)
 
 
 def test_images_and_words(fit, command, tmp_path):

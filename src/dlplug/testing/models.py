@@ -98,17 +98,17 @@ class ModelChecks(SpecChecks):
 
     def reloads(self) -> None:
         """Check that a checkpoint alone gives the model back: same weights, same validation metrics twice."""
-        self.apart(self._reload)
+        trained = self.run.trained  # here: what is apart is a fork, which cannot ask the server for another
+        self.apart(lambda: self._reload(trained))
         measured = []
         for _ in range(2):
             self._command("validate", self.run.path)
             measured.append((self.run.path / "validate.csv").read_bytes())
         assert measured[0] == measured[1], "two validations of one checkpoint differ: draw from a seeded generator"
 
-    def _reload(self) -> None:
+    def _reload(self, path: Path) -> None:
         import torch
 
-        path = self.run.trained
         try:
             model = self.load().load_from_checkpoint(path, map_location="cpu", weights_only=True)
         except Exception as error:
