@@ -9,9 +9,10 @@ from dlplug.console import PlainOutput, plain
 from dlplug.errors import InputError
 
 # OpenMP's threads spin while they wait for work, for as long as it takes on an idle machine; beside other jobs they
-# then burn the time that the thread they wait for needs. GNU's turns a thousand times here before it sleeps (idle as
-# fast as its own 300,000, beside two busy processes 1.7 times faster; benchmarks/busy.py), LLVM's waits 1 ms, not 200.
-THREADS = {"GOMP_SPINCOUNT": "1000", "KMP_BLOCKTIME": "1"}
+# then burn the time that the thread they wait for needs. GNU's turn 3,000 times here before they sleep, not 300,000:
+# idle as fast (with 1,000 gan and dqn took a quarter longer), and of 1,000, 3,000, 10,000 and 30,000 the most that is
+# still quick beside two busy processes (benchmarks/busy.py). LLVM's wait 1 ms, not 200; that was not measured.
+THREADS = {"GOMP_SPINCOUNT": "3000", "KMP_BLOCKTIME": "1"}
 
 
 def main(argv: list[str] | None = None) -> int:
