@@ -12,10 +12,7 @@ FITS = {
 }
 
 
-SLOW = pytest.mark.slow("what is killed at random does not depend on the model; by day two are enough")
-
-
-@pytest.mark.parametrize("model", ["cnn", "dqn", *(pytest.param(name, marks=SLOW) for name in ("gan", "rnn-lm"))])
+@pytest.mark.parametrize("model", FITS)
 def test_killed_and_resumed(model, tmp_path):
     args = ["--model", model, *FITS[model], *SHORT]
     assert same(fit(tmp_path / "unbroken", args), fit_killed(tmp_path / "killed", args, seed=len(model)))
