@@ -276,3 +276,11 @@ def test_none_imports_torch_for_its_help(folder):
     done = subprocess.run(line, env=env, capture_output=True, text=True, check=False)
     assert "What greet does." in done.stdout
     assert done.stdout.endswith("\nFalse\n")
+
+
+def test_command_named_help_is_a_clash_with_the_usage_text(said, tmp_path):
+    (tmp_path / "site" / "plugin_of_other.py").write_text(OTHER.replace('"twice"', '"help"'))
+    status, out, _ = said("plugins")
+    assert status == 1  # for the plugin that does not load
+    assert "the command 'help' is offered by other and core: say other:help" in out
+    assert said("help")[1].startswith("usage: dlplug COMMAND")

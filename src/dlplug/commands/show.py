@@ -86,6 +86,8 @@ def print_plugins(registry: Registry) -> int:
     for plugin in registry.plugins:
         for spec in plugin.specs:
             offers.setdefault((spec.kind, spec.name), []).append(plugin.name)
+    if others := offers.get(("command", "help")):
+        others.append("core")  # whose usage text it is
     for (kind, name), names in offers.items():
         if len(names) > 1:
             print(f"the {kind} {name!r} is offered by {' and '.join(names)}: say {names[0]}:{name}")
