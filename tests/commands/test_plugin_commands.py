@@ -279,8 +279,9 @@ def test_none_imports_torch_for_its_help(folder):
 
 
 def test_command_named_help_is_a_clash_with_the_usage_text(said, tmp_path):
-    (tmp_path / "site" / "plugin_of_other.py").write_text(OTHER.replace('"twice"', '"help"'))
+    (tmp_path / "site" / "plugin_of_aid.py").write_text(OTHER.replace('"twice"', '"help"'))
+    lay_out(tmp_path / "site", "stranger-aid", "1.0", "aid = plugin_of_aid")
     status, out, _ = said("plugins")
     assert status == 1  # for the plugin that does not load
-    assert "the command 'help' is offered by other and core: say other:help" in out
+    assert "the command 'help' is offered by aid and core: say aid:help" in out
     assert said("help")[1].startswith("usage: dlplug COMMAND")
