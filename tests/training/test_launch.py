@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -32,9 +33,12 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
+    """Return a port below those that a system gives out by itself, so that no other process gets it in between."""
+    for port in range(20_000 + 37 * os.getpid() % 10_000, 32_000):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return str(port)
+    raise OSError("no port is free")
 
 
 def srun(folders: list[Path], *args: str, **more: str) -> list[subprocess.CompletedProcess[str]]:
@@ -167,6 +171,12 @@ def test_restarts_take_each_run_once(tmp_path, monkeypatch):
     monkeypatch.setenv("SLURM_RESTART_COUNT", "2")
     assert restarted_run(tmp_path, "mine") == found[0]
     assert restarted_run(tmp_path, "") is None
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "0")
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", str(2**22 + 1))  # no process has that number
+    taken = restarted_run(tmp_path, "mine")
+    with taken.lock():  # which sweeps what dead processes left
+        pass
+    assert restarted_run(tmp_path, "mine") != taken
 
 
 SHARDED = '{"class_path": "lightning.pytorch.strategies.ModelParallelStrategy"}'

@@ -392,8 +392,8 @@ class CLI(LightningCLI):
             if self.job.changed:
                 callbacks.append(OptimizerOverrides())
             typed = self.job.typed if self.job.run else ()
-            callbacks += [self._preemption]
-            callbacks += [EpochSummary(self.run, self.job.model, typed), Showcase(self.run), GradNormAndLRMonitor()]
+            summary = EpochSummary(self.run, self.job.model, typed)
+            callbacks += [self._preemption, summary, Showcase(self.run), GradNormAndLRMonitor()]
             if self.config_init.trainer.enable_checkpointing is not False:
                 callbacks.append(Checkpoints(self.run, self.model))
         if self.job.command == "predict":

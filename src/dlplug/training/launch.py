@@ -112,8 +112,9 @@ def restarted_run(root: Path, key: str) -> Run | None:
         root: Where the runs of one model are.
         key: Of this launch.
     """
-    count = ".".join(os.environ.get(name, "0") for name in RESTARTS)
-    if not key or not count.strip("0."):
+    # Joined without a point, after which `sweep` would read the number of a process.
+    count = "-".join(os.environ.get(name, "0") for name in RESTARTS)
+    if not key or not count.strip("0-"):
         return None
     runs = [Run(path.parent) for path in root.glob("*/about.json")]
     for made in sorted((r for r in runs if r.about.get("launch") == key), key=lambda r: r.path.name, reverse=True):
