@@ -12,5 +12,5 @@ def fork_server() -> Any:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["dlplug.claims"])
+    context.set_forkserver_preload(["dlplug.claims", "dlplug.training.preload"])
     return context

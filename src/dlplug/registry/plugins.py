@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, distributions, entry_points, version
+from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, distribution, distributions, entry_points
 from pathlib import Path
 from typing import Any
 
@@ -255,11 +255,11 @@ def _require(line: str) -> None:
             return
         name, bounds = requirement.name, str(requirement.specifier)
     try:
-        found = version(name)
+        found = distribution(name)
     except PackageNotFoundError:
         raise _Unmet(f"requires {line}, which is not installed") from None
-    if name == "dlplug" and not _within(found, bounds):
-        raise _Unmet(f"requires {line}, but dlplug is {found}")
+    if name == "dlplug" and not _within(found.version, bounds):
+        raise _Unmet(f"requires {line}, but dlplug is {found.version}")
 
 
 def _within(found: str, bounds: str) -> bool:

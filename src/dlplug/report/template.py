@@ -5,6 +5,7 @@ import hashlib
 import re
 import shlex
 from datetime import datetime
+from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,6 +24,17 @@ def fill(template: str, **values: Any) -> str:
         template: A file of this folder that extends base.html.
         values: What it names.
     """
+    page = pages().get_template(template)
+    return page.render(
+        now=datetime.now().strftime("%Y-%m-%d %H:%M"),
+        version=version("dlplug"),
+        **values,
+    )
+
+
+@cache
+def pages() -> Environment:
+    """Return where pages come from, which holds what each of them holds."""
     environment = Environment(loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined)
     environment.trim_blocks = environment.lstrip_blocks = True
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
@@ -30,14 +42,12 @@ def fill(template: str, **values: Any) -> str:
         prose=_prose, number=_number, duration=_duration, quote=lambda text: shlex.quote(str(text))
     )
     scripts = [_plotly(), (HERE / "page.js").read_text()]
-    return environment.get_template(template).render(
+    environment.globals.update(
         css=Markup((HERE / "page.css").read_text()),
         scripts=[Markup(script) for script in scripts],
         hashes=[_hash(script) for script in scripts],
-        now=datetime.now().strftime("%Y-%m-%d %H:%M"),
-        version=version("dlplug"),
-        **values,
     )
+    return environment
 
 
 def _plotly() -> str:
