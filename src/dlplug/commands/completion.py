@@ -58,6 +58,8 @@ FREE_FORM = {
     "--model": "model by name or class path",
     "--data": "data by name or class path",
     "--logger": "logger by name",
+    "--optimizer": "optimizer of torch.optim, for models that leave it open",
+    "--lr_scheduler": "schedule of torch.optim.lr_scheduler for that",
     "--config": "config file",
     "--seed_everything": "seed of everything random",
     "--ckpt_path": "checkpoint to start from or to use",

@@ -22,6 +22,7 @@ from dlplug.specs import DataSpec, ModelSpec
 
 T = TypeVar("T")
 KINDS = ("model", "data")
+CHANGEABLE = ("model", "optimizer", "lr_scheduler")  # what in a resumed run may hold other options of the optimizer
 SHORT = re.compile(r"(\w[\w-]*:)?\w[\w-]*")  # anything else is a class path, a file or an inline config
 ALWAYS_ON = "dlplug.loggers.csv.MetricsFile"  # `--logger csv` asks for what is there anyway
 TRAINER = "lightning.pytorch.trainer.trainer.Trainer"
@@ -37,7 +38,7 @@ class Job:
         model: Name of the model, which its runs are kept under.
         chosen: Class paths of the model and, where one is named, the data.
         run: The run folder that was named instead of a model.
-        changed: Whether the user's own arguments change the options of the model of ``run``.
+        changed: Whether the user's own arguments change the options of the model or the optimizer of ``run``.
         typed: The command line as the user typed it.
         files: The config files among the arguments.
         predictions: What ``predict`` is asked for besides, by option.
@@ -107,7 +108,8 @@ def expand(command: str, args: list[str], registry: Registry) -> Job:
         model=model.name if model else chosen["model"].rpartition(".")[2].lower(),
         chosen=chosen,
         run=run,
-        changed=any(option.startswith("--model") for option in own) or any("model" in c for c in configs[1:]),
+        changed=any(option.startswith(tuple(f"--{key}" for key in CHANGEABLE)) for option in own)
+        or any(key in config for config in configs[1:] for key in CHANGEABLE),
         typed=("dlplug", command, *args),
         files=tuple(paths),
     )
@@ -250,7 +252,9 @@ def _join_values(args: list[str]) -> list[str]:
         else:
             joined.append(arg)
     for arg, following in pairwise([*joined, "--"]):
-        if re.fullmatch(r"--(model|data|trainer)\.[\w.+]+(?<!\.help)", arg) and following.startswith("--"):
+        if re.fullmatch(
+            r"--(model|data|trainer|optimizer|lr_scheduler)\.[\w.+]+(?<!\.help)", arg
+        ) and following.startswith("--"):
             raise InputError(f"{arg} needs a value")  # jsonargparse would name --model
     return joined
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 from enum import Enum
 from importlib.metadata import version
 from pathlib import Path
+from types import MethodType
 from typing import Any, Literal, get_args
 
 import yaml
@@ -22,9 +23,10 @@ from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, instantiate_class
 from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.utilities.exceptions import SIGTERMException
+from lightning.pytorch.utilities.model_helpers import is_overridden
 
 from dlplug.console import is_rank_zero, plain, say
 from dlplug.data import Data, Info
@@ -33,7 +35,7 @@ from dlplug.loggers.csv import MetricsFile, broken_losses, read_metrics
 from dlplug.model import Model
 from dlplug.panels import COMMON
 from dlplug.registry import Registry
-from dlplug.registry.job import Job, load_config, parse_config, with_version_drift
+from dlplug.registry.job import CHANGEABLE, Job, load_config, parse_config, with_version_drift
 from dlplug.registry.provenance import HEAD, versions_to_record
 from dlplug.registry.source import load_class, read_class
 from dlplug.report.page import write_report
@@ -49,6 +51,7 @@ from dlplug.training.resume import ExactResume, refuse
 from dlplug.training.seeding import EpochSeeding
 
 PARSER_MODE = "dlplug"
+OPTIMIZER = ("optimizer", "lr_scheduler")  # keys of LightningCLI's
 BASES: dict[str, type] = {"model": LightningModule, "data": LightningDataModule}
 KNOWN_NOISE = (
     "The '.*_dataloader' does not have many workers",
@@ -133,7 +136,7 @@ class CLI(LightningCLI):
         yaml.SafeDumper.add_multi_representer(Enum, lambda dumper, enum: dumper.represent_data(enum.value))
         super().__init__(
             run=False,  # Lightning's subcommands would build a parser each, for one that is used
-            auto_configure_optimizers=False,  # models own their optimizers; a GAN has two
+            auto_configure_optimizers=False,  # Lightning makes the optimizer before a Model has weights
             save_config_callback=None,  # a run folder is made with its config in it
             trainer_defaults={"default_root_dir": "runs", "enable_model_summary": False},
             seed_everything_default=0,
@@ -147,6 +150,8 @@ class CLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add where to start from, and let plugins add theirs."""
         parser.add_argument("--ckpt_path", type=str, default=None, help="Checkpoint to start from or to use.")
+        parser.add_optimizer_args()
+        parser.add_lr_scheduler_args()
         if self.job.command == "fit" and not self.job.run:
             name, resume = os.environ.get("DLPLUG_RUN"), Literal["auto"] | None
             parser.add_argument("--run", type=str | None, default=name, help="Name of the run's folder.")
@@ -182,8 +187,43 @@ class CLI(LightningCLI):
                 whole_first = sorted(members, key=lambda kind: kind is float)
                 action._typehint = functools.reduce(operator.or_, whole_first)  # type: ignore[attr-defined]
 
+    def _open_optimizers(self) -> None:
+        """Give a model without optimizers those that are asked for, as Lightning would, but once it has weights."""
+        asked, schedule = (self.config_init.get(key) for key in OPTIMIZER)
+        name = type(self.model).__name__
+        if is_overridden("configure_optimizers", self.model):
+            if asked or schedule:
+                raise InputError(
+                    f"{name} makes its optimizers itself, in configure_optimizers: --optimizer and --lr_scheduler are "
+                    "for models that leave that open"
+                )
+            return
+        if not asked and (schedule or self.job.command == "fit"):
+            raise InputError(
+                f"{name} has no optimizer: --optimizer Adam --optimizer.lr 0.001 gives it one, and so does a method "
+                "configure_optimizers"
+            )
+        if not asked:
+            return
+        before = load_config(str(self.job.run.config), self.registry) if self.job.run else {}
+        for key in OPTIMIZER:
+            kinds = [(config.get(key) or {}).get("class_path") for config in (before, self.config) if config]
+            if len({*kinds}) > 1:
+                raise InputError(
+                    f"{key} {kinds[0]} cannot become {kinds[1]} in a resumed run; start a new one with "
+                    "-c RUN/config.yaml"
+                )
+
+        def configure_optimizers(model: LightningModule) -> Any:
+            optimizer = instantiate_class(model.parameters(), asked)
+            made = instantiate_class(optimizer, schedule) if schedule else None
+            return self.configure_optimizers(model, optimizer, made)
+
+        self.model.configure_optimizers = MethodType(configure_optimizers, self.model)
+
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Make the trainer with the run folder's callbacks, metrics file and checkpoints."""
+        self._open_optimizers()
         asked = self.config_init.trainer
         asked.default_root_dir = asked.default_root_dir or os.curdir  # null is that to Lightning
         if self.job.command == "fit":
@@ -355,14 +395,14 @@ class CLI(LightningCLI):
             text = "".join(f"{HEAD}{line}\n" for line in versions_to_record(text, self.registry)) + text
             return Run.create(root, text, self._about() | ({"launch": key} if key else {}), name)
         before = load_config(str(found.config), self.registry)
-        self.job = replace(self.job, run=found, changed=before.get("model") != config["model"])
+        self.job = replace(self.job, run=found, changed=any(before.get(key) != config.get(key) for key in CHANGEABLE))
         self.config.ckpt_path = str(found.last) if found.last else self.config.ckpt_path
         return found
 
     def _config(self) -> dict[str, Any]:
         """Return the resolved config as it is saved, without what only this command asks for."""
         config = yaml.safe_load(self.parser.dump(self.config, skip_none=False, format="yaml"))
-        once = ("config", "ckpt_path", "run", "resume")
+        once = ("config", "ckpt_path", "run", "resume", *(key for key in OPTIMIZER if not config[key]))
         return {name: value for name, value in serialised(config, self.config).items() if name not in once}
 
     def _about(self) -> dict[str, Any]:

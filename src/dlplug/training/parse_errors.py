@@ -13,7 +13,9 @@ from dlplug.trained import unusable
 
 RESTORING = ("lightning.pytorch.trainer.connectors.checkpoint_connector", ("restore", "_restore", "resume_start"))
 KEY = re.compile(r'Parser key "([^"]+)":')
-WRAPPING = re.compile(r'Parser key "|Does not validate against any|Problem with given class_path|Validation failed')
+WRAPPING = re.compile(
+    r'Parser key "|Does not validate against any|Problem with given class_path|Validation failed|\n- Expected a path'
+)
 UNION = re.compile(r"Subtypes: \[(?P<types>.*?)\]\n.*Given value: (?P<value>.*)\Z", re.DOTALL)
 SINGLE = re.compile(r"Expected an? (?P<types>.*?)(?:\. Got value: (?P<value>.*))?\Z", re.DOTALL)
 
