@@ -5,7 +5,6 @@ The online path meets a protocol stub on the loopback (wandb_stub.py), never W&B
 
 import json
 import os
-import pty
 import runpy
 import shutil
 import signal
@@ -17,6 +16,7 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
+from terminal import run_on_terminal
 
 from dlplug.testing import check_panels
 
@@ -198,19 +198,10 @@ def test_server_that_breaks_halfway_keeps_nobody_waiting(fit, monkeypatch):
 
 
 def test_nothing_is_asked_on_a_terminal(tmp_path):
-    line = [sys.executable, "-m", "dlplug", "fit", *SHORT, *WANDB]
-    keyboard, terminal = pty.openpty()
-    process = subprocess.Popen(line, cwd=tmp_path, stdin=terminal, stdout=terminal, stderr=terminal)
-    os.close(terminal)
-    said = b""
-    try:
-        while chunk := os.read(keyboard, 4096):
-            said += chunk
-    except OSError:  # the other end is closed
-        pass
-    assert process.wait(timeout=60) == 0, said
-    assert b"W&B: offline (not logged in: `wandb login`)" in said
-    assert b"Enter your choice" not in said
+    status, shown = run_on_terminal("fit", *SHORT, *WANDB, folder=tmp_path, streams=["in", "out", "err"])
+    assert status == 0, shown
+    assert "W&B: offline (not logged in: `wandb login`)" in shown
+    assert "Enter your choice" not in shown
 
 
 @pytest.mark.parametrize("off", [{"args": ["--logger.mode=disabled"]}, {"env": {"WANDB_MODE": "disabled"}}])

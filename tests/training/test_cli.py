@@ -1,10 +1,9 @@
 """The training commands on a plain LightningModule and LightningDataModule of a user's own."""
 
 import json
+import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import torch
 import yaml
 
 from dlplug.loggers.csv import read_metrics
+from dlplug.testing.commands import start_command
 
 OWN = ("--model", "own.OwnModel", "--data", "own.OwnData", "--trainer.log_every_n_steps", "3")
 
@@ -89,14 +89,14 @@ def test_killed_and_resumed_is_the_run_that_never_stopped(fit, command, tmp_path
 @pytest.mark.parametrize(("stop", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_stopped_run_resumes(fit, tmp_path, stop, status):
     options = (*OWN, "--trainer.max_epochs=3")
-    line = [sys.executable, "-m", "dlplug", "fit", *options, "--model.slow=0.3"]
-    process = subprocess.Popen(line, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    process = start_command("fit", *options, "--model.slow=0.3", folder=tmp_path)
     while not list(tmp_path.glob("runs/*/*/checkpoints/last.ckpt")):
-        assert process.poll() is None
+        assert process.is_alive()
         time.sleep(0.1)
-    process.send_signal(stop)
-    _, said = process.communicate()
-    assert process.returncode == status, said
+    os.kill(process.pid, stop)
+    process.join()
+    said = tmp_path.with_name(f"{tmp_path.name}.err").read_text()
+    assert process.exitcode == status, said
     [run] = tmp_path.glob("runs/*/*")
     assert f"stopped; resume with: dlplug fit {run.relative_to(tmp_path)}" in said
     assert "Traceback" not in said

@@ -1,13 +1,16 @@
 """Launchers: torchrun, srun (faked by its variables and an scontrol that notes what it is asked) and Lightning's."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
 
+import launched
 import pytest
+import trouble
 from jsonargparse import Namespace
 
 from dlplug.errors import InputError
@@ -27,11 +30,6 @@ def no_launcher(monkeypatch):
             monkeypatch.delenv(name)
 
 
-def environment(**more: str) -> dict[str, str]:
-    helpers = str(Path(__file__).parents[1] / "helpers")
-    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": helpers, **more}
-
-
 def free_port() -> str:
     """Return a port below those that a system gives out by itself, so that no other process gets it in between."""
     for port in range(20_000 + 37 * os.getpid() % 10_000, 32_000):
@@ -41,8 +39,8 @@ def free_port() -> str:
     raise OSError("no port is free")
 
 
-def srun(folders: list[Path], *args: str, **more: str) -> list[subprocess.CompletedProcess[str]]:
-    """Start a process in each folder, each a node of one job, and wait for them."""
+def srun(folders: list[Path], *args: str, **more: str) -> list[tuple[int, str]]:
+    """Start a process in each folder, each a node of one job, and wait for them: status and what each said."""
     binaries = folders[0] / "bin"
     binaries.mkdir(exist_ok=True)
     scontrol = binaries / "scontrol"
@@ -50,15 +48,15 @@ def srun(folders: list[Path], *args: str, **more: str) -> list[subprocess.Comple
     scontrol.chmod(0o755)
     job = {"SLURM_JOB_ID": "77", "SLURM_NTASKS": "2", "SLURM_NNODES": "2", "SLURM_LOCALID": "0", "SLURM_JOB_NAME": "x"}
     job |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port(), "PATH": f"{binaries}:{os.environ['PATH']}", **more}
-    line = [sys.executable, "-m", "dlplug", "fit", *TWO, *args]
     started = []
     for rank, folder in enumerate(folders):
-        env = environment(**job, SLURM_PROCID=str(rank), SLURM_NODEID=str(rank))
-        started.append(
-            subprocess.Popen(line, cwd=folder, env=env, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        )
-    errors = [process.communicate(timeout=300)[1] for process in started]
-    return [subprocess.CompletedProcess(p.args, p.returncode, "", e) for p, e in zip(started, errors, strict=True)]
+        shutil.copy(Path(trouble.__file__), folder)
+        env = {**job, "SLURM_PROCID": str(rank), "SLURM_NODEID": str(rank)}
+        started.append(launched.start("fit", *TWO, *args, folder=folder, **env))
+    for process in started:
+        process.join(timeout=300)
+        assert process.exitcode is not None
+    return [(p.exitcode, f.with_name(f"{f.name}.err").read_text()) for p, f in zip(started, folders, strict=True)]
 
 
 @pytest.fixture(scope="module")
@@ -66,37 +64,39 @@ def unbroken(tmp_path_factory):
     """A run on two nodes that share no file system."""
     nodes = [tmp_path_factory.mktemp("first"), tmp_path_factory.mktemp("second")]
     ended = srun(nodes)
-    assert [process.returncode for process in ended] == [0, 0], ended
+    assert [status for status, _ in ended] == [0, 0], ended
     [run] = nodes[0].glob("runs/cnn/*")
     assert not (nodes[1] / "runs").exists()
     return run
 
 
 def test_preempted_and_requeued_job_ends_as_one_never_stopped(unbroken, tmp_path):
-    (tmp_path / "runs").mkdir()
+    nodes = [tmp_path / "first", tmp_path / "second"]  # which share what is beside them
+    for folder in (*nodes, tmp_path / "runs"):
+        folder.mkdir()
     planted = (unbroken / "checkpoints" / "last.ckpt").read_bytes()
     (tmp_path / "runs" / "hpc_ckpt_1.ckpt").write_bytes(planted)  # of another job, where Lightning would look for it
     # After the first epoch, in the middle of the second, by a signal to one of the two processes; then before the end.
-    for restart, trouble in enumerate(("SIGUSR1 1 12", "SIGUSR1 0 17", "")):
-        more = {"SLURM_RESTART_COUNT": str(restart), **({"TROUBLE": trouble} if trouble else {})}
-        ended = srun([tmp_path, tmp_path], **more)
-        assert [process.returncode for process in ended] == ([138, 0] if trouble else [0, 0]), ended
+    for restart, signal in enumerate(("SIGUSR1 1 12", "SIGUSR1 0 17", "")):
+        more = {"SLURM_RESTART_COUNT": str(restart), **({"TROUBLE": signal} if signal else {})}
+        ended = srun(nodes, f"--trainer.default_root_dir={tmp_path}/runs", **more)
+        assert [status for status, _ in ended] == ([138, 0] if signal else [0, 0]), ended
     [run] = tmp_path.glob("runs/cnn/*")
     assert (run / "metrics.csv").read_bytes() == (unbroken / "metrics.csv").read_bytes()
-    assert set((tmp_path / "scontrol.txt").read_text().splitlines()) == {"requeue 77"}
+    assert set((nodes[0] / "scontrol.txt").read_text().splitlines()) == {"requeue 77"}
 
 
 def test_run_is_resumed_only_where_every_node_has_it(unbroken, tmp_path):
     nodes = [unbroken.parents[2], tmp_path]
     ended = srun(nodes, "--run", unbroken.name, "--resume", "auto")
-    assert [process.returncode for process in ended] == [2, 2]
-    assert all(process.stderr.count("\n") == 1 and "is not on every node" in process.stderr for process in ended)
+    assert [status for status, _ in ended] == [2, 2]
+    assert all(said.count("\n") == 1 and "is not on every node" in said for _, said in ended)
 
 
 def test_worker_that_was_killed_goes_on_in_its_own_run(unbroken, tmp_path):
     line = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     line += ["--max_restarts", "1", "-m", "dlplug", "fit", *TWO]
-    env = environment(TROUBLE="SIGKILL 1 12")
+    env = {**os.environ, "PYTHONPATH": str(Path(trouble.__file__).parent), "TROUBLE": "SIGKILL 1 12"}
     subprocess.run(line, cwd=tmp_path, env=env, check=True, capture_output=True, timeout=300)
     [run] = tmp_path.glob("runs/cnn/*")
     assert (run / "metrics.csv").read_bytes() == (unbroken / "metrics.csv").read_bytes()

@@ -1,9 +1,6 @@
-import contextlib
 import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import own
@@ -31,22 +28,13 @@ def test_without_panels_any_metric_is_shown():
 
 @pytest.mark.skipif(os.name != "posix", reason="there is no pty")
 def test_terminal_keeps_a_line_an_epoch_above_the_bar(tmp_path):
-    import pty
-    import termios
+    from terminal import run_on_terminal
 
     shutil.copy(Path(own.__file__), tmp_path)
-    ours, terminal = pty.openpty()
-    termios.tcsetwinsize(terminal, (24, 80))
     line = ["--model", "own.OwnModel", "--data", "own.OwnData", "--trainer.max_epochs", "2"]
-    process = subprocess.Popen([sys.executable, "-m", "dlplug", "fit", *line], cwd=tmp_path, stderr=terminal)
-    os.close(terminal)
-    said = b""
-    with contextlib.suppress(OSError):  # its other end is closed
-        while part := os.read(ours, 4096):
-            said += part
-    os.close(ours)
-    assert process.wait() == 0
-    lines = re.split(r"[\r\n]+", said.decode())
+    status, shown = run_on_terminal("fit", *line, folder=tmp_path, streams=["err"])
+    assert status == 0, shown
+    lines = re.split(r"[\r\n]+", shown)
     stays = [line for line in lines if re.match(r"epoch [12]/2\s+val/loss .*batches/s\)", line)]
     assert len(stays) == 2
     assert any(line.startswith("best: val/loss") for line in lines)

@@ -3,8 +3,6 @@
 import csv
 import json
 import os
-import subprocess
-import sys
 
 import pytest
 from PIL import Image
@@ -55,14 +53,8 @@ def test_new_files_are_predicted_as_the_test_data_are(run, command, tmp_path):
     assert "not an image" in found["a,b\n.png"]["error"]
     assert found["\\udcff.png"]["class"]
     # Standard input names files, and standard output is JSON lines alone.
-    fed = subprocess.run(
-        [sys.executable, "-m", "dlplug", "predict", run, "--input=-", "--output=-", "--format=jsonl"],
-        cwd=tmp_path,
-        input=f"new/{expected[0]['item']}\nnowhere.png\n",
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    named = f"new/{expected[0]['item']}\nnowhere.png\n".encode()
+    fed = command("predict", run, "--input=-", "--output=-", "--format=jsonl", input=named)
     first, second = map(json.loads, fed.stdout.splitlines())
     assert first["class"] == expected[0]["class"]
     assert set(first) == {"item", "class", "confidence"}

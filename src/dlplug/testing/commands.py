@@ -12,23 +12,28 @@ from pathlib import Path
 from dlplug.processes import fork_server
 
 
-def run_command(*args: str | Path, folder: Path, **env: str) -> "subprocess.CompletedProcess[str]":
+def run_command(*args: str | Path, folder: Path, input: bytes = b"", **env: str) -> "subprocess.CompletedProcess[str]":
     """Run ``dlplug`` in a folder, and return what it said and its status, which is -9 after signal 9.
 
     Args:
         args: The command line after ``dlplug``.
         folder: Where it runs.
+        input: What it reads from stdin.
         env: Environment variables that it gets besides this process's.
     """
+    _files(folder)[0].write_bytes(input)
     process = start_command(*args, folder=folder, **env)
     process.join()
     status = process.exitcode
     assert status is not None
-    return subprocess.CompletedProcess([*map(str, args)], status, *(path.read_text() for path in _files(folder)))
+    return subprocess.CompletedProcess([*map(str, args)], status, *(path.read_text() for path in _files(folder)[1:]))
 
 
 def start_command(*args: str | Path, folder: Path, **env: str) -> BaseProcess:
-    """Do not wait for it: what it says lands beside the folder, in files that end with ``.out`` and ``.err``."""
+    """Do not wait for it: what it says lands beside the folder, in files that end with ``.out`` and ``.err``.
+
+    What it reads from stdin is one that ends with ``.in``. Any of them may be a link to a terminal.
+    """
     variables = {**os.environ, **env}
     process: BaseProcess = fork_server().Process(target=_command, args=([*map(str, args)], folder, variables))
     process.start()
@@ -67,17 +72,19 @@ def run_apart(work: Callable[[], int], folder: Path) -> tuple[int, str, str]:
         finally:
             os._exit(status)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    out, err = (path.read_text() for path in _files(folder))
+    _, out, err = (path.read_text() for path in _files(folder))
     return status, out, err
 
 
 def _run(work: Callable[[], int], folder: Path, env: Mapping[str, str]) -> int:
     """Turn this process into one that was started for the work, do it, and return the exit status."""
     gc.freeze()  # collecting what was imported before the fork would copy all of it
-    for number, path in enumerate(_files(folder), start=1):
+    read, *written = _files(folder)
+    os.dup2(os.open(read, os.O_RDONLY | os.O_CREAT), 0)
+    for number, path in enumerate(written, start=1):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
-    kept = sys.stdout, sys.stderr  # noqa: F841 (in a fork of a fork, losing them would close 1 and 2)
-    sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
+    kept = sys.stdin, sys.stdout, sys.stderr  # noqa: F841 (in a fork of a fork, losing them would close 0 to 2)
+    sys.stdin, sys.stdout, sys.stderr = os.fdopen(0), os.fdopen(1, "w"), os.fdopen(2, "w")
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(env)
@@ -94,4 +101,4 @@ def _run(work: Callable[[], int], folder: Path, env: Mapping[str, str]) -> int:
 
 
 def _files(folder: Path) -> list[Path]:
-    return [folder.with_name(f"{folder.name}.{name}") for name in ("out", "err")]
+    return [folder.with_name(f"{folder.name}.{name}") for name in ("in", "out", "err")]
