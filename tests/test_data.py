@@ -1,8 +1,19 @@
+import numpy as np
 import pytest
 import torch
+from torch.utils.data import DataLoader, TensorDataset, random_split
 
 from dlplug import InputError
-from dlplug.data import BatchIndexSampler, ImageInfo, Info, TensorData, class_weights
+from dlplug.data import (
+    BatchIndexSampler,
+    ImageInfo,
+    Info,
+    TensorData,
+    VectorInfo,
+    class_weights,
+    from_datasets,
+    from_tensors,
+)
 
 
 class Numbers(TensorData):
@@ -93,3 +104,72 @@ def test_balanced_classes_have_the_same_say(capsys):
     assert class_weights(object(), ("a",)) is None
     class_weights(data, tuple(map(str, range(20))))
     assert capsys.readouterr().err == "training items: 2 0, ..., 0 4\n"
+
+
+LABELS = torch.arange(6) % 3
+BYTES = torch.full((6, 1, 4, 5), 255, dtype=torch.uint8)
+
+
+def test_tensors_say_what_they_are():
+    data = from_tensors((BYTES, LABELS), (BYTES[:2], LABELS[:2]), batch_size=4, labels=["a", "b", "c", "none yet"])
+    assert data.info == ImageInfo(1, 4, 5, 4, ("a", "b", "c", "none yet"))
+    images, labels = data.on_after_batch_transfer(next(iter(data.val_dataloader())), 0)
+    assert images.dtype == torch.float32
+    assert images.max() == 1
+    assert labels.tolist() == [0, 1]
+    with pytest.raises(InputError, match="has no test data"):
+        data.test_dataloader()
+    vectors = from_tensors((np.random.rand(6, 7), np.arange(6) % 2))  # of numpy's default types
+    assert vectors.info == VectorInfo(7, 2)
+    assert vectors.splits["train"][0].dtype == torch.float32
+    assert from_tensors((torch.rand(6, 7), torch.rand(6))).info == VectorInfo(7)
+    assert from_tensors(torch.rand(6, 3, 4, 4)).info == ImageInfo(3, 4, 4)
+    told = ImageInfo(1, 2, 3)
+    assert from_tensors(torch.rand(6, 3, 3), info=told).info is told
+
+
+@pytest.mark.parametrize(
+    ("train", "val", "message"),
+    [
+        ((BYTES, LABELS[:5]), None, "train has columns of 6 and 5 items"),
+        ((BYTES[:0], LABELS[:0]), None, "train has no items"),
+        ((BYTES, LABELS), (BYTES[:, :, :2], LABELS), r"the items of val have the shapes .*, those of train"),
+        ((BYTES, LABELS - 1), None, "class labels are whole numbers from 0 on, not -1"),
+        ((BYTES.float(), LABELS), None, r"values from 255 to 255: bytes \(uint8\) or floats from 0 to 1"),
+        ((BYTES.long(), LABELS), None, r"values from 255 to 255: bytes \(uint8\) or floats from 0 to 1"),
+        ((torch.rand(6, 8, 8, 3), LABELS), None, "channels come second, images.permute"),
+        ((torch.rand(6, 8, 8), LABELS), None, r"images are \(items, channels, height, width\), vectors"),
+        ((torch.full((6, 2), torch.nan), LABELS), None, "column 0 of train holds values that are not finite"),
+        ("pictures", None, "train is neither inputs nor"),
+        (TensorDataset(BYTES), None, "train is a TensorDataset, not tensors: from_datasets"),
+    ],
+)
+def test_tensors_that_do_not_go_together_say_why(train, val, message):
+    with pytest.raises(InputError, match=message):
+        from_tensors(train, val)
+
+
+class Pictures(TensorDataset):
+    classes = ("cat", "dog", "emu")
+
+
+def test_datasets_are_read_a_batch_at_a_time_in_an_order_of_seed_and_epoch():
+    train, val = random_split(Pictures(torch.rand(6, 1, 4, 5), LABELS), [4, 2])
+    data = from_datasets(train, val, batch_size=2)
+    assert data.info == ImageInfo(1, 4, 5, 3, ("cat", "dog", "emu"))
+    loader = data.train_dataloader()
+    orders = [[labels.tolist() for _, labels in loader] for loader.sampler.epoch in (0, 1, 0)]
+    assert orders[0] == orders[2] != orders[1]
+    assert sorted(label for batch in orders[0] for label in batch) == sorted(int(train[i][1]) for i in range(4))
+    assert isinstance(data.val_dataloader(), DataLoader)
+
+
+def test_datasets_say_what_is_missing():
+    numbered = TensorDataset(torch.rand(6, 1, 4, 5), LABELS)
+    with pytest.raises(InputError, match="has no `classes`: name them"):
+        from_datasets(numbered)
+    assert from_datasets(numbered, labels=["a", "b", "c"]).info.classes == 3
+    with pytest.raises(InputError, match="val is a list, not a torch Dataset|val has no items"):
+        from_datasets(numbered, [], labels=["a", "b", "c"])
+    with pytest.raises(InputError, match=r"do not become a batch.*transform=ToTensor"):
+        from_datasets([(object(), 1)])

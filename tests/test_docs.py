@@ -68,6 +68,14 @@ def test_plugin_of_the_contributing_guide(command, tmp_path, monkeypatch):
     assert result.returncode == 0, result.stdout
 
 
+def test_tensors_of_the_page_train_a_cnn(fit, tmp_path):
+    text = (ROOT / "docs" / "own-data.md").read_text()
+    (tmp_path / "my_file.py").write_text(re.search(r"```python\n(.*?)```", text, re.DOTALL)[1])
+    [line] = re.findall(r"`dlplug (fit .*my_data.*?)`", text)
+    run = fit(*line.split()[1:], *SHORT)
+    assert "n: 1000" in (run / "config.yaml").read_text()
+
+
 @pytest.mark.parametrize("readme", sorted(ROOT.glob("plugins/*/README.md")), ids=lambda path: path.parent.name)
 def test_commands_of_the_plugins_readmes_name_what_there_is(readme):
     registry = Registry.discover()

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
+from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler, default_collate
 
 from dlplug.console import say
 from dlplug.errors import InputError
@@ -91,6 +91,24 @@ class ImageInfo(Info):
 
     def __str__(self) -> str:
         return f"{self.channels}×{self.height}×{self.width} images"
+
+
+@dataclass(frozen=True)
+class VectorInfo(Info):
+    """Vectors of one size, each with a class label where ``classes`` is not 0.
+
+    Attributes:
+        size: Numbers of a vector.
+        classes: Number of classes.
+        labels: Their names, where they have some.
+    """
+
+    size: int
+    classes: int = 0
+    labels: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"vectors of {self.size} numbers"
 
 
 class Data(LightningDataModule):
@@ -268,7 +286,178 @@ class TensorData(Data, ABC):
         if split not in self._loaded():
             raise InputError(f"{type(self).__name__} has no {split} data")
         columns = self._loaded()[split]
-        return load_batches(_Indexed(columns), self.sampler(split, columns))
+        return load_batches(self._indexed(columns), self.sampler(split, columns))
+
+    def _indexed(self, columns: Sequence[Any]) -> Dataset[Batch]:
+        return _Indexed(columns)
+
+
+class _Given(TensorData):
+    """Tensors that somebody has already, in memory."""
+
+    def __init__(self, info: Info, splits: Mapping[str, Sequence[Any]], batch_size: int) -> None:
+        super().__init__(batch_size)
+        self.info, self.splits = info, splits
+
+    def load(self) -> tuple[Info, Mapping[str, Sequence[Any]]]:
+        return self.info, self._loaded()
+
+    def prepare_batch(self, batch: Batch) -> Batch:
+        inputs, *others = batch
+        return inputs / 255 if inputs.dtype == torch.uint8 else inputs, *others
+
+
+class _GivenDatasets(_Given):
+    """Datasets, each the one column of its split, whose items are read and collated when a batch is asked for."""
+
+    def _indexed(self, columns: Sequence[Any]) -> Dataset[Batch]:
+        return _Collated(columns[0])
+
+
+class _Collated(Dataset[Batch]):
+    def __init__(self, dataset: Dataset[Any]) -> None:
+        self.dataset = dataset
+
+    def __getitem__(self, index: Tensor) -> Batch:
+        return _collated("the data", [self.dataset[i] for i in index.tolist()])
+
+
+def from_tensors(
+    train: Any,
+    val: Any = None,
+    test: Any = None,
+    *,
+    batch_size: int = 64,
+    labels: Sequence[str] = (),
+    info: Info | None = None,
+) -> TensorData:
+    """Return tensors as data that describe themselves, for a function that ``--data my_file.my_data`` names, or Python.
+
+    Images of shape (n, channels, height, width), bytes or floats from 0 to 1, have an ``ImageInfo``, vectors of shape
+    (n, size) a ``VectorInfo``; class labels are whole numbers of shape (n,).
+
+    Args:
+        train: Inputs, or a tuple of inputs and targets: tensors or arrays of one length.
+        val: The same to validate on; without it nothing is validated.
+        test: The same to test on and to predict.
+        batch_size: Items a batch on each device.
+        labels: The classes' names; as many as the highest label asks for unless given.
+        info: What the data are like, where they are neither images nor vectors, such as a ``TextInfo``.
+
+    Raises:
+        InputError: The tensors do not go together, or do not say what they are.
+    """
+    given = {"train": train, "val": val, "test": test}
+    splits = {split: _columns(split, columns) for split, columns in given.items() if columns is not None}
+    for split, columns in splits.items():
+        shapes, expected = ([tuple(column.shape[1:]) for column in each] for each in (columns, splits["train"]))
+        if shapes != expected:
+            raise InputError(f"the items of {split} have the shapes {shapes}, those of train {expected}")
+    return _Given(info or _describe(splits, labels), splits, batch_size)
+
+
+def from_datasets(
+    train: Dataset[Any],
+    val: Dataset[Any] | None = None,
+    test: Dataset[Any] | None = None,
+    *,
+    batch_size: int = 64,
+    labels: Sequence[str] = (),
+    info: Info | None = None,
+) -> TensorData:
+    """Return torch's map-style datasets as data that describe themselves; see ``from_tensors``.
+
+    Args:
+        train: Its items are inputs, or tuples of inputs and targets; the first tells what all are like.
+        val: The same to validate on; without it nothing is validated.
+        test: The same to test on and to predict.
+        batch_size: Items a batch on each device.
+        labels: The classes' names; those that the dataset has as ``classes``, as torchvision's do, unless given.
+        info: What the data are like, where they are neither images nor vectors.
+
+    Raises:
+        InputError: A dataset is empty, has no length, or does not say what it holds.
+    """
+    given = {"train": train, "val": val, "test": test}
+    splits = {split: dataset for split, dataset in given.items() if dataset is not None}
+    for split, dataset in splits.items():
+        if not hasattr(dataset, "__getitem__") or not hasattr(dataset, "__len__"):
+            raise InputError(f"{split} is a {type(dataset).__name__}, not a torch Dataset with a length and items")
+        if not len(dataset):
+            raise InputError(f"{split} has no items")
+    first = _columns("train", _collated("train", [train[0]]))
+    base: Any = train
+    while not labels and base is not None:  # a Subset's are those of what it is part of
+        labels, base = getattr(base, "classes", ()), getattr(base, "dataset", None)
+    if info is None and len(first) > 1 and first[1].dtype == torch.long and first[1].dim() == 1 and not labels:
+        raise InputError("the targets are whole numbers, but the dataset has no `classes`: name them, labels=[...]")
+    splits = {split: (dataset,) for split, dataset in splits.items()}
+    return _GivenDatasets(info or _describe({"train": first}, labels), splits, batch_size)
+
+
+def _collated(split: str, items: list[Any]) -> Batch:
+    try:
+        batch = default_collate(items)
+    except (TypeError, RuntimeError) as error:  # PIL's images, or of different sizes
+        raise InputError(
+            f"the items of {split} do not become a batch: they must be tensors or numbers of one size, as "
+            f"transform=ToTensor() makes images ({' '.join(str(error).split())[:100]})"
+        ) from error
+    return tuple(batch) if isinstance(batch, list | tuple) else (batch,)
+
+
+def _columns(split: str, given: Any) -> Batch:
+    """Return the columns of a split as tensors of one length."""
+    if isinstance(given, Dataset | DataLoader):
+        raise InputError(f"{split} is a {type(given).__name__}, not tensors: from_datasets takes datasets")
+    try:
+        columns = [torch.as_tensor(column) for column in (given if isinstance(given, tuple | list) else (given,))]
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"{split} is neither inputs nor (inputs, targets), as tensors or arrays: {error}") from error
+    sizes = [len(column) if column.dim() else 0 for column in columns]
+    if not columns or len({*sizes}) > 1:
+        raise InputError(f"{split} has columns of {' and '.join(map(str, sizes)) or 'no'} items")
+    if not sizes[0]:
+        raise InputError(f"{split} has no items")
+    for place, column in enumerate(columns):
+        if column.is_floating_point():
+            columns[place] = column.float()
+            if not columns[place].isfinite().all():
+                raise InputError(f"column {place} of {split} holds values that are not finite numbers")
+        elif column.dtype not in (torch.uint8, torch.bool) or place:
+            columns[place] = column.long()
+    return tuple(columns)
+
+
+def _describe(splits: Mapping[str, Batch], labels: Sequence[str]) -> Info:
+    """Return what tensors say of themselves."""
+    inputs, *others = splits["train"]
+    targets = [columns[1] for columns in splits.values() if others and columns[1].dtype == torch.long]
+    classes = 0
+    if targets and targets[0].dim() == 1:
+        if (least := min(int(each.min()) for each in targets)) < 0:
+            raise InputError(f"class labels are whole numbers from 0 on, not {least}")
+        classes = max(int(each.max()) for each in targets) + 1
+        if labels and classes > len(labels):
+            raise InputError(f"the label {classes - 1} has no name: there are {len(labels)} labels")
+        classes = max(classes, len(labels))
+    kinds = {4: "images", 2: "vectors"}
+    if inputs.dim() not in kinds:
+        raise InputError(
+            f"inputs of shape {tuple(inputs.shape)}: images are (items, channels, height, width), vectors (items, "
+            "numbers); what else they are says info=..., such as the Info of the model's own data"
+        )
+    if inputs.dim() == 2:
+        return VectorInfo(inputs.shape[1], classes, tuple(labels))
+    channels, height, width = inputs.shape[1:]
+    if channels > 4 and width in (1, 3):
+        raise InputError(f"images of shape {tuple(inputs.shape)}: channels come second, images.permute(0, 3, 1, 2)")
+    if inputs.dtype != torch.uint8 and (inputs.dtype != torch.float32 or inputs.min() < 0 or inputs.max() > 1):
+        raise InputError(
+            f"images hold values from {inputs.min():g} to {inputs.max():g}: bytes (uint8) or floats from 0 to 1 are "
+            "what models take"
+        )
+    return ImageInfo(channels, height, width, classes, tuple(labels))
 
 
 def class_weights(data: object, labels: Sequence[str]) -> Tensor | None:

@@ -1,7 +1,8 @@
 """The model's side of the bargain: a ``LightningModule`` that builds itself to fit its data."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from dataclasses import fields
+from typing import Any, ClassVar, Literal, get_args, get_type_hints
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
@@ -91,12 +92,29 @@ class Model(LightningModule):
 
     def _build(self, info: Info | None) -> None:
         if info is None:
-            raise InputError(f"{type(self).__name__} needs data that describes itself in `info`, as dlplug's data do")
+            raise InputError(self._missing_info())
         try:
             self.build(info)
+        except AttributeError as error:
+            if error.obj is not info:
+                raise
+            raise InputError(f"{type(self).__name__} cannot fit {info}: they have no {error.name}") from error
         except (ValueError, RuntimeError, MemoryError, OverflowError) as error:  # sizes that do not fit, or too large
             raise InputError(f"{type(self).__name__}: {error}") from error
         self.info = info
+
+    def _missing_info(self) -> str:
+        """Return the two lines with which data describe themselves to this model."""
+        hint = get_type_hints(type(self).build).get("info")
+        kinds = [kind for kind in (*get_args(hint), hint) if isinstance(kind, type) and issubclass(kind, Info)]
+        kind = kinds[0] if kinds else Info
+        values = ", ".join(f"{field.name}=..." for field in fields(kind))
+        data = getattr(self._trainer, "datamodule", None)
+        where = f"__init__ of {type(data).__name__}" if data else "a LightningDataModule"
+        return (
+            f"{type(self).__name__} needs data that describes itself: `from {kind.__module__} import {kind.__name__}` "
+            f"and, in {where}, `self.info = {kind.__name__}({values})`; dlplug.data.from_tensors does it for tensors"
+        )
 
     @property
     def stage(self) -> Literal["train", "val", "test"]:

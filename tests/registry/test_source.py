@@ -2,7 +2,7 @@ import textwrap
 
 import pytest
 
-from dlplug.registry.source import read_class
+from dlplug.registry.source import data_beside, defines, read_class
 
 MODULE = '''
 """A module that must not be imported."""
@@ -30,7 +30,24 @@ class Inherits(Base):
 
 class Lost(nothing_here.Base):
     def __init__(self, x: int, **kwargs): ...
+
+def data(n: int = 3):
+    """Data.
+
+    Args:
+        n: How many.
+    """
 '''
+LIGHTNING = """
+import lightning as L
+from unimported_package.inner import Lost
+class Net(L.LightningModule):
+    train_dataloader = make_loader
+    def test_dataloader(self): ...
+class Further(Net): ...
+class Unknown(Lost): ...
+class Points(L.LightningDataModule): ...
+"""
 BASE = '''
 class Base:
     """A base.
@@ -49,6 +66,7 @@ def modules(tmp_path, monkeypatch):
     (package / "__init__.py").write_text("from unimported_package.inner import Own as Renamed\nraise RuntimeError\n")
     (package / "inner.py").write_text(textwrap.dedent(MODULE))
     (tmp_path / "base_of_all.py").write_text(textwrap.dedent(BASE))
+    (package / "modules.py").write_text(LIGHTNING)
     monkeypatch.syspath_prepend(tmp_path)
 
 
@@ -76,6 +94,18 @@ def test_what_cannot_be_read():
     assert read_class("no_such_module.Class") is None
     assert read_class("math.Class") is None
     assert not read_class("unimported_package.inner.Lost").complete
+
+
+def test_functions_have_arguments_too():
+    assert arguments("unimported_package.inner.data") == [("n", "int", "3", "How many.")]
+
+
+def test_what_a_class_defines_besides_lightnings_own():
+    module = "unimported_package.modules"
+    found = {name: defines(f"{module}.Further", f"{name}_dataloader") for name in ("train", "val", "test")}
+    assert found == {"train": True, "val": False, "test": True}
+    assert defines(f"{module}.Unknown", "val_dataloader")  # as far as is known
+    assert data_beside(f"{module}.Net") == [f"{module}.Points"]
 
 
 def test_trainer_can_be_read():

@@ -23,14 +23,22 @@ class Open(L.LightningModule):
 """
 LATE = """
 import plain
-from dlplug.data import ImageInfo
+from dlplug.data import ImageInfo, from_tensors
 from dlplug.model import Model
 class Late(Model):
     _loss, training_step, validation_step = plain.Net._loss, plain.Net.training_step, plain.Net.validation_step
-    def build(self, info):
-        self.net = plain.torch.nn.Linear(info.width, info.classes)
+    def build(self, info: ImageInfo):
+        self.net = plain.torch.nn.Sequential(plain.torch.nn.Flatten(), plain.torch.nn.Linear(info.width, info.classes))
 class Told(plain.Points):
     info = ImageInfo(1, 1, 4, 2)
+class Reads(plain.Net):
+    def __init__(self):
+        super().__init__()
+        self.net = plain.torch.nn.Linear(self.info.width, 2)
+def points(n: int = 8):
+    return from_tensors((plain.torch.rand(n, 1, 1, 4), plain.torch.arange(n) % 2), batch_size=4)
+def nothing():
+    return 3
 """
 ADAM = """
 optimizer: {class_path: Adam, init_args: {lr: 0.03}}
@@ -131,3 +139,42 @@ def test_resumed_run_keeps_its_optimizer(fit, command, open_model):
     fit(run, "--trainer.max_epochs=2", "--optimizer.lr", "0.02")
     with open(run / "metrics.csv") as file:
         assert [float(row["train/lr"]) for row in csv.DictReader(file)][-1] == pytest.approx(0.02)
+
+
+def test_data_of_a_function_are_kept_in_the_config(fit, tmp_path):
+    shutil.copy(HELPERS / "plain.py", tmp_path)
+    (tmp_path / "late.py").write_text(LATE)
+    short = ("--trainer.max_epochs=1", "--trainer.log_every_n_steps=1")
+    run = fit("--model=late.Late", "--data=late.points", "--data.n=12", "--optimizer=SGD", *short)
+    assert yaml.safe_load((run / "config.yaml").read_text())["data"]["init_args"] == {"n": 12}
+    again = fit("-c", run / "config.yaml")
+    assert (again / "metrics.csv").read_bytes() == (run / "metrics.csv").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "said"),
+    [
+        (
+            "plain.Net",
+            "",
+            "Net has no data of its own: --data NAME; it does not say what it takes; there are: plain.Poi",
+        ),
+        ("late.Late", "", "; data that fit: cifar10, digits, "),
+        (
+            "late.Late",
+            "plain.Points",
+            "`from dlplug.data import ImageInfo` and, in __init__ of Points, `self.info = Im",
+        ),
+        ("late.Late", "late.nothing", "late.nothing returns a int, not a LightningDataModule"),
+        ("late.Late", "late.missing", "cannot import late.missing"),
+        ("late.Reads", "late.Told", "set it: `def configure_model(self):` `self.info = self.trainer.datamodule.info`"),
+        ("cnn", "adding-problem", "cnn takes images, but adding-problem gives"),
+    ],
+)
+def test_data_that_are_missing_or_say_nothing_are_one_line(refused, tmp_path, model, data, said):
+    shutil.copy(HELPERS / "plain.py", tmp_path)
+    (tmp_path / "late.py").write_text(LATE)
+    optimizer = ("--optimizer", "SGD") if model == "late.Late" else ()
+    assert said in refused(
+        "fit", "--model", model, "--trainer.max_epochs=1", *(("--data", data) if data else ()), *optimizer
+    )

@@ -15,7 +15,7 @@ from dlplug.errors import InputError, did_you_mean
 from dlplug.files import load_yaml
 from dlplug.registry import Registry, renamed
 from dlplug.registry.provenance import HEAD, recorded_versions, version_drift
-from dlplug.registry.source import is_there, read_class
+from dlplug.registry.source import data_beside, defines, is_there, read_class
 from dlplug.registry.trust import check_trust
 from dlplug.runs import Run
 from dlplug.specs import DataSpec, ModelSpec
@@ -24,6 +24,8 @@ T = TypeVar("T")
 KINDS = ("model", "data")
 CHANGEABLE = ("model", "optimizer", "lr_scheduler")  # what in a resumed run may hold other options of the optimizer
 SHORT = re.compile(r"(\w[\w-]*:)?\w[\w-]*")  # anything else is a class path, a file or an inline config
+LOADERS = {"fit": "train", "validate": "val", "test": "test", "predict": "predict"}
+LOADERS = {command: f"{split}_dataloader" for command, split in LOADERS.items()}
 ALWAYS_ON = "dlplug.loggers.csv.MetricsFile"  # `--logger csv` asks for what is there anyway
 TRAINER = "lightning.pytorch.trainer.trainer.Trainer"
 
@@ -92,10 +94,16 @@ def expand(command: str, args: list[str], registry: Registry) -> Job:
         if not run:
             variant = _given("data", data.recipe_key, own, configs) if isinstance(data, DataSpec) else ""
             recipe = model.recipe_for(data.name if data else "", variant)
+            taken = read_class(chosen["data"]) if chosen["data"] else None
+            if taken and taken.complete:  # data of one's own need not have the options that a recipe sets
+                known = {f"data.{argument.name}" for argument in taken.arguments}
+                recipe = {key: value for key, value in recipe.items() if key in known or not key.startswith("data.")}
             first = [f"--{kind}={path}" for kind, path in chosen.items() if path]
             first += [option(key, value) for key, value in recipe.items()]
     _check_there(chosen, paths)
     with_version_drift(lambda: _check_options(chosen, own, configs), paths)
+    if not chosen["data"] and not run and not defines(chosen["model"], LOADERS[command]):
+        raise InputError(_which_data(chosen["model"], registry))
 
     if run:
         config = run.config.absolute() if str(run.config)[0] == "~" else run.config  # jsonargparse would go home
@@ -300,6 +308,29 @@ def _check_fit(model: ModelSpec, data: DataSpec, registry: Registry) -> None:
         raise InputError(
             f"{model.name} takes {model.takes}, but {data.name} gives {data.gives}; data that fits: {fitting}"
         )
+
+
+def _which_data(model: str, registry: Registry) -> str:
+    """Return that a model needs data, and which fit as far as its spec or its ``build(self, info: ...)`` says."""
+    spec, name = registry.spec_of("model", model), model.rpartition(".")[2]
+    if not isinstance(spec, ModelSpec):
+        kind = _info_of(model)
+        models = [s for s in registry if isinstance(s, ModelSpec) and kind and _info_of(s.class_path) == kind]
+        spec = models[0] if models else None
+    fitting = data_beside(model) + (registry.fitting(spec) if spec else [])
+    if not spec:
+        gives: dict[str, list[str]] = {}
+        for data in sorted((s for s in registry if isinstance(s, DataSpec)), key=lambda s: s.name):
+            gives.setdefault(data.gives, []).append(data.name)
+        fitting += [f"of {kind}: {', '.join(names)}" for kind, names in gives.items()]
+    what = "data that fit" if spec else "it does not say what it takes; there are"
+    return f"{name} has no data of its own: --data NAME; {what}: {(', ' if spec else '; ').join(fitting)}"
+
+
+def _info_of(model: str) -> str:
+    """Return the type of what a model's ``build`` is told of the data, as it is written."""
+    source = read_class(model, "build")
+    return next((a.type.strip("'") for a in source.arguments if a.type not in ("", "Any")), "") if source else ""
 
 
 def _check_options(chosen: Mapping[str, str], own: list[str], configs: Iterable[Mapping[str, Any]]) -> None:

@@ -9,6 +9,7 @@ from importlib import import_module
 from importlib.machinery import PathFinder
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from dlplug.console import plain
 from dlplug.errors import InputError
@@ -50,13 +51,17 @@ def read_class(class_path: str, method: str = "__init__") -> Source | None:
     """Return what the source of a class says, or None where there is no source to read.
 
     Args:
-        class_path: Such as ``"dlplug_generative.gan.GAN"``.
+        class_path: Such as ``"dlplug_generative.gan.GAN"``, or a function that returns an object.
         method: Whose arguments to read.
     """
     module, _, name = class_path.rpartition(".")
     tree = _parse(module)
     node = _find_class(tree, name) if tree else None
     if tree is None or node is None:
+        function = _find_function(tree, name) if tree else None
+        if function:
+            doc = inspect.cleandoc(ast.get_docstring(function) or "")
+            return Source(doc, _arguments(function, doc, bound=0), complete=function.args.kwarg is None)
         return _reexport(tree, module, name, method) if tree else None
     doc = inspect.cleandoc(ast.get_docstring(node) or "")
     init = next((n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == method), None)
@@ -79,12 +84,37 @@ def has_method(class_path: str, name: str) -> bool:
     return source is None or not source.complete or bool(source.arguments)
 
 
-def load_class(class_path: str, base: type) -> type:
+def defines(class_path: str, name: str) -> bool:
+    """Return whether a class or a base of it besides Lightning's own defines a method, or may where no source is."""
+    module, _, kind = class_path.rpartition(".")
+    if module.partition(".")[0] in ("lightning", "pytorch_lightning"):
+        return False
+    tree = _parse(module)
+    node = _find_class(tree, kind) if tree else None
+    if tree is None or node is None:
+        path = _resolve(tree, module, kind) if tree else None
+        return path in (None, class_path) or defines(str(path), name)
+    bases = [_resolve(tree, module, ast.unparse(base)) for base in node.bases]
+    own = {n.name for n in node.body if isinstance(n, ast.FunctionDef)}
+    own |= {ast.unparse(n) for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    return name in own or any(base is None or defines(base, name) for base in bases)
+
+
+def data_beside(class_path: str) -> list[str]:
+    """Return the class paths of the data modules in a class's file, as far as the names of their bases tell."""
+    module, _, _ = class_path.rpartition(".")
+    classes = [node for node in getattr(_parse(module), "body", ()) if isinstance(node, ast.ClassDef)]
+    ends = ("DataModule", "Data")
+    return [f"{module}.{n.name}" for n in classes if any(ast.unparse(base).endswith(ends) for base in n.bases)]
+
+
+def load_class(class_path: str, base: type, functions: bool = False) -> Any:
     """Import a class.
 
     Args:
         class_path: Such as ``"my_file.MyModel"``.
         base: What it must be a subclass of.
+        functions: Whether a function that returns one of ``base`` will do; it is annotated to do so.
 
     Raises:
         InputError: There is no such class, or it is not one of ``base``.
@@ -97,6 +127,9 @@ def load_class(class_path: str, base: type) -> type:
     except BaseException as error:  # importing runs the user's own file, which may exit
         raise InputError(f"cannot import {class_path}: {type(error).__name__}: {plain(error)}") from error
     if isinstance(found, type) and issubclass(found, base):
+        return found
+    if functions and inspect.isfunction(found):
+        found.__annotations__.setdefault("return", base)  # by which jsonargparse knows it
         return found
     stale = next((b for b in getattr(found, "__mro__", ()) if b.__module__.startswith("pytorch_lightning.")), None)
     if stale:
@@ -120,16 +153,19 @@ def read_function_doc(path: str) -> str:
     """Return the docstring of a module's function, empty where there is no source to read."""
     module, _, name = path.rpartition(".")
     tree = _parse(module)
-    found = (n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == name) if tree else iter(())
-    return next((ast.get_docstring(node) or "" for node in found), "")
+    found = _find_function(tree, name) if tree else None
+    return (ast.get_docstring(found) or "") if found else ""
 
 
-def _arguments(init: ast.FunctionDef, doc: str) -> tuple[Argument, ...]:
+def _arguments(init: ast.FunctionDef, doc: str, bound: int = 1) -> tuple[Argument, ...]:
     helps = {name: text for docs in (doc, ast.get_docstring(init) or "") for name, text in _helps(docs).items()}
     spec = init.args
     positional = [*spec.posonlyargs, *spec.args]
     defaults: list[ast.expr | None] = [*[None] * (len(positional) - len(spec.defaults)), *spec.defaults]
-    pairs = [*list(zip(positional, defaults, strict=True))[1:], *zip(spec.kwonlyargs, spec.kw_defaults, strict=True)]
+    pairs = [
+        *list(zip(positional, defaults, strict=True))[bound:],
+        *zip(spec.kwonlyargs, spec.kw_defaults, strict=True),
+    ]
     return tuple(
         Argument(
             name=arg.arg,
@@ -169,6 +205,10 @@ def _reexport(tree: ast.Module, module: str, name: str, method: str) -> Source |
 
 def _find_class(tree: ast.Module, name: str) -> ast.ClassDef | None:
     return next((n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == name), None)
+
+
+def _find_function(tree: ast.Module, name: str) -> ast.FunctionDef | None:
+    return next((n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == name), None)
 
 
 def _resolve(tree: ast.Module, module: str, name: str) -> str | None:

@@ -95,7 +95,7 @@ def prepare(job: Job, registry: Registry) -> "CLI":
 def _prepare(job: Job, registry: Registry) -> "CLI":
     for kind, class_path in job.chosen.items():
         if class_path:
-            load_class(class_path, BASES[kind])
+            load_class(class_path, BASES[kind], functions=kind == "data")
     try:
         return CLI(job, registry)
     except BaseException as error:  # jsonargparse's, and whatever the options make a constructor raise
@@ -223,6 +223,11 @@ class CLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Make the trainer with the run folder's callbacks, metrics file and checkpoints."""
+        if not isinstance(self.datamodule, LightningDataModule | None):
+            given, kind = self.job.chosen["data"], type(self.datamodule).__name__
+            raise InputError(
+                f"{given} returns a {kind}, not a LightningDataModule such as dlplug.data.from_tensors(...)"
+            )
         self._open_optimizers()
         asked = self.config_init.trainer
         asked.default_root_dir = asked.default_root_dir or os.curdir  # null is that to Lightning

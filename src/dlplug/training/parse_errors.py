@@ -7,6 +7,7 @@ from traceback import walk_tb
 from typing import Any
 
 from jsonargparse import Namespace
+from lightning.pytorch import LightningDataModule, LightningModule
 
 from dlplug.errors import InputError
 from dlplug.trained import unusable
@@ -39,9 +40,29 @@ def explain(error: BaseException) -> str:
         assert found
         text = f"{found['value']!r} is not {_plain(found['types'])}"
     text = " ".join(text.split())
+    text = missing_info(innermost) or text
     if not text or not isinstance(innermost, Exception):  # SystemExit and its like say little by their text
         text = f"{type(innermost).__name__}{text and ': '}{text}"
     return f"--{'.'.join(keys)}: {text}" if keys else text
+
+
+def missing_info(error: BaseException | None) -> str:
+    """Return how a plain module or its data get the ``info`` that an error says they lack; empty for other errors."""
+    if not isinstance(error, AttributeError) or error.name != "info":
+        return ""
+    name = type(error.obj).__name__
+    if isinstance(error.obj, LightningModule):
+        return (
+            f"{name} has no info: a LightningModule is given none. Derive it from dlplug.model.Model, whose "
+            "build(self, info) makes the layers, or set it: `def configure_model(self):` "
+            "`self.info = self.trainer.datamodule.info`"
+        )
+    if isinstance(error.obj, LightningDataModule):
+        return (
+            f"{name} has no info: `from dlplug.data import ImageInfo` and, in its __init__, `self.info = "
+            "ImageInfo(channels=..., height=..., width=..., classes=...)` describe it, as dlplug.data.from_tensors does"
+        )
+    return ""
 
 
 def _chain(error: BaseException | None) -> list[BaseException]:
@@ -70,6 +91,8 @@ def refuse_known(error: Exception, checkpoint: object) -> None:
     places = [(frame.f_globals.get("__name__", ""), frame) for frame in frames]
     if isinstance(error, InputError | OSError):
         return
+    if text := missing_info(error):
+        raise InputError(text) from error
     if any(module == RESTORING[0] and frame.f_code.co_name.startswith(RESTORING[1]) for module, frame in places):
         raise InputError(unusable(checkpoint, error)) from error
     # A model without what a callback asks for raises in torch, on the callback's behalf.
