@@ -9,6 +9,7 @@ STAGES = ("train", "val", "test")  # what the names of metrics start with
 STAGE = {"training": "train", "valid": "val", "validation": "val", "dev": "val", "testing": "test"}
 WORD = rf"(?P<stage>{'|'.join([*STAGES, *STAGE])})"
 STAGED = [re.compile(shape, re.IGNORECASE) for shape in (rf"{WORD}[/_.-](?P<name>.+)", rf"(?P<name>.+)[/_.-]{WORD}")]
+RULE = re.compile(r"(?P<metric>\S+) (?:(?P<way>falls|rises)|(?P<sign>[<>]) (?P<bound>\S+))")  # see Panel.expect
 # By what a validation is best where the model does not say, the first that was logged.
 DEFAULT_MONITORS = {"loss": "min", "nll": "min", "perplexity": "min", "acc": "max", "accuracy": "max", "f1": "max"}
 DEFAULT_MONITORS |= {"auroc": "max", "auc": "max", "iou": "max", "map": "max", "r2": "max", "bleu": "max"}
@@ -26,6 +27,10 @@ class Panel:
         curves: Names of metrics without their stage, as ``record`` takes them: ``"loss"`` draws ``train/loss``,
             ``val/loss`` and ``test/loss`` where they were logged.
         media: Key of what ``showcase`` gives, in a panel that has no curves.
+        expect: What the note calls healthy, as far as a rule can say it; the report says which rules a run does not
+            keep. A rule is ``"loss falls"``, ``"accuracy rises"`` (and does not turn back by more than a quarter of the
+            way), ``"ece < 0.03"`` or ``"accuracy > image_accuracy"`` (at the end). It is about every stage that was
+            logged, unless it names one, as ``"val/loss falls"`` does.
     """
 
     section: str
@@ -33,12 +38,18 @@ class Panel:
     note: str
     curves: tuple[str, ...] = ()
     media: str = ""
+    expect: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if bool(self.curves) == bool(self.media):
             raise ValueError(f"panel {self.title!r} needs either curves or media")
-        if not all(isinstance(text, str) for text in (self.section, self.title, self.note, self.media, *self.curves)):
+        texts = (self.section, self.title, self.note, self.media, *self.curves, *self.expect)
+        if not all(isinstance(text, str) for text in texts):
             raise ValueError(f"panel {self.title!r} holds more than text")
+        for rule in self.expect:
+            found = RULE.fullmatch(rule)
+            if not found or not {found["metric"], split_stage(found["metric"])[1]} & {*self.curves}:
+                raise ValueError(f"panel {self.title!r} expects {rule!r}: not a rule, or not of one of its curves")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain data."""
@@ -47,7 +58,7 @@ class Panel:
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> "Panel":
         """Return what ``to_dict`` was called on."""
-        return cls(**{**plain, "curves": tuple(plain.get("curves", ()))})
+        return cls(**{**plain, **{name: tuple(plain.get(name, ())) for name in ("curves", "expect")}})
 
 
 COMMON = (

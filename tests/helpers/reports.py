@@ -73,7 +73,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.elements.append([tag, dict(attrs), ""])
-        if tag not in ("meta", "img", "input", "br", "link"):
+        if tag not in ("meta", "img", "input", "br", "wbr", "link"):
             self.open.append(self.elements[-1])
 
     def handle_endtag(self, tag):

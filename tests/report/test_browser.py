@@ -198,7 +198,47 @@ def test_x_axis_is_called_as_the_model_says(visit, tmp_path):
     rows = [{**row, "train/env_steps": 8 * row["step"]} for row in losses()]
     page = visit(write([Run(make_run(tmp_path / "run", rows, axis="train/env_steps"))], tmp_path / "page.html"))
     page.wait_for_selector(".plot .main-svg")
-    assert page.evaluate("document.querySelector('.plot')._fullLayout.xaxis.title.text") == "train/env_steps"
+    assert page.evaluate("document.querySelector('.plot')._fullLayout.xaxis.title.text") == "env_steps"
+
+
+def test_what_does_not_change_is_drawn_above_zero(visit, tmp_path):
+    rows = [{"epoch": 0, "step": n, "train/a": 24, "train/b": 1e-3, "train/c": n - 9} for n in range(9)]
+    page = visit(write([Run(make_run(tmp_path / "run", rows))], tmp_path / "page.html"))
+    scroll(page)
+    ranges = "[...document.querySelectorAll('.plot')].map(e => e._fullLayout.yaxis.range.map(y => y / e.data[0].y[0]))"
+    for low, high in page.evaluate(ranges)[:2]:
+        assert low == 0
+        assert 1 < high < 1.5
+    page.get_by_role("button", name="Log y").click()
+    types = page.evaluate("[...document.querySelectorAll('.plot')].map(e => e._fullLayout.yaxis.type)")
+    assert types == ["log", "log", "linear"]  # what is below zero has no logarithm
+
+
+def test_every_plot_is_on_paper_light_and_as_wide_as_there(visit, one):
+    page = visit(one, height=500, scheme="dark")
+    page.wait_for_selector(".plot .main-svg")
+    undrawn = "document.querySelectorAll('.chart:not(:has(.main-svg, canvas))').length"
+    assert page.evaluate(undrawn) > 2
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    until(page, f"!{undrawn}")
+    wider = "e => e.querySelector('.main-svg') && e.querySelector('.main-svg').clientWidth > e.clientWidth"
+    assert page.evaluate(f"[...document.querySelectorAll('.chart')].filter({wider}).length") == 0
+    assert page.evaluate(LOOK)[0] > 700
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    until(page, f"({LOOK})()[0] < 150")
+    assert not page.evaluate("document.documentElement.className")
+
+
+def test_phones_navigation_shows_where_one_is(visit, one):
+    page = visit(one, width=390, height=740)
+    page.locator("#reproduce").scroll_into_view_if_needed()
+    page.evaluate("scrollTo(0, document.body.scrollHeight)")
+    link = page.locator("nav a[aria-current]")
+    until(page, "document.querySelector('nav a[aria-current]')?.textContent === 'Reproduce'")
+    page.wait_for_timeout(300)
+    box = link.bounding_box()
+    assert 0 <= box["x"] <= 390 - box["width"]
+    assert 0 <= box["y"] < 60
 
 
 LOOK = """() => {

@@ -53,10 +53,10 @@ def test_train_val_and_test_share_a_plot(report, tmp_path):
     loss = report(run).charts[0]
     assert [trace["name"] for trace in loss] == ["train", "val", "test"]
     train, val, test = loss
-    assert train["x"] == list(range(40))
+    assert train["x"] == list(range(1, 41))
     assert train["y"][:2] == [100, 50]
-    assert val["x"] == [9, 19, 29, 39]
-    assert (test["x"], test["y"]) == ([0, 39], [2.5, 2.5])
+    assert val["x"] == [10, 20, 30, 40]
+    assert (test["x"], test["y"]) == ([0, 40], [2.5, 2.5])
 
 
 def test_curves_over_the_models_own_axis(report, tmp_path):
@@ -68,9 +68,10 @@ def test_curves_over_the_models_own_axis(report, tmp_path):
     train, val = page.charts[0]
     assert train["x"] == [8] * 5 + [48] * 5 + [88] * 5 + [128] * 5
     assert val["x"] == [48, 128]
-    assert page.all("html", data_axis="train/env_steps")
+    assert page.all("html", data_axis="env_steps")
+    assert "env_steps" not in page.texts("h3")  # a curve over itself
     without = make_run(tmp_path / "other" / "run", rows)
-    assert report(run, without).all("html", data_axis="train/env_steps or step")
+    assert report(run, without).all("html", data_axis="env_steps or step")
 
 
 def test_head_says_how_far_it_came_and_the_best(report, tmp_path):
@@ -80,9 +81,35 @@ def test_head_says_how_far_it_came_and_the_best(report, tmp_path):
     tiles = dict(zip(page.texts("dt"), page.texts("dd"), strict=True))
     assert tiles["epoch"] == "3 of 4"
     assert tiles["steps"] == "30"
-    assert tiles["best val/loss"] == "0.5 step 15"
+    assert tiles["val/loss"] == "4 best 0.5 at step 16"
     assert page.texts("h1") == ["net on points"]
-    assert page.texts("td", class_="n best") == ["4"]  # the last
+    assert page.texts("td", class_="n best") == ["0.5"]
+
+
+@pytest.mark.parametrize(
+    ("options", "data"),
+    [
+        ({"env": "CartPole-v1"}, "CartPole-v1"),
+        ({"root": "my/pictures"}, "points pictures"),
+        ({"path": "a.tsv"}, "points a.tsv"),
+        ({"root": "data", "download": False}, "points"),  # what is downloaded is the same everywhere
+    ],
+)
+def test_head_and_title_name_the_data(report, tmp_path, options, data):
+    page = report(make_run(tmp_path / "run", losses(), config={"data": {"init_args": options}}))
+    assert page.texts("h1") == [f"net on {data}"]
+    assert page.texts("title") == [f"net on {data} · run"]
+
+
+def test_panels_say_whether_they_find_what_they_expect(report, tmp_path):
+    panel = {"section": "s", "note": "n", "curves": ["loss"]}
+    panels = [{**panel, "title": "A", "expect": ["loss falls"]}, {**panel, "title": "B", "expect": ["loss < 2.6"]}]
+    page = report(make_run(tmp_path / "run", losses(), panels))
+    assert page.texts("h3")[:2] == ["A as expected", "B"]
+    assert page.texts("p", class_="problem") == ["val/loss ends at 3, not below 2.6."]
+    assert page.texts("li") == ["B: val/loss ends at 3, not below 2.6."]
+    [link] = [a["href"] for _, a, text in page.all("a") if text == "B"]
+    assert page.texts("article", id=link[1:])[0].startswith("B n val/loss ends")
 
 
 def test_time_is_that_of_timing_csv(report, tmp_path):
@@ -133,9 +160,9 @@ def test_torn_last_line_is_left_out_and_lost_values_are_counted(report, tmp_path
     with open(run / "metrics.csv", "a") as file:
         file.write("4,40,3.1")
     page = report(run)
-    assert page.charts[0][0]["x"] == [*range(20), *range(23, 40)]
+    assert page.charts[0][0]["x"] == [*range(1, 21), *range(24, 41)]
     [problem] = page.texts("p", class_="problem")
-    assert problem == "3 of 40 values of train/loss are not finite, the first at step 20."
+    assert problem == "3 of 40 values of train/loss are not finite, the first at step 21."
 
 
 def test_fast_and_careful_parsing_agree(tmp_path):
@@ -144,11 +171,11 @@ def test_fast_and_careful_parsing_agree(tmp_path):
     fast, starts = curves.read(path)
     path.write_text(path.read_text() + "5,50,what,,\n6,60\n7,70,1,2,3\n")
     careful, _ = curves.read(path)
-    assert starts.tolist() == [0, 10, 20, 30]
+    assert starts.tolist() == [1, 11, 21, 31]
     for a, b in zip(fast, careful, strict=True):
         assert (a.column, b.lost) == (b.column, 0)
         assert np.array_equal(a.values, b.values[:-1])
-        assert b.steps[-1] == 70
+        assert b.steps[-1] == 71
 
 
 @pytest.mark.parametrize("size", [1500, 300])
@@ -222,16 +249,46 @@ def test_several_runs_side_by_side(report, tmp_path):
         for step in (1, 2):
             picture(run / "media" / "samples" / f"{step:08d}.png")
     page = report(one, two, one)
-    assert page.texts("h1") == ["2 runs side by side"]
+    assert page.texts("h1") == ["net on points, 2 runs"]
     loss = page.charts[0]
     assert [(t["run"], t["name"], t["colour"]) for t in loss] == [
         ("one", "train", 0), ("one", "val", 0), ("two", "train", 1), ("two", "val", 1)
     ]  # fmt: skip
     assert page.texts("h4", class_="run") == ["one", "two"]
     assert len(page.all("input", type_="range")) == 2
-    assert page.texts("table", id="differences")[0].endswith("model.init_args.lr0.10.2")
-    assert "max_epochs" not in page.texts("table", id="differences")[0]
-    assert page.texts("td", class_="n best") == ["1.5 1.5 to 6"]
+    assert page.texts("table", id="options")[0].endswith("model.lr0.10.2")
+    assert "max_epochs" not in page.texts("table", id="options")[0]
+    assert page.texts("td", class_="n best") == ["1.5 best 1.5"]
+
+
+def test_comparison_begins_with_differences_and_tests(report, tmp_path):
+    runs = [make_run(tmp_path / name, losses()) for name in "ab"]
+    for run, loss in zip(runs, (3, 2), strict=True):
+        write_csv(run / "test.csv", [{"epoch": 0, "step": 0, "test/loss": loss}])
+    page = report(*runs)
+    assert page.texts("h2")[:3] == ["Differences", "Test", "Losses"]
+    assert page.texts("section", id="tests")[0].endswith("test/loss (dlplug test) 3 2")
+    assert page.texts("td", class_="n best") == ["2"]
+    assert "dlplug test" not in page.texts("section", id="numbers")[0]
+
+
+def test_runs_that_nobody_named_are_called_by_what_differs(report, tmp_path):
+    def runs(*configs):
+        names = [f"2026-01-01_00-00-0{n}" for n in range(len(configs))]
+        shutil.rmtree(tmp_path / "runs", ignore_errors=True)
+        return [
+            make_run(tmp_path / "runs" / name, losses(), config=config, model={"name": config.pop("name", "net")})
+            for name, config in zip(names, configs, strict=True)
+        ]
+
+    def labels(*configs):
+        return [trace["run"] for trace in report(*runs(*configs)).charts[0][::2]]
+
+    lr = [{"model": {"init_args": {"lr": lr, "width": 8}}} for lr in (0.1, 0.2)]
+    assert labels(*lr) == ["lr 0.1", "lr 0.2"]
+    assert labels({"name": "a", **lr[0]}, {"name": "b", **lr[1]}) == ["a", "b"]
+    assert labels(*lr, {**lr[1], "seed_everything": 1}) == ["lr 0.1", "lr 0.2", "lr 0.2 seed_everything 1"]
+    assert labels(lr[0], lr[0]) == ["2026-01-01_00-00-00", "2026-01-01_00-00-01"]
 
 
 def test_runs_of_one_name_are_called_by_their_paths(report, tmp_path):
@@ -302,6 +359,10 @@ def test_command(tmp_path, monkeypatch, capsys):
         == 0
     )
     assert capsys.readouterr().out.split() == ["a/report.html", "report.html", "folder/b.html"]
+    before = (tmp_path / "report.html").read_bytes()
+    assert dlplug(["report", "b", "a"]) == dlplug(["report", "b", "a"]) == dlplug(["report", "a"]) == 0
+    assert capsys.readouterr().out.split() == ["report-2.html", "report-3.html", "a/report.html"]
+    assert (tmp_path / "report.html").read_bytes() == before
     assert all((tmp_path / path).is_file() for path in ("a/report.html", "report.html", "folder/b.html"))
     assert opened == [(tmp_path / "report.html").as_uri()]
 

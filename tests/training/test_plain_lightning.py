@@ -60,7 +60,7 @@ def test_plain_module_is_monitored_drawn_and_asked(fit, command, tmp_path):
     with open(run / "metrics.csv") as file:
         rows = list(csv.DictReader(file))
     assert [row["epoch"] for row in rows if row["train_loss"]] == ["0", "1", "2"]  # less than an interval each
-    view = View.of(Run(run), "")
+    view = View.of(Run(run))
     assert view.best is not None
     assert view.best[0] == "val_loss"
     assert {("train", "loss"), ("val", "loss"), ("train", "acc"), ("val", "acc")} <= {

@@ -2,6 +2,7 @@
 
 import webbrowser
 from argparse import Namespace
+from itertools import count
 from pathlib import Path
 
 from dlplug.commands.parser import Parser
@@ -11,7 +12,11 @@ from dlplug.runs import Run
 def configure(parser: Parser) -> None:
     """Add the arguments of ``dlplug report``."""
     parser.add_argument("runs", nargs="+", metavar="RUN", help="a run folder")
-    parser.add_argument("--out", metavar="FILE", help="default RUN/report.html, or ./report.html for several runs")
+    parser.add_argument(
+        "--out",
+        metavar="FILE",
+        help="default RUN/report.html; of several runs the first of report.html, report-2.html, … that is free",
+    )
     parser.add_argument("--open", action="store_true", help="open it in the browser")
     parser.set_defaults(run=run)
 
@@ -22,7 +27,9 @@ def run(options: Namespace) -> int:
 
     from dlplug.report.page import write  # numpy and Pillow, which a misspelt folder does without
 
-    default = runs[0].path / "report.html" if len(runs) == 1 else Path("report.html")
+    # A run's own page is made anew; that of several may be of others.
+    names = (Path(f"report-{n}.html" if n > 1 else "report.html") for n in count(1))
+    default = runs[0].path / "report.html" if len(runs) == 1 else next(name for name in names if not name.exists())
     path = write(runs, Path(options.out) if options.out else default)
     print(path)
     if options.open:

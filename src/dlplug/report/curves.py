@@ -71,6 +71,7 @@ def read(path: Path, axis: str = "", renamed: Mapping[str, str] | None = None) -
     if not np.isfinite(steps).all():
         table = table[:, np.isfinite(steps)]
         steps, epochs = table[columns.index("step")], table[columns.index("epoch")]
+    steps = steps + 1  # a row says how many batches came before its own
     if axis in columns:
         counted = table[columns.index(axis)]
         steps = np.maximum.accumulate(np.where(np.isfinite(counted), counted, 0.0))

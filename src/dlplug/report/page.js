@@ -86,11 +86,17 @@ function curvesOf(element, traces) {
   const axis = plain(root.dataset.axis);
   layout.xaxis = { ...layout.xaxis, title: { text: axis }, rangemode: "tozero", unifiedhovertitle: { text: `${axis} %{x}` } };
   layout.xaxis.showspikes = false;
-  layout.yaxis = { ...layout.yaxis, type: yType(), exponentformat: "power" };
+  const values = traces.flatMap((trace) => trace.y).filter((y) => y !== null);
+  const [least, greatest] = values.reduce(([a, b], y) => [Math.min(a, y), Math.max(b, y)], [Infinity, -Infinity]);
+  // What does not change is drawn above zero, not in a window of its rounding.
+  const rangemode = greatest - least <= 1e-6 * Math.abs(greatest) ? "tozero" : "normal";
+  element.dataset.positive = least >= 0 && greatest > 0;
+  layout.yaxis = { ...layout.yaxis, type: yType(element), rangemode, exponentformat: "power" };
   return [data, layout];
 }
 
-const yType = () => (logButton.getAttribute("aria-pressed") === "true" ? "log" : "linear");
+const logarithmic = () => logButton.getAttribute("aria-pressed") === "true";
+const yType = (element) => (logarithmic() && element.dataset.positive === "true" ? "log" : "linear");
 
 // The page's colours for a figure that brings its own layout, as changes to it.
 function recolour(element, layout) {
@@ -135,9 +141,9 @@ darkButton.addEventListener("click", () => {
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", restyle);
 
 logButton.addEventListener("click", () => {
-  logButton.setAttribute("aria-pressed", yType() === "linear");
+  logButton.setAttribute("aria-pressed", !logarithmic());
   for (const element of drawn) {
-    if (element.classList.contains("plot")) Plotly.relayout(element, { "yaxis.type": yType(), "yaxis.autorange": true });
+    if (element.classList.contains("plot")) Plotly.relayout(element, { "yaxis.type": yType(element), "yaxis.autorange": true });
   }
 });
 
@@ -146,7 +152,7 @@ document.addEventListener("input", ({ target }) => {
   const viewer = target.closest(".viewer");
   const frames = viewer.querySelectorAll("figure");
   frames.forEach((frame, index) => (frame.hidden = index !== Number(target.value)));
-  const step = `step ${frames[target.value].dataset.step}`;
+  const step = `${viewer.dataset.unit} ${frames[target.value].dataset.step}`;
   target.setAttribute("aria-valuetext", step);
   viewer.querySelector("output").textContent = step;
 });
@@ -182,6 +188,7 @@ document.addEventListener("click", async ({ target }) => {
 
 for (const swatch of document.querySelectorAll(".swatch")) swatch.style.background = colour(Number(swatch.dataset.colour));
 
+const charts = document.querySelectorAll(".chart");
 const observer = new IntersectionObserver(
   (entries) => {
     for (const { isIntersecting, target } of entries) {
@@ -192,5 +199,42 @@ const observer = new IntersectionObserver(
   },
   { rootMargin: "300px" },
 );
-for (const element of document.querySelectorAll(".chart")) observer.observe(element);
+for (const element of charts) observer.observe(element);
+
+// On paper: every plot, light, as wide as its card there.
+let chosen;
+addEventListener("beforeprint", () => {
+  chosen = root.dataset.theme;
+  root.dataset.theme = "light";
+  root.classList.add("printing");
+  restyle();
+  for (const element of charts) {
+    observer.unobserve(element);
+    if (!drawn.has(element) && element.clientWidth) draw(element);
+  }
+  for (const element of drawn) Plotly.relayout(element, { width: element.clientWidth, height: element.clientHeight });
+});
+addEventListener("afterprint", () => {
+  root.classList.remove("printing");
+  if (chosen) root.dataset.theme = chosen;
+  else delete root.dataset.theme;
+  restyle();
+  for (const element of drawn) Plotly.relayout(element, { width: null, height: null, autosize: true });
+});
+
+// The link to the section that is read is marked, and in sight.
+const links = [...document.querySelectorAll("nav a")];
+const sections = links.map((link) => document.querySelector(link.hash));
+function mark() {
+  const read = sections.findLastIndex((section) => section.getBoundingClientRect().top < innerHeight / 3);
+  if (read < 0 && links.length) links[0].parentElement.scrollTo({ left: 0 });
+  links.forEach((link, index) => {
+    if (index === read && !link.hasAttribute("aria-current")) {
+      link.setAttribute("aria-current", "true");
+      link.parentElement.scrollTo({ left: link.offsetLeft - link.parentElement.offsetLeft - 20 });
+    } else if (index !== read) link.removeAttribute("aria-current");
+  });
+}
+addEventListener("scroll", mark, { passive: true });
+mark();
 restyle();

@@ -1,6 +1,6 @@
 """Run folders → one HTML page."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
@@ -8,12 +8,13 @@ from typing import Any
 
 from dlplug.errors import InputError
 from dlplug.files import write_atomically
-from dlplug.panels import STAGES, Panel, split_stage
+from dlplug.panels import DEFAULT_MONITORS, STAGES, Panel, split_stage
 from dlplug.report import frames
 from dlplug.report.curves import Curve, Indices, thin
+from dlplug.report.expectations import unmet
 from dlplug.report.frames import Reel
 from dlplug.report.template import fill
-from dlplug.report.views import SPEED, View
+from dlplug.report.views import SPEED, View, differences, read_views
 from dlplug.runs import Run
 
 POINTS = 1000  # of a curve
@@ -29,14 +30,20 @@ class Drawn:
         note: How to read it.
         charts: What page.js draws, each a title and its traces.
         viewers: A run's label and its medium.
-        problems: What a person should know of the numbers.
+        problems: What a person should look at: numbers that are not finite, and what the panel expects in vain.
+        met: Whether the panel expects something, and finds it.
+        anchor: Its place on the page.
+        curves: The names of its metrics.
     """
 
     title: str
     note: str
+    curves: tuple[str, ...] = ()
     charts: list[dict[str, Any]] = field(default_factory=list)
     viewers: list[tuple[str, Reel]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    met: bool = False
+    anchor: str = ""
 
 
 def write_report(run: Run) -> Path:
@@ -54,7 +61,7 @@ def write(runs: Sequence[Run], path: Path) -> Path:
     Raises:
         InputError: It cannot be written there.
     """
-    page = render([View.of(run, label) for run, label in _labels(runs).items()])
+    page = render(read_views(runs))
     try:
         write_atomically(path, page.encode(errors="replace"))
     except OSError as error:
@@ -62,49 +69,62 @@ def write(runs: Sequence[Run], path: Path) -> Path:
     return path
 
 
-def _labels(runs: Sequence[Run]) -> dict[Run, str]:
-    """Return each run once with a short name: its folder's, or its whole path where others have the same."""
-    distinct: dict[Path, Run] = {}
-    for run in runs:
-        distinct.setdefault(run.path.resolve(), run)
-    names = [path.name for path in distinct]
-    return {run: path.name if names.count(path.name) == 1 else str(run.path) for path, run in distinct.items()}
-
-
 def render(views: Sequence[View]) -> str:
     """Return the page."""
     frames.fill([reel for view in views for reel in view.reels])
+    sections, numbers = _sections(views), _numbers(views)
+    tested = {metric for metric in numbers if metric.endswith("(dlplug test)") and len(views) > 1}
     return fill(
         "page.html",
         views=views,
-        sections=_sections(views),
-        numbers=_numbers(views),
-        differences=_differences(views),
+        heading=_heading(views),
+        sections=sections,
+        tested={metric: row for metric, row in numbers.items() if metric in tested},
+        numbers={metric: row for metric, row in numbers.items() if metric not in tested},
+        looks=[panel for group in sections.values() for panel in group if panel.problems],
+        anchors={
+            name: panel for group in reversed(sections.values()) for panel in reversed(group) for name in panel.curves
+        },
+        differences=differences(views),
         models=_cards(views, "model"),
         datas=_cards(views, "data"),
         epochs=[[int(step) for step in view.starts] for view in views],
         points=POINTS,
-        axis=" or ".join(dict.fromkeys(str(view.about.get("axis") or "step") for view in views)),
+        axis=" or ".join(dict.fromkeys(view.axis for view in views)),
     )
 
 
-def _sections(views: Sequence[View]) -> dict[str, list[Drawn]]:
-    """Return the panels that have something to show, by section, those that no model describes last."""
+def _heading(views: Sequence[View]) -> tuple[str, str]:
+    """Return the models' names, and what they were trained on."""
+    models = list(dict.fromkeys(view.model for view in views if view.model))
+    data = list(dict.fromkeys(view.data for view in views if view.data))
+    return " and ".join(models) if 0 < len(models) < 3 else "", " and ".join(data) if len(data) < 3 else ""
+
+
+def _panels(views: Sequence[View]) -> list[Panel]:
+    """Return the panels of all models, and one for each metric and medium that they leave out."""
     panels = list({panel: None for view in views for panel in view.panels})
-    curves = {curve.name: None for view in views for curve in view.curves}
+    curves = {curve.name: None for view in views for curve in view.curves if curve.name != view.axis}
     media = {reel.key: None for view in views for reel in view.reels}
     described = {name for panel in (*panels, *SPEED) for name in panel.curves}
     panels += [Panel("Other metrics", n, _undescribed("metric", n), (n,)) for n in curves if n not in described]
     described = {panel.media for panel in panels if not panel.curves}
     panels += [Panel("Other media", k, _undescribed("medium", k), media=k) for k in media if k not in described]
-    panels += SPEED
+    return [*panels, *SPEED]
+
+
+def _sections(views: Sequence[View]) -> dict[str, list[Drawn]]:
+    """Return the panels that have something to show, by section."""
     count = sum(len(view.curves) for view in views)
     points = max(50, min(POINTS, POINTS_TOGETHER // max(1, count)))
     sections: dict[str, list[Drawn]] = {}
-    for panel in panels:
-        drawn = _drawn(panel, views, points)
+    shown: set[str] = set()
+    for panel in _panels(views):
+        drawn = _drawn(panel, views, points, shown if len(views) > 1 else set())
         if drawn.charts or drawn.viewers or drawn.problems:
+            drawn.anchor = f"panel-{sum(map(len, sections.values())) + 1}"
             sections.setdefault(panel.section, []).append(drawn)
+        shown |= {f"media {panel.media}"} | {f"curve {name}" for name in panel.curves}
     return sections
 
 
@@ -112,14 +132,14 @@ def _undescribed(kind: str, name: str) -> str:
     return f"The {kind} “{name}”, as the model gives it; no panel says how to read it."
 
 
-def _drawn(panel: Panel, views: Sequence[View], points: int) -> Drawn:
-    drawn = Drawn(panel.title, panel.note)
-    if panel.media:
+def _drawn(panel: Panel, views: Sequence[View], points: int, shown: Collection[str]) -> Drawn:
+    """Return what is drawn of a panel, less the metrics and media that another model's panel has shown."""
+    drawn = Drawn(panel.title, panel.note, panel.curves)
+    curves = [name for name in panel.curves if f"curve {name}" not in shown]
+    if panel.media and f"media {panel.media}" not in shown:
         drawn.viewers = [(view.label, reel) for view in views for reel in view.reels if reel.key == panel.media]
-        return drawn
     # Colours tell the metrics of one run apart, and of several runs the runs: then each metric has its own chart.
-    groups = [panel.curves] if len(views) == 1 else [(name,) for name in panel.curves]
-    for names in groups:
+    for names in [curves] if len(views) == 1 else [[name] for name in curves]:
         traces = []
         for index, view in enumerate(views):
             for colour, name in enumerate(names, start=index):
@@ -128,8 +148,12 @@ def _drawn(panel: Panel, views: Sequence[View], points: int) -> Drawn:
         if traces:
             drawn.charts.append({"title": names[0] if len(panel.curves) > len(names) else "", "traces": traces})
     for view in views:
-        lost = [curve for curve in view.curves if curve.name in panel.curves and curve.lost]
-        drawn.problems += [_lost(curve, view.label if len(views) > 1 else "") for curve in lost]
+        lost = [_lost(curve) for curve in view.curves if curve.name in curves and curve.lost]
+        lacking = unmet(panel, view.curves) if panel in view.panels else None
+        drawn.met |= lacking == []
+        label = f"{view.label}: " if len(views) > 1 else ""
+        drawn.problems += [f"{label}{problem}." for problem in (*lost, *(lacking or ()))]
+    drawn.met &= not drawn.problems
     return drawn
 
 
@@ -139,7 +163,7 @@ def _traces(view: View, name: str, points: int, several: bool) -> list[dict[str,
     traces = [_trace(curve, thin(curve.values, points)) for curve in found if len(curve.values)]
     measured = [value for column, value in view.results["test"].items() if split_stage(column) == ("test", name)]
     for value in map(_rounded, measured):
-        traces.append({"stage": "test", "x": [0, max(1, view.steps - 1)], "y": [value, value]})
+        traces.append({"stage": "test", "x": [0, max(1, view.steps)], "y": [value, value]})
     for trace in traces:
         stage = trace["stage"]
         trace["name"] = f"{name} {stage}".strip() if several else stage or name
@@ -155,12 +179,12 @@ def _rounded(value: float) -> float | None:
     return float(f"{value:.6g}") if isfinite(value) else None
 
 
-def _lost(curve: Curve, label: str) -> str:
+def _lost(curve: Curve) -> str:
     of = f"{curve.lost} of {len(curve.values) + curve.lost} values of {curve.column}"
-    return (f"{label}: " if label else "") + f"{of} are not finite, the first at step {curve.first_lost}."
+    return f"{of} are not finite, the first at step {curve.first_lost}"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Number:
     """A metric of one run in figures.
 
@@ -168,19 +192,22 @@ class Number:
         last: Its last value.
         low: The least.
         high: The greatest.
-        best: Whether no other run has a better one, where the model says which is better.
+        best: The better of these two, where it is known which is better.
+        wins: Whether no other run has a better one.
     """
 
     last: float
     low: float
     high: float
-    best: bool = False
+    best: float | None = None
+    wins: bool = False
 
 
 def _numbers(views: Sequence[View]) -> dict[str, list[Number | None]]:
-    """Return every metric in figures, a cell a run, those of the tests first."""
+    """Return every metric in figures, a cell a run, those of the tests first, then the monitored ones."""
     rows: dict[str, list[Number | None]] = {}
-    best = _best(views)
+    monitors = {view.monitor[0]: view.monitor[1] for view in views if view.monitor}
+    ways = DEFAULT_MONITORS | {split_stage(column)[1].lower(): way for column, way in monitors.items()}
     for index, view in enumerate(views):
         cells = {
             f"{name} (dlplug {command})": Number(value, value, value)
@@ -189,28 +216,23 @@ def _numbers(views: Sequence[View]) -> dict[str, list[Number | None]]:
         }
         for curve in view.curves:
             if len(curve.values):
-                marked = view is best and curve.column == (view.monitor or "")[0]
-                cells[curve.column] = Number(curve.values[-1], curve.values.min(), curve.values.max(), marked)
+                low, high = float(curve.values.min()), float(curve.values.max())
+                cells[curve.column] = Number(float(curve.values[-1]), low, high)
         for metric, number in cells.items():
             rows.setdefault(metric, [None] * len(views))[index] = number
-    return rows
-
-
-def _best(views: Sequence[View]) -> View | None:
-    """Return the run whose best checkpoint is the best, where all are chosen by the same metric."""
-    monitors = {view.monitor for view in views}
-    known = {view: view.best[1] for view in views if view.best}
-    if len(monitors) > 1 or not known:
-        return None
-    [monitor] = monitors
-    return (min if monitor and monitor[1] == "min" else max)(known, key=known.__getitem__)
-
-
-def _differences(views: Sequence[View]) -> dict[str, list[Any]]:
-    """Return the options in which the runs differ."""
-    options = {option: None for view in views for option in view.config}
-    table = {option: [view.config.get(option, "–") for view in views] for option in options}
-    return {option: values for option, values in table.items() if any(value != values[0] for value in values)}
+    for metric, numbers in rows.items():
+        stage, name = split_stage(metric.partition(" ")[0])
+        way = ways.get(name.lower()) if stage in ("val", "test") else None
+        known = [number for number in numbers if number and way]
+        for number in known:
+            number.best = number.low if way == "min" else number.high
+        bests = {number.best for number in known if number.best is not None}
+        for number in known:
+            number.wins = len(bests) > 1 and number.best == (min if way == "min" else max)(bests)
+    stages = ("test", "val", "train", "")
+    asked = [metric for metric in rows if " " in metric]
+    order = [*asked, *monitors, *sorted(rows, key=lambda metric: stages.index(split_stage(metric)[0]))]
+    return {metric: rows[metric] for metric in dict.fromkeys(order) if metric in rows}
 
 
 def _cards(views: Sequence[View], kind: str) -> list[dict[str, Any]]:

@@ -14,6 +14,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from dlplug.panels import split_stage
+
 HERE = Path(__file__).parent
 
 
@@ -39,7 +41,12 @@ def pages() -> Environment:
     environment.trim_blocks = environment.lstrip_blocks = True
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
     environment.filters.update(
-        prose=_prose, number=_number, duration=_duration, quote=lambda text: shlex.quote(str(text))
+        prose=_prose,
+        number=_number,
+        duration=_duration,
+        quote=lambda text: shlex.quote(str(text)),
+        metric=lambda column: split_stage(column.partition(" ")[0])[1],
+        breakable=lambda name: Markup(re.sub("([/_.])", r"\1<wbr>", str(escape(name)))),
     )
     scripts = [_plotly(), (HERE / "page.js").read_text()]
     environment.globals.update(

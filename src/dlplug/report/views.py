@@ -1,13 +1,15 @@
 """A run folder as the report needs it, with whatever is missing left out."""
 
-from dataclasses import dataclass
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
 
 from dlplug.files import load_yaml
-from dlplug.panels import Panel, default_monitor
+from dlplug.panels import Panel, default_monitor, split_stage
 from dlplug.registry import renamed
 from dlplug.report import curves, frames
 from dlplug.report.curves import Curve, Floats
@@ -18,12 +20,16 @@ SPEED = (
     Panel(
         "Speed",
         "Batches a second",
-        "How many batches were trained a second, epoch by epoch. Healthy: about the same throughout. Broken: falling, "
-        "where something piles up or the machine is shared.",
+        "How many batches were trained a second, epoch by epoch. Healthy: about the same throughout. Broken: it falls "
+        "(something piles up, or the machine is shared).",
         curves=("batches_per_second",),
     ),
     Panel("Speed", "Seconds an epoch", "How long each epoch took, validation included.", curves=("seconds",)),
 )
+
+
+STAMP = re.compile(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d(-\d+)?")  # the name of a run that nobody named
+LONGEST = 24  # characters of an option's value in a name
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +57,8 @@ class View:
     reels: list[Reel]
 
     @classmethod
-    def of(cls, run: Run, label: str) -> "View":
-        """Read a run."""
+    def of(cls, run: Run) -> "View":
+        """Read a run, which is called by its folder's name."""
         about = renamed.about(run.about)
         names = about.get("renamed_metrics", {})
         found, starts = curves.read(run.path / "metrics.csv", str(about.get("axis", "")), names)
@@ -61,7 +67,7 @@ class View:
             command: _last_values(curves.read(run.path / f"{command}.csv", "", names)[0])
             for command in ("test", "validate")
         }
-        return cls(run, label, about, _config(run), found, results, starts, frames.find(run.path))
+        return cls(run, run.path.resolve().name, about, _config(run), found, results, starts, frames.find(run.path))
 
     @property
     def config_text(self) -> str:
@@ -83,9 +89,29 @@ class View:
         return found
 
     @property
+    def model(self) -> str:
+        """What its model is called, if anything."""
+        return str(self.about.get("model", {}).get("name", ""))
+
+    @property
+    def data(self) -> str:
+        """What it was trained on: the environment's name, or the data's and the file or folder that they are from."""
+        options = {name: self.config.get(f"data.init_args.{name}") for name in ("env", "path", "root", "download")}
+        if env := options["env"]:
+            return str(env)
+        name = str(self.about.get("data", {}).get("name", ""))
+        place = options["path"] or options["root"] if options["download"] is None else None
+        return f"{name} {Path(str(place)).name}".strip() if place else name
+
+    @property
+    def axis(self) -> str:
+        """The metric that its curves are drawn over, without its stage."""
+        return split_stage(str(self.about.get("axis") or "step"))[1]
+
+    @property
     def steps(self) -> int:
         """The last step of which something is known."""
-        return int(max((curve.steps[-1] for curve in self.curves if len(curve.steps)), default=-1)) + 1
+        return int(max((curve.steps[-1] for curve in self.curves if len(curve.steps)), default=0))
 
     @property
     def epochs(self) -> str:
@@ -120,12 +146,59 @@ class View:
 
     @property
     def headline(self) -> dict[str, float]:
-        """Up to four metrics that say most: those of the test, or the last ones of the latest stage that has some."""
-        for stage in ("val", "train"):
-            last = _last_values([curve for curve in self.curves if curve.stage == stage])
-            if found := self.results["test"] or last:
-                return dict(list(found.items())[:4])
-        return {}
+        """The monitored metric, and others that say most: of the test, or the last ones of validation or training."""
+        last = _last_values(self.curves)
+        monitored = {self.best[0]: last[self.best[0]]} if self.best else {}
+        stages = [{c: value for c, value in last.items() if split_stage(c)[0] == stage} for stage in ("val", "train")]
+        found = next(filter(None, (self.results["test"], *stages)), {})
+        return dict(list({**monitored, **found}.items())[:5])
+
+
+def read_views(runs: Sequence[Run]) -> list[View]:
+    """Read runs, those that are named twice once, and call them by names that tell them apart."""
+    distinct: dict[Path, Run] = {}
+    for run in runs:
+        distinct.setdefault(run.path.resolve(), run)
+    views = [View.of(run) for run in distinct.values()]
+    names = [view.label for view in views]
+    unnamed = [bool(STAMP.fullmatch(name)) or names.count(name) > 1 for name in names]
+    labels = [text if say else name for name, text, say in zip(names, _describe(views), unnamed, strict=True)]
+    for others in (names, [str(view.run.path) for view in views]):
+        if len({*labels} - {""}) < len(views):
+            labels = others
+    return [replace(view, label=label) for view, label in zip(views, labels, strict=True)]
+
+
+def differences(views: Sequence[View]) -> dict[str, list[Any]]:
+    """Return the options in which runs differ, as they are typed, those of the model first.
+
+    Options that only some of different models or data have are left out.
+    """
+    options = {option: None for view in views for option in view.config}
+    table = {option: [view.config.get(option, "–") for view in views] for option in options}
+    differing = [
+        option
+        for option, values in table.items()
+        if any(value != values[0] for value in values) and not (".init_args." in option and "–" in values)
+    ]
+    starts = ("model.", "data.", "seed_everything", "")
+    differing.sort(key=lambda option: next(n for n, start in enumerate(starts) if option.startswith(start)))
+    return {option.replace(".init_args.", "."): table[option] for option in differing}
+
+
+def _describe(views: Sequence[View]) -> list[str]:
+    """Return what is particular about each run: model, data, options, as few as tell them apart."""
+    facts = [[view.model for view in views], [view.data for view in views]]
+    for option, values in differences(views).items():
+        name = option.rpartition(".")[2]
+        facts.append(["" if value == "–" else f"{name} {str(value)[:LONGEST]}" for value in values])
+    labels = [""] * len(views)
+    for fact in facts:
+        if len(set(labels)) == len(views):
+            break
+        if len(set(fact)) > 1:
+            labels = [f"{label} {text}".strip() for label, text in zip(labels, fact, strict=True)]
+    return labels
 
 
 def _is_speed(curve: Curve) -> bool:
@@ -133,7 +206,7 @@ def _is_speed(curve: Curve) -> bool:
 
 
 def _last_values(found: list[Curve]) -> dict[str, float]:
-    return {curve.column: float(curve.values[-1]) if len(curve.values) else np.nan for curve in found}
+    return {curve.column: float(curve.values[-1]) for curve in found if len(curve.values)}
 
 
 def _config(run: Run) -> dict[str, Any]:
