@@ -42,12 +42,14 @@ class Autoencoder(WarmupCosine):
             "Mean a pixel. Healthy: both fall, and lie below that of as many principal components. Broken: val rises "
             "(overfitting), or both stay at the variance of the pixels (the latents carry nothing).",
             curves=("loss",),
+            expect=("loss falls",),
         ),
         Panel(
             "Reconstruction",
             "Active latents",
             "Share of the latents that are not 0. Healthy: all without sparsity, few with it. Broken: none.",
             curves=("active_fraction",),
+            expect=("active_fraction > 0",),
         ),
         Panel(
             "Images",

@@ -53,6 +53,7 @@ class GAN(Model):
             "In nats. Healthy: both fluctuate about a level, near 1.39 for the discriminator and 0.69 for the "
             "generator if neither wins. Broken: the discriminator's falls to 0, the generator's climbs.",
             curves=("g_loss", "d_loss"),
+            expect=("d_loss > 0.3",),
         ),
         Panel(
             "Game",
@@ -61,6 +62,7 @@ class GAN(Model):
             "come together, the ideal end being 0.5 for both. Broken: 1 and 0, which leaves the generator no gradient; "
             "or real images that score lower in validation than in training (overfitting).",
             curves=("d_real", "d_fake"),
+            expect=("train/d_real < 0.9", "train/d_fake > 0.1"),
         ),
         Panel(
             "Game",

@@ -73,13 +73,15 @@ class PixelModel(WarmupCosine, ABC):
             "Exact negative log-likelihood. Healthy: both curves fall and stay together. Broken: val rises while train "
             "falls (overfitting).",
             curves=("nll",),
+            expect=("nll falls",),
         ),
         Panel(
             "Likelihood",
             "Bits per dimension",
-            "The same by pixel and channel, to compare across sizes of images. Healthy: as above. Broken: more than 1 "
-            "for black and white or 8 for grey levels, which is guessing.",
+            "The same by pixel and channel, in bits (nats / ln 2): what a pixel would take if the model compressed the "
+            "images. Healthy: as above. Broken: more than 1 for black and white or 8 for grey levels (guessing).",
             curves=("bits_per_dim",),
+            expect=("bits_per_dim falls",),
         ),
         Panel(
             "Images",

@@ -50,20 +50,31 @@ class VAE(WarmupCosine):
             "In nats an image; loss with one sample, nll with more (importance-weighted), which is tighter. Healthy: "
             "both fall, train and val close. Broken: val rises (overfitting).",
             curves=("loss", "nll"),
+            expect=("loss falls", "nll falls"),
         ),
         Panel(
             "Bound",
             "KL and reconstruction",
-            "Nats for the latent variables (KL) and for the image given them. Healthy: KL rises, then levels off. "
-            "Broken: KL near 0, so that the decoder ignores the latent variables (posterior collapse).",
+            "Nats for the latent variables (KL) and for the image given them. Healthy: reconstruction falls; KL "
+            "levels off far above 0. Broken: KL near 0: the decoder ignores the latents (posterior collapse).",
             curves=("kl", "reconstruction"),
+            expect=("reconstruction falls", "kl > 1"),
+        ),
+        Panel(
+            "Bound",
+            "Bits per dimension",
+            "nll by pixel and channel, in bits (nats / ln 2): what a pixel would take if the model compressed the "
+            "images. Healthy: falls.",
+            curves=("bits_per_dim",),
+            expect=("bits_per_dim falls",),
         ),
         Panel(
             "Bound",
             "Active units",
-            "Latent dimensions whose KL is above 0.01 nats. Healthy: about as many as the data need, the others "
-            "switched off. Broken: none.",
+            "Latent dimensions whose KL is above 0.01 nats. Healthy: all, or, where there are more than the data need, "
+            "some. Broken: none.",
             curves=("active_units",),
+            expect=("active_units > 0",),
         ),
         Panel(
             "Images",
@@ -88,7 +99,7 @@ class VAE(WarmupCosine):
         Panel(
             "Latent space",
             "KL by dimension",
-            "Nats of each latent dimension, sorted. Healthy: some large, a tail near 0. Broken: all near 0.",
+            "Nats of each latent dimension, sorted. Healthy: most far above 0. Broken: all near 0.",
             media="kl",
         ),
         Panel(

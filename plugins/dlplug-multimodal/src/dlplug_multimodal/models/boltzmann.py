@@ -23,6 +23,7 @@ LIKELIHOOD_PANEL = Panel(
     "Nats an item, the partition function estimated by annealed importance sampling. Healthy: falls, below that of "
     "units without connections. Broken: rises while the reconstruction improves (the chains no longer mix).",
     curves=("nll",),
+    expect=("nll falls",),
 )
 ENERGY_PANEL = Panel(
     "Learning",

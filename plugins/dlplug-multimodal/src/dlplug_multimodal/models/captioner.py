@@ -71,6 +71,7 @@ class Captioner(TextGenerator[Row]):
             "Nats a token. Healthy: a plateau, once the grammar is known and the image is not yet used, then a steep "
             "fall. Broken: val rises while train falls (overfitting), or the plateau does not end.",
             curves=("loss",),
+            expect=("loss falls",),
         ),
         Panel(
             "Learning",
@@ -78,6 +79,7 @@ class Captioner(TextGenerator[Row]):
             "Share of captions that equal a reference. Healthy on scenes: nothing for long, then it rises steeply. On "
             "free captions it stays near 0.",
             curves=("exact_match",),
+            expect=("exact_match rises",),
         ),
         Panel(
             "Learning",
@@ -85,6 +87,7 @@ class Captioner(TextGenerator[Row]):
             "Word n-grams shared with the references, 0 to 100. Healthy: rises to a plateau. Broken: high while all "
             "captions are alike: they say what is always true.",
             curves=("bleu",),
+            expect=("bleu rises",),
         ),
         Panel(
             "Generated",

@@ -63,6 +63,7 @@ class Fusion(TwoPhase):
             "Cross-entropy with image and sound, in nats. Healthy: falls, train and val close, though train, of which "
             "parts are dropped, is above. Broken: val rises (overfitting).",
             curves=("loss",),
+            expect=("loss falls",),
         ),
         Panel(
             "Both",
@@ -70,6 +71,7 @@ class Fusion(TwoPhase):
             "Share of pairs classified correctly. Healthy: both above either alone. Broken: one alone at chance: the "
             "model relies on the other.",
             curves=("accuracy", "image_accuracy", "sound_accuracy"),
+            expect=("accuracy > image_accuracy", "accuracy > sound_accuracy"),
         ),
         Panel(
             "Each apart",
@@ -77,6 +79,7 @@ class Fusion(TwoPhase):
             "Cross-entropy while each model is pretrained, in nats. Healthy: both fall, each at its own pace; then "
             "they end, and the joint loss begins low.",
             curves=("image_loss", "sound_loss"),
+            expect=("image_loss falls", "sound_loss falls"),
         ),
         Panel(
             "Each apart",

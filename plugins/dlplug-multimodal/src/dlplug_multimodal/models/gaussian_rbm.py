@@ -48,6 +48,7 @@ class GaussianRBM(SingleRBM):
             "Squared error a pixel. Healthy: falls, then is flat. Broken: stays at the pixels' variance (the "
             "hidden units carry nothing). It is not what is minimised.",
             curves=("reconstruction",),
+            expect=("reconstruction falls",),
         ),
         ENERGY_PANEL,
         Panel(

@@ -67,12 +67,18 @@ class JointEmbedding(WarmupCosine):
             "Nats to match a batch's texts and images, both ways; ln(batch size) is chance. Healthy: falls. "
             "Broken: train falls to 0 while val rises (overfitting).",
             curves=("loss",),
+            expect=("train/loss falls",),
         ),
         Panel(
             "Learning",
             "Recall",
             "Share of images whose text is among the nearest one or ten, and the reverse. Healthy: far above chance.",
             curves=("image_to_text@1", "image_to_text@10", "text_to_image@1", "text_to_image@10", "recall"),
+            expect=(
+                "recall rises",
+                "image_to_text@1 > image_to_text_chance@1",
+                "text_to_image@1 > text_to_image_chance@1",
+            ),
         ),
         Panel(
             "Learning",
@@ -85,6 +91,7 @@ class JointEmbedding(WarmupCosine):
             "Logit scale",
             "What cosines are multiplied by: 1 / temperature. Healthy: rises, then settles below 100.",
             curves=("logit_scale",),
+            expect=("logit_scale rises", "logit_scale < 100"),
         ),
         Panel(
             "The space",

@@ -83,6 +83,7 @@ class MultimodalDBM(Boltzmann):
             "Words from images",
             "Nats a word. Healthy: both fall. Broken: val rises while train falls (overfitting).",
             curves=("loss",),
+            expect=("loss falls",),
         ),
         Panel(
             "Learning",
@@ -90,6 +91,7 @@ class MultimodalDBM(Boltzmann):
             "Of words ranked given an image, and R-precision of images ranked given words beside its chance level. "
             "Healthy: far above what the words' frequencies alone give. Broken: flat.",
             curves=("map", "r_precision", "r_precision_chance"),
+            expect=("map rises", "r_precision > r_precision_chance"),
         ),
         Panel(
             "Images",

@@ -38,6 +38,7 @@ class ReplicatedSoftmax(SingleRBM):
             "exp(nats a word): the number of equally likely words that is as uncertain. Healthy: falls far below the "
             "number of words. Broken: stays at that of the words' frequencies.",
             curves=("perplexity",),
+            expect=("perplexity falls",),
         ),
         ENERGY_PANEL,
         Panel(

@@ -54,6 +54,7 @@ class SkipGram(WarmupCosine):
             "Nats a pair; (1 + negatives) ln 2 before training. Healthy: falls steeply, then slowly, val close "
             "to train. Broken: val rises (too many epochs for so little text).",
             curves=("loss",),
+            expect=("loss falls",),
         ),
         Panel(
             "Learning",
@@ -61,6 +62,7 @@ class SkipGram(WarmupCosine):
             "Accuracy on items where one of five words is of another category; 0.2 is chance. Healthy: rises with the "
             "epochs above 0.8.",
             curves=("odd_one_out",),
+            expect=("odd_one_out > 0.8",),
         ),
         Panel(
             "Words",

@@ -71,6 +71,7 @@ class SoundNet(TwoPhase):
             "D_KL in nats of the student's probabilities given the sound from the teacher's given the image. Healthy: "
             "falls, validation (other voices) close. Broken: val rises (it memorises the training voices).",
             curves=("loss",),
+            expect=("loss falls",),
         ),
         Panel(
             "Student",
@@ -78,6 +79,7 @@ class SoundNet(TwoPhase):
             "Share of sounds that the student classifies correctly; labels serve to measure only. Healthy: rises "
             "towards the teacher's. Broken: stays at chance.",
             curves=("accuracy",),
+            expect=("accuracy rises",),
         ),
         Panel(
             "Teacher",
@@ -85,12 +87,14 @@ class SoundNet(TwoPhase):
             "Share of training images that the teacher classifies correctly while it is trained. Healthy: above 0.95 "
             "before the student begins. Broken: lower, for the student can hardly be better.",
             curves=("teacher_accuracy",),
+            expect=("teacher_accuracy > 0.95",),
         ),
         Panel(
             "Teacher",
             "Loss",
             "Its cross-entropy in nats. Healthy: falls, then ends where the student begins.",
             curves=("teacher_loss",),
+            expect=("teacher_loss falls",),
         ),
         Panel(
             "What it hears",

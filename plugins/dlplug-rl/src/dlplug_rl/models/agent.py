@@ -34,9 +34,10 @@ EPISODE_PANELS: tuple[Panel, ...] = (
         "Episodes",
         "Return",
         "Mean sum of rewards per episode: in training over the last 100 episodes that ended, with exploration; in "
-        "validation without, on seeds that it never trains on. Healthy: rises, then holds. Broken: stays where "
-        "random actions are, or collapses after it had risen.",
+        "validation without, on seeds that it never trains on. Healthy: training rises, then holds; validation, of a "
+        "single policy, may swing. Broken: both stay where random actions are, or collapse.",
         curves=("episode_return",),
+        expect=("train/episode_return rises",),
     ),
     Panel("Episodes", "Length", "Mean steps: more where each is rewarded, fewer where it costs.", ("episode_length",)),
 )

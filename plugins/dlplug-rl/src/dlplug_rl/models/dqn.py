@@ -65,11 +65,18 @@ class DQN(Agent):
             "Mean Q of the actions replayed. Healthy: climbs towards the discounted return, then levels off. Broken: "
             "grows without end (the network chases itself).",
             curves=("q_value",),
+            expect=("q_value rises",),
         ),
         Panel(
             "Values", "Loss", "Mean Huber loss; targets move, so it need not fall. Broken: explodes.", curves=("loss",)
         ),
-        Panel("Values", "Exploration", "Share of random actions: falls as was asked for.", curves=("epsilon",)),
+        Panel(
+            "Values",
+            "Exploration",
+            "Share of random actions: falls as was asked for.",
+            curves=("epsilon",),
+            expect=("epsilon falls",),
+        ),
         VIDEO_PANEL,
         Panel(
             "Pictures",

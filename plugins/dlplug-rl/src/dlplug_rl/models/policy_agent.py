@@ -13,6 +13,7 @@ POLICY_PANELS = (
         "Entropy",
         "How undecided the policy is, in nats. Healthy: falls slowly. Broken: at 0 early: nothing new is tried.",
         curves=("entropy",),
+        expect=("entropy falls", "entropy > 0"),
     ),
     Panel(
         "Policy",

@@ -38,19 +38,23 @@ class LanguageModel(Model, ABC):
             "Nats a token. Healthy: train and val fall together. Broken: val rises while train falls (overfitting), "
             "or jumps (the learning rate is too high).",
             curves=("loss",),
+            expect=("loss falls",),
         ),
         Panel(
             "Learning",
             "Bits per character",
-            "What a character would cost if the text were compressed by the model. English takes about 8 uncompressed, "
-            "2.3 with xz, and 1.7 with the best models of this size. Healthy: falls.",
+            "The loss by character, in bits (nats / ln 2): what a character would take if the model compressed the "
+            "text. English takes about 8 uncompressed, 2.3 with xz, and 1.7 with the best models of this size. "
+            "Healthy: falls.",
             curves=("bits_per_char",),
+            expect=("bits_per_char falls",),
         ),
         Panel(
             "Learning",
             "Perplexity",
             "The number of equally likely tokens that would be as hard to predict. Healthy: falls.",
             curves=("perplexity",),
+            expect=("perplexity falls",),
         ),
         Panel(
             "Learning",

@@ -35,6 +35,7 @@ class RNNRegressor(WarmupCosine):
             "Mean over sequences. Healthy: leaves the plateau of predicting the mean (1/6 in the adding problem) and "
             "falls to near 0. Broken: stays there (what it should remember does not reach the end).",
             curves=("loss",),
+            expect=("loss falls",),
         ),
         Panel(
             "Learning",

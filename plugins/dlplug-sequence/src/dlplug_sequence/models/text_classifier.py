@@ -47,6 +47,7 @@ class TextClassifier(WarmupCosine, ABC):
             "Cross-entropy in nats; guessing among k classes costs ln k. Healthy: both curves fall and stay together. "
             "Broken: val rises while train falls (overfitting).",
             curves=("loss",),
+            expect=("loss falls",),
         ),
         Panel(
             "Learning",
@@ -54,6 +55,7 @@ class TextClassifier(WarmupCosine, ABC):
             "Share of texts classified correctly, and the mean recall of the classes. Healthy: both rise to a plateau. "
             "Broken: recall far below accuracy (rare classes are ignored).",
             curves=("accuracy", "macro_recall"),
+            expect=("accuracy rises", "macro_recall rises"),
         ),
         Panel(
             "Predictions",
@@ -162,7 +164,9 @@ class TextClassifier(WarmupCosine, ABC):
         rows = [(predicted, f"{sure:.0%}", true, text) for _, text, true, predicted, sure in self._mistakes]
         return {
             "confusion": Figure(plot_confusion_matrix(self._confusion.cpu(), self.labels)),
-            "mistakes": Table(("predicted", "confidence", "true", "text"), rows),
+            "mistakes": Table(("predicted", "confidence", "true", "text"), rows)
+            if rows
+            else Text("No mistakes any more."),
         }
 
     def generate(self, text: str = "", file: str = "") -> Text:

@@ -42,12 +42,14 @@ class Translator(TextGenerator[Row]):
             "Loss",
             "Nats a token. Healthy: train and val fall together. Broken: val rises while train falls (overfitting).",
             curves=("loss",),
+            expect=("loss falls",),
         ),
         Panel(
             "Learning",
             "Exact match",
             "Share that equals the reference to the letter. Healthy: nothing for long, then it rises steeply.",
             curves=("exact_match",),
+            expect=("exact_match rises",),
         ),
         Panel(
             "Learning",
@@ -55,6 +57,7 @@ class Translator(TextGenerator[Row]):
             "Word and character n-grams shared with the reference, from 0 to 100. Healthy: rise before exact match "
             "does. Broken: BLEU high, exact match near 0: fluent, but each with a mistake.",
             curves=("bleu", "chrf"),
+            expect=("bleu rises", "chrf rises"),
         ),
         Panel(
             "Generation",
@@ -162,7 +165,7 @@ class Translator(TextGenerator[Row]):
         )
         return {
             "translations": Table(columns, self.generated[:SHOWN]),
-            "mistakes": Table(("chrF", *columns), worst[:SHOWN]),
+            "mistakes": Table(("chrF", *columns), worst[:SHOWN]) if worst else Text("No mistakes any more."),
         }
 
     def generate(self, text: str = "", file: str = "", num_beams: int = 5, length_penalty: float = 0.6) -> Text:

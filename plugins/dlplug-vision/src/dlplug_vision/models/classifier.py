@@ -53,6 +53,7 @@ class Classifier(WarmupCosine, ABC):
             "Cross-entropy in nats; guessing among k classes costs ln k. Healthy: both curves fall "
             "and stay together. Broken: train falls while val rises (overfitting), or neither falls.",
             curves=("loss",),
+            expect=("loss falls",),
         ),
         Panel(
             "Learning",
@@ -60,6 +61,7 @@ class Classifier(WarmupCosine, ABC):
             "Share of images classified right, and macro F1, which weights all classes equally. Healthy: rises to a "
             "plateau. Broken: stays at chance, or F1 far below accuracy (rare classes are ignored).",
             curves=("accuracy", "f1"),
+            expect=("accuracy rises", "f1 rises"),
         ),
         Panel(
             "Learning",
@@ -67,6 +69,7 @@ class Classifier(WarmupCosine, ABC):
             "Expected calibration error: the mean gap between confidence and accuracy, from 0 to 1. Healthy: falls "
             "below 0.03. Broken: rises while accuracy stays (overconfidence).",
             curves=("ece",),
+            expect=("ece < 0.03",),
         ),
         Panel(
             "Mistakes",
@@ -214,7 +217,9 @@ class Classifier(WarmupCosine, ABC):
         shown: dict[str, Media] = {"filters": self._filters(), "saliency": self._saliency(batch[0][:SALIENCY_MAPS])}
         if self._confusion is not None:
             shown["confusion"] = Figure(plot_confusion_matrix(self._confusion.cpu(), self.labels))
-        if self._mistakes is not None and len(self._mistakes[0]):
+        if self._mistakes is not None and not len(self._mistakes[0]):
+            shown["mistakes"] = Text("No mistakes any more.")  # or those of an earlier epoch would seem to be the last
+        elif self._mistakes is not None:
             _, images, *rest = (part.cpu() for part in self._mistakes)
             caption = ", ".join(
                 f"{self.labels[label]} as {self.labels[prediction]} ({confidence:.0%})"
