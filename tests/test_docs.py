@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from distributions import lay_out
@@ -42,6 +43,23 @@ def test_commands_of_the_pages(page, command, tmp_path):
             args += SHORT
         result = command(*args)
         assert result.returncode == 0, (line, result.stderr)
+
+
+def test_python_of_the_pages(tmp_path, monkeypatch):
+    blocks = [
+        re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+        for page in ("docs/python.md", "README.md")
+    ]
+    assert set(blocks[1][0].splitlines()) <= set(blocks[0][0].splitlines())
+    shutil.copytree(ROOT / "docs", tmp_path / "docs")
+    monkeypatch.chdir(tmp_path)
+    module = ModuleType("pages")  # where what the page defines is found again
+    monkeypatch.setitem(sys.modules, "pages", module)
+    for block in blocks[0]:
+        exec(block, module.__dict__)
+    assert list(module.run.predict(module.x[:3])["prediction_0"]) == pytest.approx(
+        module.run.model.layer(module.x[:3]).flatten().tolist(), abs=1e-6
+    )
 
 
 def test_plugin_of_the_contributing_guide(command, tmp_path, monkeypatch):

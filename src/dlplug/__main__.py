@@ -19,6 +19,8 @@ def main(argv: list[str] | None = None) -> int:
     """Run a command line and return its exit status."""
     if not {"OMP_WAIT_POLICY", *THREADS} & os.environ.keys():  # read when torch is imported
         os.environ |= THREADS
+    if os.environ.get("MPLBACKEND", "").startswith("module:"):  # a notebook's, which need not be installed here
+        os.environ["MPLBACKEND"] = "agg"
     try:
         from dlplug.commands import run  # here, so that Ctrl-C ends it in silence too
 

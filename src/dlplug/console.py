@@ -19,6 +19,11 @@ def is_rank_zero() -> bool:
     return getattr(rank_zero_only, "rank", 0) == 0 and os.environ.get("NODE_RANK", "0") == "0"
 
 
+def is_watched() -> bool:
+    """Return whether a progress bar has somebody to see it: at a terminal, or in a notebook."""
+    return sys.stderr.isatty() or "ipykernel" in sys.modules
+
+
 def plain(text: object) -> str:
     """Return text in one line of what can be printed: a terminal obeys escape codes, whoever wrote them.
 

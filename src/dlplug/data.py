@@ -391,8 +391,8 @@ def from_datasets(
         labels, base = getattr(base, "classes", ()), getattr(base, "dataset", None)
     if info is None and len(first) > 1 and first[1].dtype == torch.long and first[1].dim() == 1 and not labels:
         raise InputError("the targets are whole numbers, but the dataset has no `classes`: name them, labels=[...]")
-    splits = {split: (dataset,) for split, dataset in splits.items()}
-    return _GivenDatasets(info or _describe({"train": first}, labels), splits, batch_size)
+    columns = {split: (dataset,) for split, dataset in splits.items()}
+    return _GivenDatasets(info or _describe({"train": first}, labels), columns, batch_size)
 
 
 def _collated(split: str, items: list[Any]) -> Batch:

@@ -1,11 +1,13 @@
 """What a model shows, and the one place that knows how it is saved."""
 
+import base64
 import csv
 import io
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import quote
@@ -27,6 +29,14 @@ class Media(ABC):
     @abstractmethod
     def encode(self) -> bytes:
         """Return the content of its file."""
+
+    def _repr_png_(self) -> bytes | None:
+        """Return what a notebook shows of a picture."""
+        return self.encode() if self.suffix == "png" else None
+
+    def _repr_html_(self) -> str | None:
+        """Return what a notebook shows of all else."""
+        return None
 
 
 @dataclass(frozen=True)
@@ -86,6 +96,9 @@ class Video(Media):
         first.save(file, "GIF", save_all=True, append_images=rest, duration=round(1000 / self.rate), loop=0)
         return file.getvalue()
 
+    def _repr_html_(self) -> str:
+        return f'<img src="data:image/gif;base64,{base64.b64encode(self.encode()).decode()}">'
+
 
 @dataclass(frozen=True)
 class Text(Media):
@@ -102,6 +115,9 @@ class Text(Media):
     def encode(self) -> bytes:
         """Return it as UTF-8."""
         return self.text.encode()
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(self.text)}</pre>"
 
 
 @dataclass(frozen=True)
@@ -125,6 +141,11 @@ class Table(Media):
         writer.writerow(self.columns)
         writer.writerows(self.rows)
         return text.getvalue().encode()
+
+    def _repr_html_(self) -> str:
+        lines = [("th", self.columns), *(("td", row) for row in self.rows)]
+        rows = ("".join(f"<{tag}>{escape(str(cell))}</{tag}>" for cell in cells) for tag, cells in lines)
+        return f"<table>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
 
 
 class Figure(Media):
@@ -154,6 +175,10 @@ class Figure(Media):
         file = io.BytesIO()
         self.figure.savefig(file, format="png", dpi=120, bbox_inches="tight")
         return file.getvalue()
+
+    def _repr_html_(self) -> str | None:
+        draw = getattr(self.figure, "_repr_html_", None)  # plotly's
+        return str(draw()) if draw else None
 
 
 def _picture(pixels: Tensor, low: float, high: float, columns: int | None) -> PillowImage.Image:

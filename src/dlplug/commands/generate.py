@@ -3,15 +3,19 @@
 import os
 import re
 import sys
+from collections.abc import Mapping
 from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dlplug.errors import InputError
 from dlplug.files import write_atomically
 from dlplug.registry import Registry
 from dlplug.registry.job import model_of
 from dlplug.runs import Run
+
+if TYPE_CHECKING:
+    from dlplug.media import Media
 
 
 def main(command: str, args: list[str]) -> int:
@@ -28,25 +32,17 @@ def main(command: str, args: list[str]) -> int:
     sys.path.append(os.getcwd())  # a class of the user's own may be in a file here
     model_of(run, Registry.discover())  # what is misspelt is said before the seconds that importing torch takes
     import torch
-    from lightning.pytorch import seed_everything
 
     from dlplug import media
     from dlplug.trained import class_of, load_trained
 
     model_class = class_of(run)
-    if not callable(getattr(model_class, "generate", None)):
-        raise InputError(f"{model_class.__name__} has no method `generate`: this model generates nothing")
+    refuse_silent(model_class)
     options = _parse(model_class, args[1:])
-    model: Any = load_trained(run).to("cuda" if torch.cuda.is_available() else "cpu")
-    seed_everything(options.pop("seed"), verbose=False)
+    model = load_trained(run).to("cuda" if torch.cuda.is_available() else "cpu")
     out = options.pop("out")
-    try:
-        with torch.no_grad():
-            made = model.generate(**options)
-        parts = made.items() if isinstance(made, dict) else [("", made)]
-        shown = [(media.file_name(key) if key else "", media.of(value)) for key, value in parts]
-    except ValueError as error:
-        raise InputError(str(error)) from error
+    made = generate_media(model, options.pop("seed"), options)
+    shown = [(media.file_name(key) if key else "", medium) for key, medium in made.items()]
     if out and len(shown) > 1:
         raise InputError(f"--out {out}: this model generates {len(shown)} files")
     number = _next(run)
@@ -56,6 +52,42 @@ def main(command: str, args: list[str]) -> int:
         if isinstance(medium, media.Text):
             print(medium.text)
     return 0
+
+
+def refuse_silent(model_class: type) -> None:
+    """Refuse a model that generates nothing.
+
+    Raises:
+        InputError: It is one.
+    """
+    if not callable(getattr(model_class, "generate", None)):
+        raise InputError(f"{model_class.__name__} has no method `generate`: this model generates nothing")
+
+
+def generate_media(model: Any, seed: int, options: Mapping[str, Any]) -> "dict[str, Media]":
+    """Return what a model generates, by name; a single medium has none.
+
+    Args:
+        model: With its weights, in evaluation mode.
+        seed: Of everything random.
+        options: Arguments of its ``generate``.
+
+    Raises:
+        InputError: It generates nothing, or what it generates or is asked for cannot be used.
+    """
+    import torch
+    from lightning.pytorch import seed_everything
+
+    from dlplug import media
+
+    refuse_silent(type(model))
+    seed_everything(seed, verbose=False)
+    try:
+        with torch.no_grad():
+            made = model.generate(**options)
+        return {key: media.of(value) for key, value in (made if isinstance(made, dict) else {"": made}).items()}
+    except ValueError as error:
+        raise InputError(str(error)) from error
 
 
 def _write(medium: Any, path: Path) -> None:

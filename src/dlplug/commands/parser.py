@@ -4,7 +4,7 @@ import argparse
 import shutil
 import textwrap
 from collections.abc import Iterable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from dlplug.console import plain
 from dlplug.errors import InputError
@@ -13,6 +13,10 @@ from dlplug.registry.source import Argument
 
 class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one line and exit status 2, as everywhere."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.color = False  # Python 3.14's escape codes, which no output of ours lets pass
 
     def error(self, message: str) -> NoReturn:
         """Raise instead of exiting."""

@@ -31,7 +31,7 @@ def run(options: Namespace) -> int:
         raise InputError(f"{folder} is there already: give a new folder")
     folder.mkdir(parents=True)
     try:
-        asked = load_class(spec.class_path, object).write_sample(folder)  # type: ignore[attr-defined]
+        asked = load_class(spec.class_path, object).write_sample(folder)
     except BaseException:
         shutil.rmtree(folder)
         raise

@@ -37,10 +37,7 @@ def configure_plugins(parser: Parser) -> None:
 
 def print_list(registry: Registry, word: str, as_json: bool) -> int:
     """Print the specs that mention a word, by section of the course."""
-    specs = sorted(
-        (s for s in registry if s not in COMMANDS.values() and _mentions(s, word)),
-        key=lambda s: (_order(s.lecture), s.kind != "model", "own" not in s.tags, s.name),
-    )
+    specs = matching(registry, word)
     if as_json:
         print(json.dumps([_as_dict(spec) for spec in specs], indent=2))
         return 0
@@ -55,6 +52,12 @@ def print_list(registry: Registry, word: str, as_json: bool) -> int:
         names = ", ".join(plugin.name for plugin in registry.problems)
         print(f"not loaded: {names}; `dlplug plugins` says why", file=sys.stderr)
     return 0
+
+
+def matching(registry: Registry, word: str) -> list[Spec]:
+    """Return the specs that mention a word, by section of the course."""
+    found = (s for s in registry if s not in COMMANDS.values() and _mentions(s, word))
+    return sorted(found, key=lambda s: (_order(s.lecture), s.kind != "model", "own" not in s.tags, s.name))
 
 
 def print_info(registry: Registry, name: str) -> int:

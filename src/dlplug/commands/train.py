@@ -60,9 +60,11 @@ def check_inputs(job: "Job", registry: Registry) -> None:
         raise InputError("predict: --input and --output are for a run folder, as in `dlplug predict RUN --input FILE`")
     if output and Path(output).is_dir():
         raise InputError(f"--output {output} is a folder, not a file to write")
-    if source not in (None, "-") and not os.path.exists(source):
+    if not isinstance(source, str):
+        return  # the items themselves, from Python
+    if source != "-" and not os.path.exists(source):
         raise InputError(f"--input {source}: there is no such file or folder")
-    if source is not None and job.chosen["data"] and not has_method(job.chosen["data"], "read_inputs"):
+    if job.chosen["data"] and not has_method(job.chosen["data"], "read_inputs"):
         able = {s.gives for s in registry if isinstance(s, DataSpec) and has_method(s.class_path, "read_inputs")}
         fitting = [s for s in registry if isinstance(s, ModelSpec) and s.takes in able]
         models = ", ".join(sorted(s.name for s in fitting if has_method(s.class_path, "predict_step")))

@@ -5,7 +5,7 @@ import multiprocessing
 import shutil
 import sys
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -41,28 +41,43 @@ def run(options: Namespace) -> int:
             print_wrapped(f"{claim.lecture:5}  {claim.name:24}  ", claim.summary)
         return 0
     found: list[dict[str, Any]] = []
-    pool = ThreadPoolExecutor(options.jobs)
     try:
-        for evidence in pool.map(lambda claim: _run(claim, range(options.seeds), options.jobs), claims):
+        for evidence in measure(claims, options.seeds, options.jobs):
             found.append(evidence)
             print(line(evidence), flush=True)
     except KeyboardInterrupt:
-        pool.shutdown(wait=False, cancel_futures=True)
-        for process in multiprocessing.active_children():
-            process.terminate()
         print(f"stopped after {len(found)} of {len(claims)} claims", file=sys.stderr)
         return 130
     finally:
         if options.json:
             write_atomically(options.json, json.dumps(found, indent=1).encode())
         if found:
-            print(_page(found))
+            print(write_page(found))
     failed = [evidence["name"] for evidence in found if not evidence["holds"]]
     print(f"{len(found) - len(failed)} of {len(found)} hold" + (f"; not {', '.join(failed)}" if failed else ""))
     return int(bool(failed))
 
 
-def _page(found: Sequence[dict[str, Any]]) -> Path:
+def measure(claims: Sequence[ClaimSpec], seeds: int, jobs: int) -> Iterator[dict[str, Any]]:
+    """Give what each claim found, in order.
+
+    Args:
+        claims: What to measure, each in a process of its own.
+        seeds: How many seeds each measurement is repeated over.
+        jobs: How many claims are measured at once.
+    """
+    pool = ThreadPoolExecutor(jobs)
+    try:
+        yield from pool.map(lambda claim: _run(claim, range(seeds), jobs), claims)
+    except KeyboardInterrupt:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in multiprocessing.active_children():
+            process.terminate()
+        raise
+
+
+def write_page(found: Sequence[dict[str, Any]]) -> Path:
+    """Write the page of what was found, and return its file."""
     from dlplug.report.claims import write_claims  # numpy and Pillow: only where there is something to show
 
     path = FOLDER / "report.html"

@@ -23,6 +23,8 @@ from dlplug.specs import DataSpec, ModelSpec
 T = TypeVar("T")
 KINDS = ("model", "data")
 CHANGEABLE = ("model", "optimizer", "lr_scheduler")  # what in a resumed run may hold other options of the optimizer
+# What stands on the command line for an object that Python gives.
+PLACEHOLDERS = {"model": "lightning.pytorch.LightningModule", "data": "lightning.pytorch.LightningDataModule"}
 SHORT = re.compile(r"(\w[\w-]*:)?\w[\w-]*")  # anything else is a class path, a file or an inline config
 LOADERS = {"fit": "train", "validate": "val", "test": "test", "predict": "predict"}
 LOADERS = {command: f"{split}_dataloader" for command, split in LOADERS.items()}
@@ -44,6 +46,7 @@ class Job:
         typed: The command line as the user typed it.
         files: The config files among the arguments.
         predictions: What ``predict`` is asked for besides, by option.
+        objects: The model or data themselves, where Python gives them as objects.
     """
 
     command: str
@@ -55,15 +58,17 @@ class Job:
     typed: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     predictions: Mapping[str, Any] = field(default_factory=dict)
+    objects: Mapping[str, Any] = field(default_factory=dict)
 
 
-def expand(command: str, args: list[str], registry: Registry) -> Job:
+def expand(command: str, args: list[str], registry: Registry, objects: Mapping[str, Any] | None = None) -> Job:
     """Expand names, add the model's own data and recipe, and refuse what cannot work.
 
     Args:
         command: ``fit``, ``validate``, ``test`` or ``predict``.
         args: What the user typed after it: a run folder or options.
         registry: Where names are looked up.
+        objects: The model or data that Python gives as objects, which no name or config stands for then.
 
     Returns:
         The job; ``--model gan`` becomes ``--model=….GAN --data=….MNIST5k --trainer.max_epochs=… --model=….GAN``.
@@ -75,10 +80,13 @@ def expand(command: str, args: list[str], registry: Registry) -> Job:
     options = _expand_options(args[1:] if run else args, registry)
     files, own = _split_configs(options)
     paths = ([str(run.config)] if run else []) + files
-    configs = [load_config(path, registry) for path in paths]
+    objects = objects or {}
+    loaded = [load_config(path, registry) for path in paths]
+    configs = [{key: value for key, value in config.items() if key not in objects} for config in loaded]
     if run:
         check_trust(configs[0], run.path, registry)
-    chosen = {kind: _chosen(kind, own, configs) for kind in KINDS}
+    named = {kind: _chosen(kind, own, configs) for kind in KINDS if kind not in objects}
+    chosen = {kind: named.get(kind) or _path_of(objects.get(kind)) for kind in KINDS}
     if not chosen["model"]:
         needed = f"{command} needs a run folder or --model NAME; `dlplug list` shows the models"
         raise InputError(f"{run.config} names no model" if run else needed)
@@ -87,7 +95,7 @@ def expand(command: str, args: list[str], registry: Registry) -> Job:
     model = registry.spec_of("model", chosen["model"])
     if isinstance(model, ModelSpec):
         if not chosen["data"] and model.data:
-            chosen["data"] = registry.find("data", model.data).class_path
+            chosen["data"] = named["data"] = registry.find("data", model.data).class_path
         data = registry.spec_of("data", chosen["data"])
         if isinstance(data, DataSpec):
             _check_fit(model, data, registry)
@@ -98,16 +106,17 @@ def expand(command: str, args: list[str], registry: Registry) -> Job:
             if taken and taken.complete:  # data of one's own need not have the options that a recipe sets
                 known = {f"data.{argument.name}" for argument in taken.arguments}
                 recipe = {key: value for key, value in recipe.items() if key in known or not key.startswith("data.")}
-            first = [f"--{kind}={path}" for kind, path in chosen.items() if path]
-            first += [option(key, value) for key, value in recipe.items()]
-    _check_there(chosen, paths)
-    with_version_drift(lambda: _check_options(chosen, own, configs), paths)
-    if not chosen["data"] and not run and not defines(chosen["model"], LOADERS[command]):
+            first = [f"--{kind}={path}" for kind, path in named.items() if path]
+            first += [option(key, value) for key, value in recipe.items() if key.partition(".")[0] not in objects]
+    _check_there(named, paths)
+    with_version_drift(lambda: _check_options(named, own, configs), paths)
+    if not chosen["data"] and not run and "model" not in objects and not defines(chosen["model"], LOADERS[command]):
         raise InputError(_which_data(chosen["model"], registry))
 
+    first += [f"--{kind}={PLACEHOLDERS[kind]}" for kind in objects]
     if run:
         config = run.config.absolute() if str(run.config)[0] == "~" else run.config  # jsonargparse would go home
-        first = [f"--config={config}"]
+        first = [f"--config={config}", *first]
         checkpoint = run.last if command == "fit" else run.trained
         files = [*files, *([f"--ckpt_path={checkpoint}"] if checkpoint else [])]
     return Job(
@@ -120,7 +129,12 @@ def expand(command: str, args: list[str], registry: Registry) -> Job:
         or any(key in config for config in configs[1:] for key in CHANGEABLE),
         typed=("dlplug", command, *args),
         files=tuple(paths),
+        objects=objects,
     )
+
+
+def _path_of(given: object) -> str:
+    return "" if given is None else f"{type(given).__module__}.{type(given).__qualname__}"
 
 
 def model_of(run: Run, registry: Registry) -> str:

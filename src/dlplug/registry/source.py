@@ -9,7 +9,7 @@ from importlib import import_module
 from importlib.machinery import PathFinder
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from dlplug.console import plain
 from dlplug.errors import InputError
@@ -108,7 +108,7 @@ def data_beside(class_path: str) -> list[str]:
     return [f"{module}.{n.name}" for n in classes if any(ast.unparse(base).endswith(ends) for base in n.bases)]
 
 
-def load_class(class_path: str, base: type, functions: bool = False) -> Any:
+def load_class(class_path: str, base: type, functions: bool = False) -> type[Any]:
     """Import a class.
 
     Args:
@@ -130,7 +130,7 @@ def load_class(class_path: str, base: type, functions: bool = False) -> Any:
         return found
     if functions and inspect.isfunction(found):
         found.__annotations__.setdefault("return", base)  # by which jsonargparse knows it
-        return found
+        return cast(type[Any], found)
     stale = next((b for b in getattr(found, "__mro__", ()) if b.__module__.startswith("pytorch_lightning.")), None)
     if stale:
         raise InputError(

@@ -1,16 +1,17 @@
 """Lightning's command line with dlplug's names, hooks and run folders."""
 
 import functools
+import json
 import logging
 import operator
 import os
 import shlex
-import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from enum import Enum
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from types import MethodType
@@ -28,7 +29,7 @@ from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
-from dlplug.console import is_rank_zero, plain, say
+from dlplug.console import is_rank_zero, is_watched, plain, say
 from dlplug.data import Data, Info
 from dlplug.errors import InputError
 from dlplug.loggers.csv import MetricsFile, broken_losses, read_metrics
@@ -94,7 +95,7 @@ def prepare(job: Job, registry: Registry) -> "CLI":
 
 def _prepare(job: Job, registry: Registry) -> "CLI":
     for kind, class_path in job.chosen.items():
-        if class_path:
+        if class_path and kind not in job.objects:
             load_class(class_path, BASES[kind], functions=kind == "data")
     try:
         return CLI(job, registry)
@@ -131,7 +132,7 @@ class CLI(LightningCLI):
         self._held = ExitStack()  # what is let go of in the end: the run folder's lock
         self._left_out: set[str] = set()  # plugins with a hook that raised
         load = get_loader("yaml")
-        set_loader(PARSER_MODE, lambda text: parse_config(text, load, registry), (yaml.YAMLError,))
+        set_loader(PARSER_MODE, lambda text: self._of_config(parse_config(text, load, registry)), (yaml.YAMLError,))
         # Lightning writes the parsed config as YAML, which does not know the enums that are defaults of its callbacks.
         yaml.SafeDumper.add_multi_representer(Enum, lambda dumper, enum: dumper.represent_data(enum.value))
         super().__init__(
@@ -157,6 +158,10 @@ class CLI(LightningCLI):
             parser.add_argument("--run", type=str | None, default=name, help="Name of the run's folder.")
             parser.add_argument("--resume", type=resume, default=None, help="Resume the run of that name if it exists.")
         self._call_hooks("dlplug_add_arguments", lambda hook: hook(parser))
+
+    def _of_config(self, config: Any) -> Any:
+        """Return a config without what Python gave as objects."""
+        return {k: v for k, v in config.items() if k not in self.job.objects} if isinstance(config, dict) else config
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse, without the warning that arguments should come from sys.argv."""
@@ -223,6 +228,8 @@ class CLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Make the trainer with the run folder's callbacks, metrics file and checkpoints."""
+        self.model = self.job.objects.get("model", self.model)
+        self.datamodule = self.job.objects.get("data", self.datamodule)
         if not isinstance(self.datamodule, LightningDataModule | None):
             given, kind = self.job.chosen["data"], type(self.datamodule).__name__
             raise InputError(
@@ -269,7 +276,7 @@ class CLI(LightningCLI):
         if not self.run:
             kwargs["enable_checkpointing"] = False
         own_bar = any(isinstance(c, ProgressBar) for c in kwargs["callbacks"])
-        draws = own_bar or sys.stderr.isatty() if asked.enable_progress_bar is None else asked.enable_progress_bar
+        draws = own_bar or is_watched() if asked.enable_progress_bar is None else asked.enable_progress_bar
         kwargs["enable_progress_bar"] = draws and self.job.command != "predict"  # whose bar the writer draws
         if draws and self.job.command == "fit" and not own_bar:
             kwargs["callbacks"].append(TrainingBar())
@@ -407,8 +414,14 @@ class CLI(LightningCLI):
     def _config(self) -> dict[str, Any]:
         """Return the resolved config as it is saved, without what only this command asks for."""
         config = yaml.safe_load(self.parser.dump(self.config, skip_none=False, format="yaml"))
+        config = serialised(config, self.config)
+        for kind, given in self.job.objects.items():
+            # What makes it anew, where its class has a name: the plain values that save_hyperparameters kept.
+            del config[kind]
+            if getattr(import_module(type(given).__module__), type(given).__qualname__, None) is type(given):
+                config[kind] = {"class_path": self.job.chosen[kind], "init_args": _plain_values(given.hparams)}
         once = ("config", "ckpt_path", "run", "resume", *(key for key in OPTIMIZER if not config[key]))
-        return {name: value for name, value in serialised(config, self.config).items() if name not in once}
+        return {name: value for name, value in config.items() if name not in once}
 
     def _about(self) -> dict[str, Any]:
         """Return what a run folder says of itself, readable where neither its plugin nor torch is."""
@@ -463,7 +476,7 @@ class CLI(LightningCLI):
             info = read_checkpoint(self.config.ckpt_path, type(self.model)).get("info")
             self.datamodule = InputData(self.datamodule, Info.from_dict(info) if info else None, source)
         form = form or ("jsonl" if str(output).endswith(".jsonl") else "csv")
-        bar = sys.stderr.isatty() and self.config_init.trainer.enable_progress_bar is not False
+        bar = is_watched() and self.config_init.trainer.enable_progress_bar is not False
         return [PredictionWriter(Path(output or self.run.path / f"predictions.{form}"), form, bar, self.datamodule)]
 
     def _metrics_files(self) -> list[MetricsFile]:
@@ -495,6 +508,14 @@ def _checked(callbacks: Iterable[Callback]) -> list[Callback]:
         hash(callback.state_key)  # a property, which no guard can stand before
         guard(callback)
     return found
+
+
+def _plain_values(options: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {}
+    for name, value in options.items():
+        with suppress(TypeError, ValueError):
+            kept[name] = json.loads(json.dumps(value))
+    return kept
 
 
 def _as_list(value: Any) -> list[Any]:

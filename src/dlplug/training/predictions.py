@@ -15,9 +15,9 @@ from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
-from tqdm import tqdm
+from tqdm.auto import tqdm  # a notebook's own where there is one
 
-from dlplug.data import Batch, Info
+from dlplug.data import Batch, Info, Input
 from dlplug.errors import InputError
 from dlplug.files import open_atomically
 
@@ -30,7 +30,7 @@ class InputData(LightningDataModule):
     Args:
         data: The data module, with a method ``read_inputs``; its training files may be gone.
         info: What the run's model was trained on; None where it keeps none.
-        source: A file, a folder, or ``-`` for standard input.
+        source: A file, a folder, ``-`` for standard input, or the items themselves.
 
     Attributes:
         items: What ``read_inputs`` gave.
@@ -41,13 +41,13 @@ class InputData(LightningDataModule):
         InputError: There is nothing to read.
     """
 
-    def __init__(self, data: Any, info: Info | None, source: str) -> None:
+    def __init__(self, data: Any, info: Info | None, source: str | list[Input]) -> None:
         super().__init__()
-        if not callable(getattr(data, "read_inputs", None)):
+        if isinstance(source, str) and not callable(getattr(data, "read_inputs", None)):
             raise InputError(f"--input: {type(data).__name__} reads no new files: it has no method `read_inputs`")
         self.data, self.info = data, info
         try:
-            self.items = data.read_inputs(source, info)
+            self.items = data.read_inputs(source, info) if isinstance(source, str) else source
         except (OSError, ValueError) as error:
             raise InputError(f"--input: {error}") from error
         if isinstance(self.items, Sized) and not len(self.items):
