@@ -5,6 +5,7 @@ from typing import Any
 from dlplug import ClaimSpec, DataSpec, ModelSpec, Spec, hookimpl
 
 TRAINER = {"trainer.max_epochs": 10, "trainer.log_every_n_steps": 5}
+SHORT = {"data.episodes": 2, "generate.episodes": 1}  # for the checks
 
 
 @hookimpl
@@ -54,7 +55,12 @@ def dlplug_specs() -> list[Spec]:
             # As in Stable-Baselines3's zoo, with 19 × 10 batches of 256 steps for its 50,000. The learning rate's
             # schedule and three-step returns were settled on seeds 0 to 2.
             recipe={**TRAINER, "trainer.max_epochs": 19, "trainer.gradient_clip_val": 10.0},
-            check_options={"model.learning_starts": 0, "model.batch_size": 8, "trainer.limit_train_batches": 4},
+            check_options={
+                **SHORT,
+                "model.learning_starts": 0,
+                "model.batch_size": 8,
+                "trainer.limit_train_batches": 4,
+            },
         ),
         _agent(
             "policy-gradient",
@@ -122,7 +128,8 @@ def dlplug_specs() -> list[Spec]:
 
 def _agent(name: str, class_name: str, summary: str, **more: Any) -> Spec:
     target = f"dlplug_rl.models.{name.replace('-', '_')}:{class_name}"
-    return ModelSpec(name, target, summary, "6.2", takes="environment", data="gym", learning="reinforcement", **more)
+    more = {"check_options": SHORT, "takes": "environment", "data": "gym", "learning": "reinforcement", **more}
+    return ModelSpec(name, target, summary, "6.2", **more)
 
 
 def _claim(name: str, module: str, sentence: str, model: str, lecture: str = "6.2") -> Spec:
