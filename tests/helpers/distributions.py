@@ -12,11 +12,13 @@ ROOT = Path(__file__).parents[2]
 PIP = ("--quiet", "--disable-pip-version-check", "--no-index", "--no-deps")
 
 
-def lay_out(folder: Path, name: str, version: str, entry_point: str) -> None:
+def lay_out(folder: Path, name: str, version: str, entry_point: str, requires: str = "dlplug") -> None:
     """Write into a folder what an installer would write of a plugin, besides its modules."""
     info = folder / f"{name.replace('-', '_')}-{version}.dist-info"
     info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    (info / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nRequires-Dist: {requires}\n"
+    )
     (info / "entry_points.txt").write_text(f"[dlplug]\n{entry_point}\n")
 
 

@@ -1,27 +1,16 @@
-"""What strangers' broken plugins do to everyone else: really installed, in an environment of their own."""
+"""What strangers' broken plugins do to everyone else."""
 
-import os
-import site
 import subprocess
-import venv
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
+from distributions import lay_out
+
+from dlplug.testing import run_command
 
 VERSION = "1.2.3"
-
-PROJECT = """
-[build-system]
-requires = ["hatchling"]
-build-backend = "hatchling.build"
-[project]
-name = "stranger-{name}"
-version = "{version}"
-dependencies = ["{requires}"]
-[project.entry-points.dlplug]
-{name} = "stranger_{name}.plugin"
-"""
 
 OFFER = """
 from dlplug import ModelSpec, hookimpl
@@ -78,44 +67,27 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="module")
-def python(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The interpreter of an environment that has what this one has, and the strangers' plugins."""
-    env = tmp_path_factory.mktemp("env")
-    venv.create(env, with_pip=True)
-    python = str(env / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
-    purelib = "import sysconfig; print(sysconfig.get_path('purelib'))"
-    folder = Path(subprocess.run([python, "-c", purelib], text=True, capture_output=True, check=True).stdout.strip())
-    # addsitedir and not a bare path, so that the .pth files of editable installs work too.
-    (folder / "parent.pth").write_text(
-        "".join(f"import site; site.addsitedir({d!r})\n" for d in site.getsitepackages())
-    )
-
-    trees = []
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as an installer would leave it, with all of them."""
+    site = tmp_path_factory.mktemp("site")
     for name, source in {**WORKING, **{name: source for name, (source, _) in BROKEN.items()}}.items():
-        tree = tmp_path_factory.mktemp(name)
-        package = tree / f"stranger_{name}"
+        package = site / f"stranger_{name}"
         package.mkdir()
-        requires = REQUIRES.get(name, "dlplug")
-        (tree / "pyproject.toml").write_text(PROJECT.format(name=name, version=VERSION, requires=requires))
         (package / "__init__.py").write_text("")
         (package / "plugin.py").write_text(source)
         (package / "model.py").write_text(MODEL)
         (package / "stale.py").write_text(MODEL.replace("lightning.pytorch", "pytorch_lightning"))
-        trees.append(str(tree))
-    options = ["--quiet", "--no-index", "--no-deps", "--no-build-isolation", "--disable-pip-version-check"]
-    subprocess.run([python, "-m", "pip", "install", *options, *trees], check=True, capture_output=True)
-    return python
+        entry_point = f"{name} = stranger_{name}.plugin"
+        lay_out(site, f"stranger-{name}", VERSION, entry_point, REQUIRES.get(name, "dlplug"))
+    return site
 
 
 @pytest.fixture
-def dlplug(python: str, tmp_path: Path) -> Command:
-    """Runs the command there, in a folder of its own."""
-
-    def dlplug(*args: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        env = {**os.environ, "COLUMNS": "120", **variables}
-        return subprocess.run([python, "-m", "dlplug", *args], cwd=tmp_path, env=env, capture_output=True, text=True)
-
-    return dlplug
+def dlplug(site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """Runs the command beside them, in a folder of its own."""
+    for folder in (site, tmp_path):
+        monkeypatch.syspath_prepend(folder)
+    return partial(run_command, folder=tmp_path, COLUMNS="120")
 
 
 def squeeze(text: str) -> str:
@@ -219,14 +191,14 @@ def test_disabled_plugins_are_gone(dlplug: Command) -> None:
 )
 def test_damaged_distributions(dlplug: Command, tmp_path: Path, metadata: str, entry_point: str, words: str) -> None:
     write_metadata(tmp_path, metadata, entry_point)
-    result = dlplug("plugins", PYTHONPATH=str(tmp_path))
+    result = dlplug("plugins")
     assert (result.returncode, result.stderr) == (1, "")
     assert squeeze(words) in squeeze(result.stdout)
 
 
 def test_two_entry_points_of_one_name(dlplug: Command, tmp_path: Path) -> None:
     write_metadata(tmp_path, "Name: odd\nVersion: 1", "callbacks = json")
-    result = dlplug("plugins", PYTHONPATH=str(tmp_path))
+    result = dlplug("plugins")
     assert (result.returncode, result.stderr) == (1, "")
     assert "callbacks  odd 1\n" in result.stdout
     assert f"callbacks  stranger-callbacks {VERSION}  NOT LOADED\n" in result.stdout
@@ -238,5 +210,5 @@ def test_spec_with_a_field_of_another_type(dlplug: Command, tmp_path: Path, fiel
     write_metadata(tmp_path, "Name: odd\nVersion: 1", "odd = odd")
     source = OFFER.format(name="odd", target="odd:Odd").replace('recipe={"trainer.max_epochs": 1}', field)
     (tmp_path / "odd.py").write_text(source)
-    assert squeeze("odd  odd 1  NOT LOADED") in squeeze(dlplug("plugins", PYTHONPATH=str(tmp_path)).stdout)
-    assert dlplug("list", PYTHONPATH=str(tmp_path)).returncode == 0
+    assert squeeze("odd  odd 1  NOT LOADED") in squeeze(dlplug("plugins").stdout)
+    assert dlplug("list").returncode == 0
