@@ -3,6 +3,8 @@
 import multiprocessing
 from typing import Any
 
+PRELOAD = ["dlplug.claims", "dlplug.training.preload"]  # what the one that is forked imports; more, before it starts
+
 
 def fork_server() -> Any:
     """Return a context of ``multiprocessing`` whose processes are forks of one that has imported torch and dlplug.
@@ -12,5 +14,5 @@ def fork_server() -> Any:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["dlplug.claims", "dlplug.training.preload"])
+    context.set_forkserver_preload(PRELOAD)
     return context

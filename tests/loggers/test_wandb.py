@@ -18,8 +18,10 @@ import yaml
 from PIL import Image
 from terminal import run_on_terminal
 
+from dlplug.processes import PRELOAD
 from dlplug.testing import check_panels
 
+PRELOAD.append("wandb.sdk.launch")  # all that wandb.init imports, pandas too: two seconds for each run
 ROOT = Path(__file__).parents[2]
 WandbStub = runpy.run_path(str(Path(__file__).with_name("wandb_stub.py")))["WandbStub"]
 GAN = ("--model", "gan", "--data", "digits", "--model.width", "4")
