@@ -30,7 +30,7 @@ from dlplug.files import sweep, write_atomically
 
 NAME = re.compile(r"\w[\w.-]*")  # of a run
 ABOUT = {"commands": list, "panels": list, "model": dict, "data": dict, "versions": dict, "renamed_metrics": dict}
-ABOUT |= {"axis": str}
+ABOUT |= {"axis": str, "cwd": str}
 LOCK, HOLDER = ".lock", ".holder"  # of the process that trains
 
 

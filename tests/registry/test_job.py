@@ -162,3 +162,24 @@ def test_parse_config(registry):
     }
     assert parsed("model: conf/gan.yaml") == {"model": "conf/gan.yaml"}
     assert parsed("gan") == "gan"
+
+
+def test_relative_paths_of_a_run_count_from_where_it_was_made(registry, tmp_path, monkeypatch, capsys):
+    there, here = tmp_path / "there", tmp_path / "here"
+    (there / "pictures").mkdir(parents=True)
+    (here / "own").mkdir(parents=True)
+    (here / "mine.py").touch()
+    monkeypatch.chdir(here)
+    monkeypatch.syspath_prepend(here)
+    options = {"root": "pictures", "other": "own", "lost": "nowhere", "size": 3}
+    config = {"model": {"class_path": "mine.Model"}, "data": {"class_path": "mine.Data", "init_args": options}}
+    run = Run.create(tmp_path / "runs", yaml.safe_dump(config), {"cwd": str(there)})
+    (run.checkpoints).mkdir()
+    (run.checkpoints / "last.ckpt").touch()
+    args = expand("test", [str(run.path)], registry).args
+    assert [arg for arg in args if arg.startswith("--data")] == [f"--data.root={there}/pictures"]
+    assert f"relative paths count from {there}, where the run was made: --data.root" in capsys.readouterr().err
+    config["model"]["class_path"] = "not_here.Model"
+    run = Run.create(tmp_path / "runs", yaml.safe_dump(config), {"cwd": str(there)})
+    with pytest.raises(InputError, match=f"no model not_here.Model: the run was made in {there}"):
+        expand("test", [str(run.path)], registry)

@@ -8,6 +8,7 @@ from unittest import SkipTest
 import pytest
 from distributions import lay_out
 
+from dlplug import InputError
 from dlplug.testing import Check, checks_of
 from dlplug.testing.commands import run_apart
 
@@ -306,3 +307,15 @@ def test_fork_of_a_fork_is_heard(tmp_path: Path) -> None:
         return 4
 
     assert run_apart(outer, tmp_path) == (4, "outer 3 inner\n \n", "")
+
+
+def test_models_are_checked_with_other_data():
+    checks = {check.name: check for check in checks_of("cnn", data="digits")}
+    checks["trains"]()
+    assert "Digits" in checks["trains"].run.__self__.run.config.read_text()
+    with pytest.raises(SkipTest, match="it is checked with digits"):
+        checks["fitting"]()
+    with pytest.raises(InputError, match="cnn takes images, but adding-problem gives"):
+        checks_of("cnn", data="adding-problem")
+    with pytest.raises(InputError, match="--data mnist5k is for models, and digits is none"):
+        checks_of("digits", data="mnist5k")

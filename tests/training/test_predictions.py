@@ -5,6 +5,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
+
+from dlplug.training.predictions import PredictionWriter
 
 OWN = Path(__file__).parents[1] / "helpers" / "own.py"
 READS = """
@@ -81,3 +84,10 @@ def test_what_fails_leaves_the_predictions_of_before(own, fit, command, refused,
     plain = fit("--model=own.OwnModel", "--data=own.OwnData", *FEW)
     assert "--input: ownmodel is no model of new files; these are: " in refused("predict", plain, "--input=new.txt")
     assert "ownmodel ranks nothing" in refused("predict", plain, "--top=2")
+
+
+def test_json_has_null_for_what_is_no_number(capsysbinary):
+    writer = PredictionWriter(Path("-"), "jsonl", bar=False, data=None)
+    writer.write_on_batch_end(None, None, {"y": torch.tensor([torch.nan, torch.inf, 0.5])})
+    rows = [json.loads(line, parse_constant=pytest.fail) for line in capsysbinary.readouterr().out.splitlines()]
+    assert [row["y"] for row in rows] == [None, None, 0.5]

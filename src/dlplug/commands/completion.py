@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dlplug.commands import find, offered, parser_of
 from dlplug.commands.parser import Parser
-from dlplug.commands.train import COMMON_TRAINER
+from dlplug.commands.train import COMMON_TRAINER, predict_parser
 from dlplug.errors import InputError
 from dlplug.registry import Registry
 from dlplug.registry.core import OWN_PARSER
@@ -135,6 +135,8 @@ class _Line:
         except Exception:  # there is no such command, or a plugin's raises
             return {}
         if parser is None:
+            if self.command == "predict" and (self.before or self.word.startswith("-")):
+                return self._of_parser(predict_parser(), "options")
             return self._of_generate() if self.command == "generate" else self._of_training()
         return self._of_parser(parser, command.takes)
 
@@ -212,7 +214,7 @@ class _Line:
         actions = [action for action in parser._actions if action.help != SUPPRESS]
         for action in actions:
             if self.option in action.option_strings and action.nargs != 0:
-                if action.type is Path:
+                if action.type is Path or action.metavar == "PATH":
                     raise Files
                 return {f"{self.prefix}{value}": "" for value in action.choices or ()}
         options = {a.option_strings[-1]: a.help or "" for a in actions if a.option_strings}

@@ -8,7 +8,7 @@ from pathlib import Path
 from dlplug.commands.parser import Parser
 from dlplug.errors import InputError
 from dlplug.registry import Registry
-from dlplug.registry.source import has_method, load_class
+from dlplug.registry.source import defines, load_class
 from dlplug.specs import DataSpec, ModelSpec
 
 
@@ -24,8 +24,8 @@ def run(options: Namespace) -> int:
     """Write the files and say what to do with them."""
     registry, folder = Registry.discover(), options.folder
     spec = registry.find("data", options.kind)
-    if not has_method(spec.class_path, "write_sample"):
-        kinds = (s.name for s in registry if isinstance(s, DataSpec) and has_method(s.class_path, "write_sample"))
+    if not defines(spec.class_path, "write_sample"):
+        kinds = (s.name for s in registry if isinstance(s, DataSpec) and defines(s.class_path, "write_sample"))
         raise InputError(f"{options.kind} has no sample; these have: {', '.join(sorted(kinds)) or 'none installed'}")
     if folder.exists():
         raise InputError(f"{folder} is there already: give a new folder")

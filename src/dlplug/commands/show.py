@@ -10,7 +10,7 @@ from dlplug.commands.parser import Parser, print_arguments, print_wrapped
 from dlplug.errors import InputError, did_you_mean
 from dlplug.registry import Registry
 from dlplug.registry.core import COMMANDS
-from dlplug.registry.source import has_method, read_class, read_function_doc
+from dlplug.registry.source import defines, read_class, read_function_doc
 from dlplug.specs import ClaimSpec, CommandSpec, DataSpec, ModelSpec, Spec
 
 
@@ -159,7 +159,7 @@ def _print_card(registry: Registry, spec: Spec) -> None:
             print(textwrap.indent(paragraph, "  "))
         else:
             print_wrapped("  ", " ".join(paragraph.split()))
-    if has_method(spec.class_path, "write_sample"):
+    if defines(spec.class_path, "write_sample"):
         print(f"\n  try: dlplug sample {spec.name} DIR")
     print("\narguments")
     print_arguments(source.arguments, f"--{spec.kind}.", {})

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from dlplug.commands.parser import Parser, print_arguments, print_wrapped
 from dlplug.errors import InputError
 from dlplug.registry import Registry
-from dlplug.registry.source import has_method, read_class
+from dlplug.registry.source import defines, read_class
 from dlplug.specs import DataSpec, ModelSpec
 
 if TYPE_CHECKING:
@@ -64,10 +64,10 @@ def check_inputs(job: "Job", registry: Registry) -> None:
         return  # the items themselves, from Python
     if source != "-" and not os.path.exists(source):
         raise InputError(f"--input {source}: there is no such file or folder")
-    if job.chosen["data"] and not has_method(job.chosen["data"], "read_inputs"):
-        able = {s.gives for s in registry if isinstance(s, DataSpec) and has_method(s.class_path, "read_inputs")}
+    if job.chosen["data"] and not defines(job.chosen["data"], "read_inputs"):
+        able = {s.gives for s in registry if isinstance(s, DataSpec) and defines(s.class_path, "read_inputs")}
         fitting = [s for s in registry if isinstance(s, ModelSpec) and s.takes in able]
-        models = ", ".join(sorted(s.name for s in fitting if has_method(s.class_path, "predict_step")))
+        models = ", ".join(sorted(s.name for s in fitting if defines(s.class_path, "predict_step")))
         raise InputError(f"--input: {job.model} is no model of new files; these are: {models or 'none installed'}")
 
 

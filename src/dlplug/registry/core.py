@@ -22,7 +22,7 @@ GROUPS: dict[str, Any] = {  # name, target if it is no module of that name, usag
         ("new", "", "NAME [DIR]", "a plugin that works at once, to be changed into yours: --kind says what"),
         ("sample", "", "KIND DIR", "small files as own data takes them, to start from", "words"),
         ("verify", "", "[WORD ...]", "measure the course's sentences, by name, model or section", "words"),
-        ("check", CHECK, "NAME", "whether a plugin keeps its promises, and what to change", "words"),
+        ("check", CHECK, "NAME [--data NAME]", "whether a plugin keeps its promises, and what to change", "words"),
     ),
     "find": (
         ("list", f"{SHOW}_list", "[WORD] [--json]", "models and data, by section of the course", "words"),

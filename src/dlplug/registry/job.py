@@ -4,6 +4,7 @@ Everything here is torch-free: a misspelt name or option is found before the sec
 """
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
+from dlplug.console import say
 from dlplug.errors import InputError, did_you_mean
 from dlplug.files import load_yaml
 from dlplug.registry import Registry, renamed
@@ -108,7 +110,7 @@ def expand(command: str, args: list[str], registry: Registry, objects: Mapping[s
                 recipe = {key: value for key, value in recipe.items() if key in known or not key.startswith("data.")}
             first = [f"--{kind}={path}" for kind, path in named.items() if path]
             first += [option(key, value) for key, value in recipe.items() if key.partition(".")[0] not in objects]
-    _check_there(named, paths)
+    _check_there(named, paths, run)
     with_version_drift(lambda: _check_options(named, own, configs), paths)
     if not chosen["data"] and not run and "model" not in objects and not defines(chosen["model"], LOADERS[command]):
         raise InputError(_which_data(chosen["model"], registry))
@@ -116,7 +118,7 @@ def expand(command: str, args: list[str], registry: Registry, objects: Mapping[s
     first += [f"--{kind}={PLACEHOLDERS[kind]}" for kind in objects]
     if run:
         config = run.config.absolute() if str(run.config)[0] == "~" else run.config  # jsonargparse would go home
-        first = [f"--config={config}", *first]
+        first = [f"--config={config}", *_paths_from_there(configs[0], run), *first]
         checkpoint = run.last if command == "fit" else run.trained
         files = [*files, *([f"--ckpt_path={checkpoint}"] if checkpoint else [])]
     return Job(
@@ -149,7 +151,7 @@ def model_of(run: Run, registry: Registry) -> str:
     chosen = {"model": _chosen("model", [], [config])}
     if not chosen["model"]:
         raise InputError(f"{path} names no model")
-    _check_there(chosen, [path])
+    _check_there(chosen, [path], run)
     with_version_drift(lambda: _check_options(chosen, [], [config]), [path])
     return chosen["model"]
 
@@ -172,11 +174,33 @@ def _version_drift(files: Iterable[str]) -> str:
     return "; ".join(filter(None, (version_drift(path, recorded_versions(Path(path))) for path in files)))
 
 
-def _check_there(chosen: Mapping[str, str], files: Iterable[str]) -> None:
+def _check_there(chosen: Mapping[str, str], files: Iterable[str], run: Run | None) -> None:
     """Refuse, before the seconds that importing torch takes, a class whose plugin is gone since a config was made."""
     for kind, class_path in chosen.items():
-        if class_path and not is_there(class_path) and (notes := _version_drift(files)):
-            raise InputError(f"there is no {kind} {class_path}: {notes}")
+        if class_path and not is_there(class_path):
+            there = run.about.get("cwd", "") if run else ""
+            elsewhere = f"the run was made in {there}: its file may be there" if there not in ("", os.getcwd()) else ""
+            if notes := _version_drift(files) or elsewhere:
+                raise InputError(f"there is no {kind} {class_path}: {notes}")
+
+
+def _paths_from_there(config: Mapping[str, Any], run: Run) -> list[str]:
+    """Return the options whose relative paths lead nowhere from here, but do from where the run was made."""
+    there = run.about.get("cwd", "")
+    found: dict[str, str] = {}
+    for kind in KINDS if there and there != os.getcwd() else ():
+        section = config.get(kind)
+        section = section if isinstance(section, dict) else {}
+        options, source = section.get("init_args"), read_class(str(section.get("class_path")))
+        words = {a.name for a in source.arguments if "Literal" in a.type} if source else set()
+        for name, value in (options or {}).items():
+            if isinstance(value, str) and value and name not in words and not os.path.exists(value):
+                path = os.path.join(there, value)
+                found |= {f"{kind}.{name}": path} if os.path.exists(path) else {}
+    if found:
+        named = ", ".join(f"--{name} {path}" for name, path in found.items())
+        say(f"relative paths count from {there}, where the run was made: {named}")
+    return [option(name, path) for name, path in found.items()]
 
 
 def option(key: str, value: Any) -> str:

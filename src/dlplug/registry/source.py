@@ -9,7 +9,7 @@ from importlib import import_module
 from importlib.machinery import PathFinder
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from dlplug.console import plain
 from dlplug.errors import InputError
@@ -78,12 +78,6 @@ def read_class(class_path: str, method: str = "__init__") -> Source | None:
     return Source(doc, own + tuple(a for a in inherited if a.name not in names), complete)
 
 
-def has_method(class_path: str, name: str) -> bool:
-    """Return whether a class has a method with arguments, or may have one where its source cannot be read."""
-    source = read_class(class_path, name)
-    return source is None or not source.complete or bool(source.arguments)
-
-
 def defines(class_path: str, name: str) -> bool:
     """Return whether a class or a base of it besides Lightning's own defines a method, or may where no source is."""
     module, _, kind = class_path.rpartition(".")
@@ -116,6 +110,9 @@ def load_class(class_path: str, base: type, functions: bool = False) -> type[Any
         base: What it must be a subclass of.
         functions: Whether a function that returns one of ``base`` will do; it is annotated to do so.
 
+    Returns:
+        The class; ``base`` for a function.
+
     Raises:
         InputError: There is no such class, or it is not one of ``base``.
     """
@@ -130,7 +127,7 @@ def load_class(class_path: str, base: type, functions: bool = False) -> type[Any
         return found
     if functions and inspect.isfunction(found):
         found.__annotations__.setdefault("return", base)  # by which jsonargparse knows it
-        return cast(type[Any], found)
+        return base
     stale = next((b for b in getattr(found, "__mro__", ()) if b.__module__.startswith("pytorch_lightning.")), None)
     if stale:
         raise InputError(

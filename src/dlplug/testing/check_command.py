@@ -1,5 +1,6 @@
 """``dlplug check``: whether a plugin keeps what it promises, and what to change where it does not."""
 
+import os
 import sys
 import tomllib
 from argparse import Namespace
@@ -15,6 +16,7 @@ from dlplug.testing import Check, checks_of
 def configure(parser: Parser) -> None:
     """Add the arguments of ``dlplug check``."""
     parser.add_argument("name", help="as in `dlplug list`, a plugin, a distribution, or the folder of one")
+    parser.add_argument("--data", metavar="NAME", default="", help="data to check a model with instead of its own")
     parser.set_defaults(run=run)
 
 
@@ -23,7 +25,10 @@ def run(options: Namespace) -> int:
     name = options.name
     registry = Registry.discover()
     project = Path(name) / "pyproject.toml"
-    checks = checks_of(_distribution(project) if project.exists() else name, registry)
+    if "." in options.data:  # of a file here, which commands that run elsewhere import too
+        sys.path.append(os.getcwd())
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), os.getcwd())))
+    checks = checks_of(_distribution(project) if project.exists() else name, registry, options.data)
     failed, shown = 0, None
     for check in checks:
         if check.spec is not shown:

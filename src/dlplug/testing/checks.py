@@ -10,6 +10,7 @@ from unittest import SkipTest
 
 from dlplug.errors import InputError, did_you_mean
 from dlplug.registry import Plugin, Registry
+from dlplug.registry.job import expand
 from dlplug.specs import ClaimSpec, CommandSpec, DataSpec, ModelSpec, Spec
 from dlplug.testing.claims import ClaimChecks
 from dlplug.testing.command_checks import CommandChecks
@@ -45,20 +46,28 @@ class Check:
         return f"{self.spec.kind}-{self.spec.name}-{self.name}"
 
 
-def checks_of(name: str, registry: Registry | None = None) -> list[Check]:
+def checks_of(name: str, registry: Registry | None = None, data: str = "") -> list[Check]:
     """Return the checks of a model, data set, claim, logger or command, or of all that a plugin or distribution offers.
 
     Args:
         name: As in `dlplug list`, ``topic:name``, or a plugin's or a distribution's name.
         registry: The installed plugins; found where not given.
+        data: Name or class path of the data that models are checked with, instead of their own.
 
     Raises:
-        InputError: Nothing installed has that name.
+        InputError: Nothing installed has that name, or none of it is a model that the data fit.
     """
     registry = registry or Registry.discover()
+    named = _named(name, registry)
+    if data:
+        named = [(plugin, spec) for plugin, spec in named if isinstance(spec, ModelSpec)]
+        if not named:
+            raise InputError(f"--data {data} is for models, and {name} is none")
+        for _, spec in named:
+            expand("fit", ["--model", spec.class_path, "--data", data], registry)
     checks: list[Check] = []
-    for plugin, spec in _named(name, registry):
-        checks += _checks(plugin, spec, registry)
+    for plugin, spec in named:
+        checks += _checks(plugin, spec, registry, data)
     return checks
 
 
@@ -76,9 +85,11 @@ def _named(name: str, registry: Registry) -> list[tuple[Plugin, Spec]]:
     return found
 
 
-def _checks(plugin: Plugin, spec: Spec, registry: Registry) -> list[Check]:
+def _checks(plugin: Plugin, spec: Spec, registry: Registry, data: str) -> list[Check]:
     kinds = {ModelSpec: ModelChecks, DataSpec: DataChecks, ClaimSpec: ClaimChecks, CommandSpec: CommandChecks}
     folder = tempfile.mkdtemp(prefix="dlplug-check-")
     checks = kinds.get(type(spec), SpecChecks)(plugin, spec, registry, Path(folder))
+    if isinstance(checks, ModelChecks):
+        checks.data = data
     weakref.finalize(checks, shutil.rmtree, folder, ignore_errors=True)  # once the last check of it is gone
     return [Check(name, spec, run) for name, run in checks.all().items()]

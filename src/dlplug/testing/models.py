@@ -36,6 +36,7 @@ class ModelChecks(SpecChecks):
 
     base = "lightning.pytorch.LightningModule"
     spec: ModelSpec
+    data = ""  # to check with instead of its own
     said = ""  # what the commands wrote to stderr
 
     def all(self) -> dict[str, Callable[[], None]]:
@@ -59,6 +60,8 @@ class ModelChecks(SpecChecks):
 
     def fitting(self) -> None:
         """Check that its own data is installed and gives what it takes."""
+        if self.data:
+            raise SkipTest(f"it is checked with {self.data}")
         if not self.spec.data:
             raise SkipTest("it names no data of its own")
         data = self.registry.find("data", self.spec.data)
@@ -79,7 +82,7 @@ class ModelChecks(SpecChecks):
 
     def sizes(self) -> None:
         """Check that it fits the other data of its kind."""
-        others = [name for name in self.registry.fitting(self.spec) if name != self.spec.data]
+        others = [name for name in self.registry.fitting(self.spec) if name != (self.data or self.spec.data)]
         for name in others:
             spec = self.registry.find("data", name)
             assert isinstance(spec, DataSpec)
@@ -174,7 +177,12 @@ class ModelChecks(SpecChecks):
 
     def _line(self) -> list[str]:
         options = {**SHORT, **{k: v for k, v in self.spec.check_options.items() if not k.startswith("generate.")}}
-        return ["--model", f"{self.plugin.name}:{self.spec.name}", *(option(k, v) for k, v in options.items())]
+        data = ["--data", self.data] if self.data else []
+        if self.data:  # whose own options they are that a check of it takes
+            spec = next((s for s in self.registry if s.kind == "data" and s.name == self.data.rpartition(":")[2]), None)
+            options = {k: v for k, v in options.items() if not k.startswith("data.")}
+            options |= {k: v for k, v in spec.check_options.items() if k.startswith("data.")} if spec else {}
+        return ["--model", f"{self.plugin.name}:{self.spec.name}", *data, *(option(k, v) for k, v in options.items())]
 
     def _fit(self, *options: str) -> Run:
         run = self._command("fit", *self._line(), *options)

@@ -97,6 +97,11 @@ def _prepare(job: Job, registry: Registry) -> "CLI":
     for kind, class_path in job.chosen.items():
         if class_path and kind not in job.objects:
             load_class(class_path, BASES[kind], functions=kind == "data")
+    configs = [load_config(path, registry).get("data") for path in job.files if "data" not in job.objects]
+    paths = [arg.removeprefix("--data=") for arg in job.args if arg.startswith("--data=")]
+    for path in {*paths, *(str(data.get("class_path")) for data in configs if isinstance(data, dict))}:
+        with suppress(InputError):  # one that others replace; jsonargparse has to know a function all the same
+            load_class(path, LightningDataModule, functions=True)
     try:
         return CLI(job, registry)
     except BaseException as error:  # jsonargparse's, and whatever the options make a constructor raise
@@ -425,7 +430,7 @@ class CLI(LightningCLI):
 
     def _about(self) -> dict[str, Any]:
         """Return what a run folder says of itself, readable where neither its plugin nor torch is."""
-        about: dict[str, Any] = {"commands": [shlex.join(self.job.typed)]}
+        about: dict[str, Any] = {"commands": [shlex.join(self.job.typed)], "cwd": os.getcwd()}
         for kind, class_path in self.job.chosen.items():
             source = read_class(class_path) if class_path else None
             spec = self.registry.spec_of(kind, class_path)

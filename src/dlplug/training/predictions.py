@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 import sys
 from collections import deque
 from collections.abc import Iterator, Sequence, Sized
@@ -162,7 +163,7 @@ class PredictionWriter(BasePredictionWriter):
         rows = [{"item": name, **({"error": why} if why else next(predicted))} for name, why in named]
         text = io.StringIO()
         if self.form == "jsonl":
-            text.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+            text.writelines(json.dumps(_finite(row), ensure_ascii=False) + "\n" for row in rows)
         else:
             columns = ["item", *self._columns, *(["error"] if isinstance(self.data, InputData) else [])]
             writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
@@ -176,6 +177,12 @@ class PredictionWriter(BasePredictionWriter):
             sys.stdout.write(text.getvalue())  # which shows escape codes, and obeys none
         else:  # in JSON what a lone surrogate becomes is its escape sequence
             (self._file or sys.stdout.buffer).write(text.getvalue().encode("utf-8", "backslashreplace"))
+
+
+def _finite(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row with null for each number that JSON has not."""
+    odd = {name for name, value in row.items() if isinstance(value, float) and not math.isfinite(value)}
+    return {name: None if name in odd else value for name, value in row.items()}
 
 
 def _as_columns(prediction: Any, model: str) -> dict[str, list[Any]]:
