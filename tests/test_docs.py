@@ -27,6 +27,9 @@ SHORT = ("--trainer.max_epochs=1", "--trainer.limit_train_batches=2", "--trainer
 def test_commands_of_the_pages(page, command, tmp_path):
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
     assert len(COMMANDS["README.md"]) >= 11
+    if page == "README.md":  # which says `photos`, and means the reader's
+        assert command("sample", "image-folder", "photos").returncode == 0
+        shutil.copytree(tmp_path / "photos", tmp_path / "new-photos")
     # What the README says too is run for it, but for a fit that what follows needs.
     lines = [
         line for line in COMMANDS[page] if page == "README.md" or "fit" in line or line not in COMMANDS["README.md"]

@@ -45,7 +45,7 @@ from dlplug.trained import read_checkpoint, refuse_misfit
 from dlplug.training.callbacks import GradNormAndLRMonitor, OptimizerOverrides, Showcase, guard
 from dlplug.training.checkpoints import AtomicCheckpointIO, Checkpoints
 from dlplug.training.launch import Preemption, agreed, devices, launch_key, refuse_strategy, restarted_run
-from dlplug.training.parse_errors import explain, refuse_known, serialised
+from dlplug.training.parse_errors import explain, lightnings, refuse_known, serialised
 from dlplug.training.predictions import InputData, PredictionWriter
 from dlplug.training.progress import ADVICE, EpochSummary, TrainingBar
 from dlplug.training.resume import ExactResume, refuse
@@ -350,7 +350,7 @@ class CLI(LightningCLI):
         except Exception as error:
             self._discard_unused_run()
             if isinstance(error, MisconfigurationException):
-                raise InputError(" ".join(str(error).split())) from error
+                raise InputError(lightnings(error)) from error
             refuse_misfit(error, self.config.ckpt_path, self.job.chosen["model"])
             refuse_known(error, self.config.ckpt_path)
             raise

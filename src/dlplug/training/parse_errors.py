@@ -81,6 +81,14 @@ def _plain(types: str) -> str:
     return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
+def lightnings(error: Exception) -> str:
+    """Return a message of Lightning's in one line, in plainer words where its own are of its inside."""
+    text = " ".join(str(error).split())
+    if found := re.search("more than one `__init__` argument can be passed to its parent's `(\\w+)=", text):
+        return f"a DataLoader is given its {found[1]} by place: Lightning, which makes it anew, takes {found[1]}=…"
+    return text
+
+
 def refuse_known(error: Exception, checkpoint: object) -> None:
     """Say in one line what cannot be used: a checkpoint that does not load, or one of Lightning's callbacks.
 

@@ -19,6 +19,8 @@ from dlplug.errors import InputError
 
 MAX_NAMED = 10  # files named in a message
 SUFFIXES = (*IMG_EXTENSIONS, ".gif", ".jfif", ".pbm", ".pnm", ".avif", ".jp2")
+# Photographs that Pillow does not read by itself: named, not passed over.
+UNREAD = (".heic", ".heif", ".hif", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf")
 # What systems leave beside people's files; names that begin with a dot, such as ._1.png or .ipynb_checkpoints, aside.
 LITTER = {"__macosx", "@eadir", "$recycle.bin", "system volume information", "lost+found", "thumbs.db", "desktop.ini"}
 BITS, PHOTOMETRIC, SAMPLE_FORMAT = 258, 262, 339  # tags of TIFF
@@ -45,7 +47,7 @@ def read_image(path: str | Path, channels: int, height: int, width: int) -> Tens
     try:
         return _read(Path(path).expanduser(), channels, height, width)
     except Exception as error:  # what a damaged image makes a decoder raise is anyone's guess
-        raise InputError(f"cannot read the image {path}: {_reason(error)}") from error
+        raise InputError(f"cannot read the image {path}: {_reason(error, Path(path))}") from error
 
 
 def read_images(root: Path, names: Iterable[str], channels: int, size: int) -> dict[str, Tensor]:
@@ -62,7 +64,7 @@ def read_images(root: Path, names: Iterable[str], channels: int, size: int) -> d
         try:
             images[name] = _read(root / name, channels, size, size)
         except Exception as error:  # as above
-            unreadable.append(f"{name} ({_reason(error)})")
+            unreadable.append(f"{name} ({_reason(error, Path(name))})")
     if unreadable:
         count = f"{len(unreadable)} of {len(unreadable) + len(images)} images in {root}"
         say(f"left out, since they cannot be read, {count}: {first_few(unreadable)}")
@@ -125,7 +127,7 @@ def find_inputs(source: str, suffixes: Sequence[str]) -> dict[str, Path]:
     if not folder.is_dir():
         return {source: folder}
     known = {os.path.realpath(folder): folder}
-    kept = [path for path in walk(folder, known) if path.suffix.lower() in suffixes and not path.is_dir()]
+    kept = [path for path in walk(folder, known) if path.suffix.lower() in (*suffixes, *UNREAD) and not path.is_dir()]
     if not kept:
         raise ValueError(f"{source} holds no file whose name ends in {', '.join(suffixes)}")
     return {str(path.relative_to(folder)): path for path in kept}
@@ -133,7 +135,7 @@ def find_inputs(source: str, suffixes: Sequence[str]) -> dict[str, Path]:
 
 def is_image(path: Path) -> bool:
     """Return whether something is a file, or a link that leads nowhere, whose name ends as images' names do."""
-    return path.suffix.lower() in SUFFIXES and (path.is_file() or not path.exists())
+    return path.suffix.lower() in SUFFIXES + UNREAD and (path.is_file() or not path.exists())
 
 
 def walk(folder: Path, known: dict[str, Path]) -> Iterator[Path]:
@@ -193,7 +195,9 @@ def _to_8_bits(image: PIL.Image.Image, file: Any) -> PIL.Image.Image:
     return grey
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, path: Path) -> str:
     if isinstance(error, PIL.UnidentifiedImageError):
+        if path.suffix.lower() in UNREAD:
+            return f"{path.suffix[1:].upper()} is not read: export it as JPEG"
         return "not an image that can be read"
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
