@@ -1,4 +1,4 @@
-"""Two strangers' ways, from what they have to predictions: a MobileNet of their own, and a folder of a phone's photos."""
+"""Two strangers' ways, from what they have to predictions: a MobileNet of their own, and a phone's photos."""
 
 import csv
 import re
