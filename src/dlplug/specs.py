@@ -133,7 +133,8 @@ class LoggerSpec(Spec):
     Where it has a method ``attach(run: Run)``, that is called before training and testing with the run folder, on rank
     zero; such a logger is left out of commands that log nothing to a run folder. Where it has a method
     ``log_media(key: str, medium: Media, path: Path, step: int)``, that is called with what the model shows and the file
-    it was saved in; ``step`` counts batches.
+    it was saved in; ``step`` counts batches. A method ``log_checkpoints(saved: Mapping[Path, float | None])`` is called
+    after each epoch with the checkpoints that were saved, and the best value of the monitored metric so far.
     """
 
     kind = "logger"

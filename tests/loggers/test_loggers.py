@@ -9,7 +9,9 @@ import own
 import pytest
 from distributions import lay_out
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
+HPARAMS = ("_hparams_/experiment", "_hparams_/session_start_info")
 OWN = ("--model", "shown.Shown", "--data", "own.OwnData", "--trainer.max_epochs=2", "--trainer.log_every_n_steps=2")
 
 MODEL = """
@@ -73,6 +75,11 @@ def test_tensorboard_shows_curves_over_batches_pictures_and_words(fit, command):
     assert [image.width for image in events.Images("film")] == [480] * 3
     [words, *_] = events.Tensors("words/text_summary")
     assert words.tensor_proto.string_val == [b"    two\n    lines <b>\n"]
+    declared = {tag: HParamsPluginData.FromString(events.SummaryMetadata(tag).plugin_data.content) for tag in HPARAMS}
+    experiment, started = (declared[tag] for tag in HPARAMS)
+    assert [info.name.tag for info in experiment.experiment.metric_infos] == ["val/loss", "test/loss"]
+    assert started.session_start_info.hparams["model.width"].number_value == 3
+    assert started.session_start_info.hparams["data"].string_value == "OwnData"
 
 
 def test_tensorboard_that_is_not_installed_is_one_line(patched_command, monkeypatch, tmp_path):

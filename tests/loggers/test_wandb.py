@@ -86,6 +86,7 @@ class Log:
         for record in records:
             self.config.update(record.get("config", {}).get("update", {}))
         self.exit = next((record["exit"].get("exit_code", 0) for record in records if record["type"] == "exit"), None)
+        self.artifacts = [record["artifact"] for record in records if record["type"] == "artifact"]
         self.metrics = [record["metric"] for record in records if record["type"] == "metric"]
 
     def curve(self, name):
@@ -110,7 +111,7 @@ def test_offline_run_holds_all_and_goes_on(fit, command):
     assert "send later: wandb sync runs/gan/" in line
     check_panels(run)
     [log] = logs(run)
-    assert log.run["display_name"] == f"gan/{run.name}"
+    assert log.run["display_name"] == f"gan/digits/{run.name}"
     assert (log.run["project"], log.run["tags"], log.exit) == ("dlplug", ["a", "b"], 0)
 
     # 45 batches an epoch: two optimisers take 180 steps in two epochs.
@@ -144,6 +145,21 @@ def test_offline_run_holds_all_and_goes_on(fit, command):
     assert rows(server, "val/d_real") == [44, 89, 134]
     assert len(rows(server, "test/d_real")) == 1
     assert len([path for path in server.files if path.endswith(".png")]) >= 3
+
+
+def test_options_of_wandbs_own_and_checkpoints_as_artifacts(fit):
+    own = ("--logger.notes=why", "--logger.group=folds", "--logger.job_type=train", "--logger.save_code=true")
+    run, said = fit(*SHORT, "--trainer.max_epochs=2", *WANDB, "--logger.log_model=true", *own)
+    assert "warning" not in said
+    [log] = logs(run)
+    assert [log.run[key] for key in ("notes", "run_group", "job_type")] == ["why", "folds", "train"]
+    name = log.run["run_id"]
+    sent = {(a["type"], a["name"]): {e["path"] for e in a["manifest"]["contents"]} for a in log.artifacts}
+    code = {"dlplug_generative/gan.py", "dlplug_vision/data/digits.py"}
+    assert sent == {("code", f"source-{name}"): code, ("model", f"model-{name}"): {"model.ckpt"}}
+    assert [a["aliases"] for a in log.artifacts] == [["latest"], ["latest"]]  # a GAN has no best
+    run, _ = fit(run, "--trainer.max_epochs=4", *WANDB, "--logger.log_model=all")
+    assert [a["name"] for a in logs(run)[-1].artifacts] == [f"model-{name}"] * 2
 
 
 def rows(server, name):

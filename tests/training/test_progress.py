@@ -37,5 +37,6 @@ def test_terminal_keeps_a_line_an_epoch_above_the_bar(tmp_path):
     lines = re.split(r"[\r\n]+", shown)
     stays = [line for line in lines if re.match(r"epoch [12]/2\s+val/loss .*batches/s\)", line)]
     assert len(stays) == 2
+    assert not [line for line in lines if line.startswith("epoch") and len(line) > 80]
     assert any(line.startswith("best: val/loss") for line in lines)
     assert any("4/4" in line for line in lines)  # the bar, to its end

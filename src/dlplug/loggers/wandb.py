@@ -4,11 +4,13 @@ import html
 import os
 import secrets
 import shutil
+import sys
 import warnings
 from argparse import Namespace
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 from urllib.parse import unquote
 
@@ -42,11 +44,17 @@ class WeightsAndBiases(WandbLogger):
     Args:
         project: Project that the run is filed under; ``$WANDB_PROJECT`` or else ``dlplug`` unless given.
         entity: User or team whose project it is; the logged-in user's own unless given.
-        name: What the run is called there; its folder's name unless given.
+        name: What the run is called there; its model, data and folder's name unless given.
         mode: ``auto`` is online where it can be and offline elsewhere, ``online`` refuses to start where it cannot be,
             ``offline`` keeps everything here, ``disabled`` does nothing. ``$WANDB_MODE`` and `wandb offline` tell
             ``auto`` what to be.
         tags: Words to find the run by.
+        notes: A longer description of the run.
+        group: What to file it under together with other runs, such as those of a cross-validation.
+        job_type: What kind of run of the group it is, such as ``train``.
+        log_model: Upload checkpoints as artifacts, as Lightning's logger does: the best and the last when training
+            ends, or with ``all`` after each epoch.
+        save_code: Upload the files of the model's and the data's class.
     """
 
     def __init__(
@@ -56,17 +64,25 @@ class WeightsAndBiases(WandbLogger):
         name: str | None = None,
         mode: Literal["auto", "online", "offline", "disabled"] = "auto",
         tags: list[str] | None = None,
+        notes: str | None = None,
+        group: str | None = None,
+        job_type: str | None = None,
+        log_model: Literal["all"] | bool = False,
+        save_code: bool = False,
     ) -> None:
         project = project or os.environ.get("WANDB_PROJECT") or "dlplug"
-        super().__init__(name=name, project=project, entity=entity, tags=tags)
+        super().__init__(name=name, project=project, entity=entity, tags=tags, log_model=log_model)
+        self._wandb_init.update(notes=notes, group=group, job_type=job_type)
         self._wandb_init.pop("anonymous")  # gone from wandb, which warns of it
         self._run: Run | None = None
         self._asked = mode
+        self._save_code = save_code
         self._mode: str = "disabled"
         self._reason = ""
         self._axis = ""  # the metric that the model's curves are drawn over; of batches where empty
         self._told = False  # whether the typed commands were sent
         self._counted: dict[str, float] = {}  # its last value, which not every row has
+        self._trained: dict[Path, float | None] = {}  # checkpoints to upload in the end, with the best value so far
 
     @rank_zero_only
     def attach(self, run: Run) -> None:
@@ -82,7 +98,8 @@ class WeightsAndBiases(WandbLogger):
         if self._asked == "online" != self._mode:
             raise InputError(f"W&B cannot be online: {self._reason}")
         self._save_dir = str(run.path)
-        self._wandb_init.update(dir=self._save_dir, name=self._name or f"{run.path.parent.name}/{run.path.name}")
+        names = (run.path.parent.name, run.about.get("data", {}).get("name"), run.path.name)
+        self._wandb_init.update(dir=self._save_dir, name=self._name or "/".join(filter(None, names)))
 
     @property
     @rank_zero_experiment
@@ -143,12 +160,37 @@ class WeightsAndBiases(WandbLogger):
             self.log_metrics({key: shown}, step)
 
     @rank_zero_only
+    def log_checkpoints(self, saved: Mapping[Path, float | None]) -> None:
+        """Upload checkpoints as artifacts, now or when training has ended.
+
+        Args:
+            saved: The best, where it is new, and the last, each with the best value of the monitored metric.
+        """
+        self._trained.update(saved if self._log_model else {})
+        if self._log_model == "all" and self._experiment is not None:
+            try:
+                self._upload(self._experiment)
+            except Exception as error:  # the training is worth more
+                warnings.warn(f"W&B lacks checkpoints: {type(error).__name__}: {error}", stacklevel=1)
+
+    def _upload(self, run: Any) -> None:
+        import wandb
+
+        trained, self._trained = self._trained, {}
+        for path, score in trained.items() if self._mode != "disabled" else ():
+            metadata = {"score": score, "original_filename": path.name}
+            artifact = wandb.Artifact(f"model-{run.id}", "model", metadata=metadata)
+            artifact.add_file(str(path), name="model.ckpt")
+            run.log_artifact(artifact, aliases=["best" if path.name == "best.ckpt" else "latest"])
+
+    @rank_zero_only
     def finalize(self, status: str) -> None:
         """End wandb's run, so that a next run in this process gets its own."""
         run, self._experiment = self._experiment, None
         if run is None:
             return
         try:
+            self._upload(run)
             run.finish(exit_code=0 if status == "success" else 1)
         except Exception as error:  # what was trained is safe already
             send = f"wandb sync --include-online {run.sync_dir}"
@@ -204,11 +246,25 @@ class WeightsAndBiases(WandbLogger):
         run.define_metric("step", hidden=True)
         run.define_metric("*", step_metric=self._axis or "step", step_sync=False)
         run.config.update(load_yaml(self._run.config.read_text()), allow_val_change=True)  # type: ignore[no-untyped-call]
+        if self._save_code:
+            self._send_code(run)
         self._resend_lost(run, mode)
         why = f" ({self._reason})" if self._reason else ""
         offline = f"offline{why}; look: wandb leet {folder}; send later: wandb sync {folder}/offline-run-*"
         say(f"W&B: {run.url if mode == 'online' else offline}")
         return run
+
+    def _send_code(self, run: Any) -> None:
+        """Send the files of the model and the data; what wandb would save by itself is the command ``dlplug``."""
+        assert self._run
+        with TemporaryDirectory() as folder:  # wandb would look through all that is beside them
+            for kind in ("model", "data"):
+                module = self._run.about.get(kind, {}).get("class_path", "").rpartition(".")[0]
+                if file := getattr(sys.modules.get(module), "__file__", None):
+                    copy = Path(folder, *module.split(".")).with_suffix(".py")
+                    copy.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copy(file, copy)
+            run.log_code(folder, name=f"source-{run.id}")
 
     def _resend_lost(self, run: Any, mode: str) -> None:
         """Send again what a killed process had logged offline: wandb writes its log in blocks, and the last is lost."""

@@ -103,7 +103,7 @@ class GradNormAndLRMonitor(Callback):
 def guard(target: object) -> None:
     """Call a plugin's callback or logger until it raises: that is a warning, and it is left out from then on."""
     name, left_out = f"{type(target).__module__}.{type(target).__qualname__}", list[str]()
-    for method in {*dir(Callback), *dir(Logger), "log_media"}:
+    for method in {*dir(Callback), *dir(Logger), "log_media", "log_checkpoints"}:
         given = getattr(type(target), method, None)
         # What a callback does not override does nothing, and would be called through the guard on every batch.
         if method[0] != "_" and callable(given) and given is not getattr(Callback, method, None):

@@ -104,6 +104,15 @@ class Checkpoints(Checkpoint):
             find(StochasticWeightAveraging, trainer) and epochs == trainer.max_epochs
         ):  # else the average comes first
             trainer.save_checkpoint(self._run.checkpoints / "last.ckpt")
+        self._send(trainer)
+
+    def _send(self, trainer: Trainer) -> None:
+        """Tell the loggers that have a method ``log_checkpoints`` which checkpoints were saved."""
+        names = ["best.ckpt"] if self.best_epoch == trainer.current_epoch else []
+        paths = [self._run.checkpoints / name for name in (*names, "last.ckpt")]
+        for logger in trainer.loggers if trainer.is_global_zero else ():
+            if log_checkpoints := getattr(logger, "log_checkpoints", None):
+                log_checkpoints({path: self.best for path in paths if path.is_file()})
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save the average of the last epochs' weights, which is what a run that averages is measured by."""
@@ -111,6 +120,7 @@ class Checkpoints(Checkpoint):
             if average.n_averaged:
                 trainer.save_checkpoint(self._run.checkpoints / "best.ckpt")
             trainer.save_checkpoint(self._run.checkpoints / "last.ckpt")
+            self._send(trainer)
 
     def _improves(self, metrics: Mapping[str, Tensor]) -> bool:
         if self._by_default:  # a model of plain Lightning, which is monitored by what it logs

@@ -1,8 +1,10 @@
 """What a person sees while a model trains."""
 
+import os
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -92,14 +94,24 @@ class EpochSummary(Callback):
         step = trainer.fit_loop.epoch_loop._batches_that_stepped - 1
         self._timing.log_metrics({"epoch": epochs - 1, "seconds": seconds, "batches_per_second": rate}, step)
         self._timing.write()
-        metrics = key_metrics(trainer, pl_module, most=4)
         axis = getattr(pl_module, "axis", "")
         speed = f"{rate:.3g} batches/s"
         if axis in trainer.callback_metrics:
             done = float(trainer.callback_metrics[axis]) - self._counted
             speed = f"{done / seconds:,.0f} {axis.partition('/')[2]}/s"
-        line = f"epoch {epochs}/{trainer.max_epochs}  {metrics}  ({seconds:.1f} s, {speed})"
+        for most in (4, 3, 2, 1):  # as many as a terminal's line holds
+            metrics = key_metrics(trainer, pl_module, most)
+            line = f"epoch {epochs}/{trainer.max_epochs}  {metrics}  ({seconds:.1f} s, {speed})"
+            if len(line) < _columns():
+                break
         _say(trainer, line)
+
+
+def _columns() -> int:
+    """Return the width of the terminal; where there is none, no line is too long."""
+    with suppress(OSError, ValueError):  # neither a terminal nor a file
+        return os.get_terminal_size(sys.stderr.fileno()).columns or sys.maxsize
+    return sys.maxsize
 
 
 def _say(trainer: Trainer, line: str) -> None:
