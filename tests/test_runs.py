@@ -55,3 +55,9 @@ def test_what_a_run_says_of_itself_in_other_types_is_left_out(tmp_path):
     told = {"panels": 3, "model": [], "commands": {}, "axis": None, "monitor": ["val/loss", "min"], "more": 1}
     (tmp_path / "about.json").write_text(json.dumps(told))
     assert Run(tmp_path).about == {"monitor": ["val/loss", "min"], "more": 1}
+
+
+def test_what_comes_next_is_what_there_is(tmp_path):
+    run = Run.create(tmp_path, "", {"generates": True})
+    assert run.summary("fit", ["play"]).endswith("  (or generate, play, fit, validate, predict)")
+    assert Run.create(tmp_path, "", {}).summary("fit").endswith("  (or fit, validate, predict)")

@@ -182,8 +182,13 @@ class Run:
         begun = {"config.yaml", "about.json", "wandb", "tensorboard", LOCK, HOLDER}
         return self.path.is_dir() and {path.name for path in self.path.iterdir()} <= begun
 
-    def summary(self, command: str) -> str:
-        """Return what a person does next after a command: where to look, what to type."""
+    def summary(self, command: str, offered: Sequence[str] = ()) -> str:
+        """Return what a person does next after a command: where to look, what to type.
+
+        Args:
+            command: The command.
+            offered: Plugins' commands that take a run folder, such as ``play``.
+        """
         lines = [f"run: {self.path}"]
         pictures = sorted(self.path.glob("media/*/*"))
         latest = {picture.parent: picture for picture in pictures}
@@ -191,8 +196,8 @@ class Run:
             lines += [f"picture: {picture}" for picture in latest.values()]
             if (self.path / "report.html").is_file():
                 lines += [f"report: {self.path / 'report.html'}"]
-            more = "generate, " if self.about.get("generates") else ""
-            lines += [f"next: dlplug test {shlex.quote(str(self.path))}  (or {more}fit, validate, predict)"]
+            more = [*(["generate"] if self.about.get("generates") else []), *offered, "fit", "validate", "predict"]
+            lines += [f"next: dlplug test {shlex.quote(str(self.path))}  (or {', '.join(more)})"]
         return "\n".join(lines)
 
     def discard(self) -> None:

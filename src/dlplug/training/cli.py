@@ -41,6 +41,7 @@ from dlplug.registry.provenance import HEAD, versions_to_record
 from dlplug.registry.source import load_class, read_class
 from dlplug.report.page import write_report
 from dlplug.runs import NAME, Run
+from dlplug.specs import CommandSpec
 from dlplug.trained import read_checkpoint, refuse_misfit
 from dlplug.training.callbacks import GradNormAndLRMonitor, OptimizerOverrides, Showcase, guard
 from dlplug.training.checkpoints import AtomicCheckpointIO, Checkpoints
@@ -359,7 +360,9 @@ class CLI(LightningCLI):
                 os.replace(file.path, file.path.with_name(f"{self.job.command}.csv"))
         self._report()
         if self.run and self.job.command != "predict":
-            say(self.run.summary(self.job.command))
+            others = (spec for plugin in self.registry.plugins if plugin.name != "core" for spec in plugin.specs)
+            offered = [spec.name for spec in others if isinstance(spec, CommandSpec) and spec.takes == "run"]
+            say(self.run.summary(self.job.command, offered))
         for writer in self.trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(writer, PredictionWriter):
                 say(writer.summary())
