@@ -230,7 +230,11 @@ POINTS = [
 ]
 
 
-@pytest.mark.parametrize("part", range(2))
+PLUGINS = pytest.mark.slow("another hundred of the same; by day a hundred")
+PROCESSES = pytest.mark.slow("some import torch; by day eight start so, and hundreds are run in one process")
+
+
+@pytest.mark.parametrize("part", [0, pytest.param(1, marks=PLUGINS)])
 def test_odd_plugins(stubbed, part, monkeypatch):
     for seed in range(100 * part, 100 * part + 100):
         draw = random.Random(seed)
@@ -255,7 +259,7 @@ def test_odd_plugins(stubbed, part, monkeypatch):
         sys.modules.pop(module, None)
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", [*range(8), *(pytest.param(seed, marks=PROCESSES) for seed in range(8, 20))])
 def test_as_real_processes(stubbed, seed):
     """The same for processes of their own, which have to end within 20 seconds of their own time on an idle machine."""
     draw = random.Random(seed)
