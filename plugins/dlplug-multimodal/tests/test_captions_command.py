@@ -9,6 +9,7 @@ from dlplug.testing import check_panels
 
 SMALL = ("--model=captioner", "--model.channels=[8,16]", "--model.hidden_size=32", "--model.embedding_dim=16")
 SCENES = ("--data=emoji-scenes", "--data.kinds=5", "--data.size=16", "--data.scenes_per_epoch=320")
+FEW = tuple(f"--trainer.limit_{part}_batches=1" for part in ("val", "test", "predict"))
 
 
 def rows(path):
@@ -21,7 +22,7 @@ def draw(path):
 
 
 def test_fit_test_predict_and_caption(command, tmp_path):
-    short = ("--trainer.max_epochs=4", "--trainer.check_val_every_n_epoch=2", "--trainer.log_every_n_steps=5")
+    short = ("--trainer.max_epochs=4", "--trainer.check_val_every_n_epoch=2", "--trainer.log_every_n_steps=5", *FEW)
     result = command("fit", *SMALL, *SCENES, *short)
     assert result.returncode == 0, result.stderr
     [run] = tmp_path.glob("runs/captioner/*")
@@ -41,7 +42,7 @@ def test_fit_test_predict_and_caption(command, tmp_path):
 
 
 def test_a_resumed_run_has_the_scenes_of_the_unbroken_run(command, tmp_path):
-    line = ("fit", *SMALL, *SCENES, "--trainer.check_val_every_n_epoch=1", "--trainer.log_every_n_steps=1")
+    line = ("fit", *SMALL, *SCENES, *FEW, "--trainer.check_val_every_n_epoch=1", "--trainer.log_every_n_steps=1")
     assert command(*line, "--trainer.max_epochs=2").returncode == 0
     [whole] = tmp_path.glob("runs/captioner/*")
     stopped = command(*line, "--trainer.max_epochs=1")
