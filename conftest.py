@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import launched
 import pytest
 
 from dlplug.__main__ import main
@@ -56,14 +57,29 @@ def fit(command: Callable[..., Result], tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def fit_on_two(fit: Callable[..., Path]) -> Callable[..., Path]:
-    """Fit on two processes in mixed precision; the second is one that Lightning starts."""
+def fit_on_two(tmp_path: Path) -> Callable[..., Path]:
+    """Fit on two processes in mixed precision, as Lightning's launcher starts the second, but for its import of torch.
+
+    What both said is ``fit_on_two.said``. The launcher itself is what docs/scaling.md types, in tests/test_docs.py.
+    """
 
     def fit_on_two(*args: str | Path) -> Path:
         two = ("--trainer.devices=2", "--trainer.accelerator=cpu", "--trainer.strategy=ddp")
-        return fit(*args, *two, "--trainer.precision=bf16-mixed")
+        line = ["fit", *map(str, args), *two, "--trainer.precision=bf16-mixed"]
+        job = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": launched.free_port(), "NODE_RANK": "0", "WORLD_SIZE": "2"}
+        second = tmp_path.with_name(f"{tmp_path.name}.second")  # the same folder, with streams of its own
+        if not second.exists():
+            second.symlink_to(tmp_path)
+        before = set(tmp_path.glob("runs/*/*"))
+        folders = tmp_path, second
+        ranks = [launched.start(*line, folder=f, **job, LOCAL_RANK=str(n)) for n, f in enumerate(folders)]
+        for rank in ranks:
+            rank.join()
+        fit_on_two.said = "".join(f.with_name(f"{f.name}.err").read_text() for f in folders)  # type: ignore[attr-defined]
+        assert [rank.exitcode for rank in ranks] == [0, 0], fit_on_two.said  # type: ignore[attr-defined]
+        [run] = set(tmp_path.glob("runs/*/*")) - before
+        return run
 
-    fit_on_two.said = lambda: fit.said  # type: ignore[attr-defined]
     return fit_on_two
 
 

@@ -1,12 +1,23 @@
 """A process of a command that a launcher starts, a fork of one that has imported torch."""
 
 import os
+import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from dlplug.processes import fork_server
 from dlplug.testing import commands
+
+
+def free_port() -> str:
+    """Return a port below those that a system gives out by itself, so that no other process gets it in between."""
+    for port in range(20_000 + 37 * os.getpid() % 10_000, 32_000):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return str(port)
+    raise OSError("no port is free")
 
 
 def start(*args: str, folder: Path, **env: str) -> BaseProcess:

@@ -2,10 +2,8 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 import launched
@@ -30,15 +28,6 @@ def no_launcher(monkeypatch):
             monkeypatch.delenv(name)
 
 
-def free_port() -> str:
-    """Return a port below those that a system gives out by itself, so that no other process gets it in between."""
-    for port in range(20_000 + 37 * os.getpid() % 10_000, 32_000):
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return str(port)
-    raise OSError("no port is free")
-
-
 def srun(folders: list[Path], *args: str, **more: str) -> list[tuple[int, str]]:
     """Start a process in each folder, each a node of one job, and wait for them: status and what each said."""
     binaries = folders[0] / "bin"
@@ -47,7 +36,12 @@ def srun(folders: list[Path], *args: str, **more: str) -> list[tuple[int, str]]:
     scontrol.write_text(f'#!/bin/sh\necho "$@" >> {folders[0]}/scontrol.txt\n')
     scontrol.chmod(0o755)
     job = {"SLURM_JOB_ID": "77", "SLURM_NTASKS": "2", "SLURM_NNODES": "2", "SLURM_LOCALID": "0", "SLURM_JOB_NAME": "x"}
-    job |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port(), "PATH": f"{binaries}:{os.environ['PATH']}", **more}
+    job |= {
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": launched.free_port(),
+        "PATH": f"{binaries}:{os.environ['PATH']}",
+        **more,
+    }
     started = []
     for rank, folder in enumerate(folders):
         shutil.copy(Path(trouble.__file__), folder)
