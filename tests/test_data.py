@@ -87,6 +87,7 @@ def test_info_travels_as_plain_data():
         "width": 9,
         "classes": 2,
         "labels": ("cat", "dog"),
+        "target": "class",
     }
     assert Info.from_dict(plain) == info
 

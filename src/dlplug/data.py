@@ -16,6 +16,7 @@ from dlplug.errors import InputError
 
 Batch = tuple[Tensor, ...]
 Input = tuple[str, Callable[[], Batch]]  # a new item's name, and what reads it or raises why it cannot be read
+Target = Literal["class", "labels", "number"]  # what an item's is: one class, several labels, or one number or several
 Order = Literal["shuffled", "in order", "spread"]
 ORDERS: dict[str, Order] = {"train": "shuffled", "val": "spread"}
 SHOWN = 12  # classes whose items are counted in a line
@@ -73,14 +74,15 @@ def _type_of(kind: type[Info]) -> str:
 
 @dataclass(frozen=True)
 class ImageInfo(Info):
-    """Images of one size, of values from 0 to 1, each with a class label where ``classes`` is not 0.
+    """Images of one size, of values from 0 to 1, each with a target where ``outputs`` is not 0.
 
     Attributes:
         channels: 1 for grey, 3 for colour.
         height: Rows.
         width: Columns.
-        classes: Number of classes.
-        labels: Their names, where they have some.
+        classes: Number of classes; 0 where the target is another one.
+        labels: Their names, where they have some; the names of the labels, or of the numbers.
+        target: What each image has: a ``class``, some ``labels`` of several, or ``number``, one or more.
     """
 
     channels: int
@@ -88,6 +90,12 @@ class ImageInfo(Info):
     width: int
     classes: int = 0
     labels: tuple[str, ...] = ()
+    target: Target = "class"
+
+    @property
+    def outputs(self) -> int:
+        """How many outputs of a network say a target: a class's logits, labels' logits, or numbers."""
+        return self.classes if self.target == "class" else len(self.labels)
 
     def __str__(self) -> str:
         return f"{self.channels}×{self.height}×{self.width} images"
@@ -461,21 +469,33 @@ def _describe(splits: Mapping[str, Batch], labels: Sequence[str]) -> Info:
 
 
 def class_weights(data: object, labels: Sequence[str]) -> Tensor | None:
-    """Say how many training items each class has, and return the weights that give all classes the same say.
+    """Say how many training items each class or label has, and return the weights that give all the same say.
 
     Args:
-        data: Of a data module in memory, whose training split has the labels in its second column.
-        labels: The classes' names.
+        data: Of a data module in memory, whose training split has the targets in its second column: classes (n,), or
+            labels (n, labels), 1 for those that an item has.
+        labels: The names of the classes or labels.
 
     Returns:
-        ``items / (classes × items of the class)``, shape (classes,), 0 for a class without items; None where the data
-        are of another kind.
+        ``items / (classes × items of the class)``, shape (classes,), 0 for a class without items; of labels ``items
+        without it / items with it``, shape (labels,), 1 for a label that no item has; None where the data are of
+        another kind.
     """
-    columns = (getattr(data, "splits", None) or {}).get("train", ())
-    if len(columns) < 2 or not isinstance(columns[1], Tensor):
+    targets = training_targets(data)
+    if targets is None:
         return None
-    counts = torch.bincount(columns[1].flatten().long(), minlength=len(labels)).cpu()
+    several = targets.dim() == 2
+    counts = targets.sum(0).long() if several else torch.bincount(targets.flatten().long(), minlength=len(labels))
+    counts = counts.cpu()
     named = [f"{name} {count:,}" for name, count in zip(labels, counts.tolist(), strict=True)]
     extremes = [named[int(counts.argmin())], "...", named[int(counts.argmax())]]
     say(f"training items: {', '.join(named if len(named) <= SHOWN else extremes)}")
-    return torch.where(counts > 0, len(columns[1]) / (len(labels) * counts.clamp(min=1)), 0.0)
+    if several:
+        return torch.where(counts > 0, (len(targets) - counts) / counts.clamp(min=1), 1.0)
+    return torch.where(counts > 0, len(targets) / (len(labels) * counts.clamp(min=1)), 0.0)
+
+
+def training_targets(data: object) -> Tensor | None:
+    """Return the second column of the training split of a data module in memory; None where there is none."""
+    columns = (getattr(data, "splits", None) or {}).get("train", ())
+    return columns[1] if len(columns) > 1 and isinstance(columns[1], Tensor) else None

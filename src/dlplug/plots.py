@@ -48,3 +48,22 @@ def plot_confusion_matrix(counts: Tensor, labels: Sequence[str]) -> Drawing:
         colour = "white" if 2 * count > int(counts[row].sum()) else "black"
         axes.text(column, row, str(count), ha="center", va="center", color=colour, size=8)
     return drawing
+
+
+def plot_regression(targets: Tensor, predictions: Tensor, names: Sequence[str] = ("",)) -> Drawing:
+    """Draw predictions against targets, a plot for each of their columns, and the line on which they would agree.
+
+    Args:
+        targets: Shape (n, columns).
+        predictions: Of the same shape.
+        names: What the columns are called.
+    """
+    across = min(3, len(names))
+    down = -(-len(names) // across)
+    drawing = Drawing(figsize=(4 * across, 4 * down), layout="constrained")
+    for place, name in enumerate(names):
+        title = {"title": name} if name else {}
+        axes = drawing.add_subplot(down, across, place + 1, xlabel="target", ylabel="prediction", **title)
+        axes.axline((float(targets[0, place]),) * 2, slope=1, linewidth=1)
+        axes.scatter(targets[:, place], predictions[:, place], s=8)
+    return drawing

@@ -27,6 +27,7 @@ from typing import Any
 
 from dlplug.errors import InputError
 from dlplug.files import sweep, write_atomically
+from dlplug.panels import Panel
 
 NAME = re.compile(r"\w[\w.-]*")  # of a run
 ABOUT = {"commands": list, "panels": list, "model": dict, "data": dict, "versions": dict, "renamed_metrics": dict}
@@ -116,10 +117,11 @@ class Run:
         fields = about.items() if isinstance(about, dict) else ()
         return {name: value for name, value in fields if isinstance(value, ABOUT.get(name, object))}
 
-    def add_command(self, typed: Sequence[str]) -> None:
-        """Note a further command that trained it."""
+    def note(self, typed: Sequence[str], panels: Sequence[Panel]) -> None:
+        """Note a further command that trained it, unless that is empty, and what its model wants drawn."""
         about = self.about
-        about["commands"] = [*about.get("commands", []), shlex.join(typed)]
+        about["commands"] = [*about.get("commands", []), *([shlex.join(typed)] if typed else [])]
+        about["panels"] = [panel.to_dict() for panel in panels]
         write_atomically(self.path / "about.json", json.dumps(about, indent=1).encode())
 
     @property

@@ -69,5 +69,5 @@ def test_class_weights_weight_the_loss_in_training(kind, monkeypatch):
     tokens, labels = torch.tensor([[4, 5], [6, 7]]), torch.tensor([0, 1])
     losses = torch.nn.functional.cross_entropy(model(tokens), labels, reduction="none").detach()
     assert model.training_step((tokens, labels), 0).item() == pytest.approx(losses.mean().item())
-    model._class_weights = torch.tensor([3.0, 1.0])
+    model.objective.weights = torch.tensor([3.0, 1.0])
     assert model.training_step((tokens, labels), 0).item() == pytest.approx(((3 * losses[0] + losses[1]) / 4).item())

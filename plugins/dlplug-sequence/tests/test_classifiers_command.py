@@ -51,6 +51,25 @@ def test_a_bag_of_words_is_at_chance_where_order_decides(command, table, tmp_pat
     assert float(rows(run / "metrics.csv")[-1]["val/accuracy"]) < 0.9
 
 
+def test_numbers_and_labels(fit, command, tmp_path):
+    names = ("red", "round", "big")
+    having = [[name for k, name in enumerate(names) if i >> k & 1] for i in range(64)]
+    lines = [f"{' '.join(has)} thing {i},{len(has)}.5,{';'.join(has)}" for i, has in enumerate(having)]
+    (tmp_path / "things.csv").write_text("\n".join(["text,size,tags", *lines]) + "\n")
+    line = (*short("bag-of-words", tmp_path / "things.csv"), "--data.batch_size=8", "--trainer.max_epochs=20")
+    run = fit(*line, "--data.label=size")
+    check_panels(run)
+    assert float(rows(run / "metrics.csv")[-1]["val/mae"]) < 0.5
+    said = command("generate", run, "--text", "red round big thing").stdout
+    assert float(said.split("\t")[0]) > 2.5
+    run = fit(*line, "--data.label=tags", "--data.target=labels", "--model.class_weights=balanced")
+    check_panels(run)
+    assert float(rows(run / "metrics.csv")[-1]["val/map"]) > 0.9
+    assert command("predict", run).returncode == 0
+    assert {"item", "labels", *names} == set(rows(run / "predictions.csv")[0])
+    assert command("generate", run, "--text", "big red").stdout.split("\t")[0] == "big; red"
+
+
 def test_a_table_without_the_column_is_refused(refused, table):
     assert "no column 'mood'" in refused("fit", *short("bag-of-words", table), "--data.label=mood")
 

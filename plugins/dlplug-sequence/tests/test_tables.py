@@ -95,10 +95,11 @@ def test_columns_in_doubt_are_refused(tmp_path):
     [
         (
             lambda i: f"name {i}",
-            "the classes are 60 in 60 rows (name 0, name 1, name 10, …); --data.label names another",
+            "the classes are 60 in 60 rows (name 0, name 1, name 10, …); --data.target labels or number takes them so",
         ),
         (lambda i: f"{i % 5 + 1}", "look like numbers, whose order is not used (1, 2, 3"),
-        (lambda i: f"{i % 3 - 0.5}", "look like numbers"),
+        (lambda i: f"{i % 3 - 0.5}", "t.csv: each item has numbers (label): --data.target number"),
+        (lambda i: f"{i % 21}", "each item has numbers"),
         (
             lambda i: f"\"['{'ab'[i % 2]}', 'c']\"",
             "the classes look like lists or hold quotes (['a', 'c'], ['b', 'c'], …)",

@@ -272,3 +272,58 @@ def test_folders_that_are_not_image_folders(tmp_path):
     write_folder(tmp_path, 1)
     with pytest.raises(InputError, match="no image is left for val"):
         ImageFolder(root=str(tmp_path)).setup()
+
+
+def listed(root, names, rows, header="file,x", **options):
+    for i, name in enumerate(names):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (8, 8), 4 * i).save(root / name)
+    (root / "table.csv").write_text("\n".join([header, *rows]) + "\n")
+    return ImageFolder(root=str(root), labels=str(root / "table.csv"), size=8, channels=1, **options)
+
+
+def test_a_table_says_what_images_have(tmp_path, capsys):
+    names = [f"{'ab'[i % 2]}/{i}.png" for i in range(30)] + ["stray.png"]
+    data = listed(tmp_path, names, [f"{name},{i / 2},{i}" for i, name in enumerate(names[:30])], "file,x,y")
+    data.setup()
+    assert data.info == ImageInfo(1, 8, 8, 0, ("x", "y"), "number")
+    assert data.info.outputs == 2
+    assert {split: len(images) for split, (images, _) in data.splits.items()} == {"train": 24, "val": 3, "test": 3}
+    for images, targets in data.splits.values():  # each image's grey tells which one it is
+        assert torch.equal(images[:, 0, 0, 0] / 8, targets[:, 0])
+    assert [int(name[2:-4]) for name in data.names] == data.splits["test"][1][:, 1].tolist()
+    assert "left out of" in (said := capsys.readouterr().err)
+    assert "stray.png (not in the table)" in said
+    one = listed(
+        tmp_path, names, [f"{name},{['up', 'down'][i % 2]},q" for i, name in enumerate(names)], "f,x,y", label="x"
+    )
+    one.setup()
+    assert one.info == ImageInfo(1, 8, 8, 2, ("down", "up"))
+    assert one.splits["val"][1].bincount().tolist() == [1, 1]
+
+
+def test_folders_in_a_table_are_splits(tmp_path):
+    names = [f"{part}/{i}.png" for part, count in (("train", 20), ("Test", 4)) for i in range(count)]
+    data = listed(tmp_path, names, [f"{name},{i},{i + 1}.5" for i, name in enumerate(names)], "file,x,y")
+    data.setup()
+    assert {split: len(images) for split, (images, _) in data.splits.items()} == {"train": 18, "val": 2, "test": 4}
+    assert data.names == [f"Test/{i}.png" for i in range(4)]
+
+
+def test_bad_rows_of_a_table_of_images_are_named_at_once(tmp_path):
+    names = [f"{i}.png" for i in range(20)]
+    rows = [f"{name},{i}.5" for i, name in enumerate(names)]
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    bad = ["./3.png,1", ",2", "none.png,1", "broken.png,1", "5.png,x"]
+    with pytest.raises(InputError) as error:
+        listed(tmp_path, names, [*rows, *bad[:-1], "6.png,x"]).setup()
+    said = str(error.value)
+    assert "line 22: 3.png is named a second time; line 23: the file is missing; line 24: cannot read the image" in said
+    assert "line 25: cannot read" in said
+    data = listed(tmp_path, names, [*rows[:-1], "19.png,x", *bad[1:4]], skip_bad=True)
+    data.setup()
+    assert sum(len(images) for images, _ in data.splits.values()) == 19
+    with pytest.raises(InputError, match="has to name two columns"):
+        listed(tmp_path, names, [], header="file").setup()
+    with pytest.raises(InputError, match="label and target are about a table"):
+        ImageFolder(target="number")

@@ -1,5 +1,6 @@
 """The classifiers through the real command, on the smallest data."""
 
+import csv
 import signal
 
 import pytest
@@ -56,6 +57,43 @@ def test_fit_test_predict_and_load(fit, command):
     assert torch.allclose(torch.tensor([float(row["confidence"]) for row in predictions]), confidence, atol=1e-5)
     [test] = read_metrics(run / "test.csv")
     assert float(test["test/accuracy"]) == pytest.approx((guess == labels).float().mean().item())
+
+
+def test_numbers_and_labels_of_a_table(fit, command, tmp_path):
+    """Fit, resume, test, predict, generate and panels of a regression; the same table with labels."""
+    command("sample", "image-folder", "pictures")
+    data = ("--data=image-folder", "--data.root=pictures", "--data.size=8", "--data.channels=1", "--data.batch_size=8")
+    short = ("--model=cnn", "--model.channels=[4,8]", "--model.hidden=16", "--trainer.max_epochs=1")
+    run = fit(*short, *data, "--data.labels=pictures/ink.csv")
+    assert "each item has numbers (ink): --data.target number" in fit.said
+    fit(run, "--trainer.max_epochs=8")
+    check_panels(run)
+    assert command("test", run).returncode == 0
+    [measured] = read_metrics(run / "test.csv")
+    assert set(measured) >= {"test/loss", "test/mae", "test/rmse", "test/r2"}
+    assert command("predict", run).returncode == 0
+    predictions = {row["item"]: float(row["ink"]) for row in read_metrics(run / "predictions.csv")}
+    with open(tmp_path / "pictures" / "ink.csv", newline="") as file:
+        true = {row["file"]: float(row["ink"]) for row in csv.DictReader(file)}
+    errors = [abs(predictions[name] - true[name]) for name in predictions]
+    assert float(measured["test/mae"]) == pytest.approx(sum(errors) / len(errors), rel=1e-4)
+    name, number = next(iter(predictions.items()))
+    said = command("generate", run, "--image", f"pictures/{name}").stdout
+    assert said.startswith("ink ")
+    assert float(said.split()[1]) == pytest.approx(number, rel=1e-4)
+    assert "numbers are predicted, not ranked" in command("predict", run, "--top=2").stderr
+    assert (
+        "class_weights weighs classes"
+        in command("fit", *short, *data, "--data.labels=pictures/ink.csv", "--model.class_weights=balanced").stderr
+    )
+    rows = [f"{file},{int(ink > 0.1)},{int('one' in file)}" for file, ink in true.items()]
+    (tmp_path / "labels.csv").write_text("\n".join(["file,dark,one", *rows]))
+    run = fit(*short, *data, "--data.labels=labels.csv", "--model.class_weights=balanced")
+    check_panels(run)
+    assert command("predict", run, "--input", "pictures/one").returncode == 0
+    for row in read_metrics(run / "predictions.csv"):
+        given = "; ".join(label for label in ("dark", "one") if float(row[label]) > 0.5)
+        assert row["labels"] == given
 
 
 def test_killed_and_resumed_is_the_run_that_never_stopped(fit, command, tmp_path):

@@ -34,7 +34,6 @@ from dlplug.data import Data, Info
 from dlplug.errors import InputError
 from dlplug.loggers.csv import MetricsFile, broken_losses, read_metrics
 from dlplug.model import Model
-from dlplug.panels import COMMON
 from dlplug.registry import Registry
 from dlplug.registry.job import CHANGEABLE, Job, load_config, parse_config, with_version_drift
 from dlplug.registry.provenance import HEAD, versions_to_record
@@ -449,7 +448,6 @@ class CLI(LightningCLI):
         about["monitor"] = getattr(self.model, "monitor", "default")
         about["generates"] = callable(getattr(self.model, "generate", None))
         about["axis"] = getattr(self.model, "axis", "")
-        about["panels"] = [panel.to_dict() for panel in (*getattr(self.model, "panels", ()), *COMMON)]
         return about
 
     def _callbacks(self) -> list[Callback]:

@@ -15,7 +15,7 @@ from dlplug.console import plain, say
 from dlplug.data import run_seed
 from dlplug.loggers.csv import MetricsFile, broken_losses
 from dlplug.model import Model
-from dlplug.panels import default_monitor
+from dlplug.panels import COMMON, default_monitor
 from dlplug.runs import Run
 from dlplug.training.checkpoints import Checkpoints
 
@@ -53,8 +53,8 @@ class EpochSummary(Callback):
         if not isinstance(pl_module, Model):  # whose `record` logs what an epoch's end leaves over
             interval: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
             trainer.log_every_n_steps = int(min(interval, trainer.num_training_batches))  # type: ignore[attr-defined]
-        if self._typed and trainer.is_global_zero:
-            self._run.add_command(self._typed)
+        if trainer.is_global_zero:  # only now does a model know its panels, which may depend on its data
+            self._run.note(self._typed, (*getattr(pl_module, "panels", ()), *COMMON))
         weights = sum(p.numel() for p in pl_module.parameters())
         datamodule = getattr(trainer, "datamodule", None)
         data = type(datamodule).__name__ if datamodule else "its own data"

@@ -140,7 +140,7 @@ class Autoencoder(WarmupCosine):
             "reconstructions": Image(torch.cat([few, self(latents[:10])]), columns=len(few)),
             "interpolation": self._interpolate(self.examples),
         }
-        if self.latent_dim > 1 and len(batch) > 1:
+        if self.latent_dim > 1 and len(batch) > 1 and batch[1].dim() == 1:
             points = latents[:, latents.var(0).argsort(descending=True)[:2]].cpu()
             shown["map"] = Figure(plot_latent(points, batch[1].cpu(), "latent dimension of highest variance", "second"))
         return shown

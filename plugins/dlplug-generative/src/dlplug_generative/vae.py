@@ -208,7 +208,7 @@ class VAE(WarmupCosine):
             "traversals": self._traverse(mean[:1], order[:8]),
             "kl": Figure(_plot_kl(kl[order].tolist())),
         }
-        if self.latent_dim > 1 and len(batch) > 1:
+        if self.latent_dim > 1 and len(batch) > 1 and batch[1].dim() == 1:
             points, axes = mean[:, order[:2]].cpu(), ("most active dimension", "second most active dimension")
             shown["map"] = Figure(plot_latent(points, batch[1].cpu(), *axes))
         return shown

@@ -13,10 +13,10 @@ from torchvision.transforms.v2.functional import to_pil_image
 
 from dlplug.errors import InputError
 from dlplug.files import read_lines
+from dlplug.tables import BadRows, read_rows
 from dlplug_multimodal.data.captioned_images import CaptionedImageInfo, CaptionedImages, CaptionTokens
 from dlplug_multimodal.data.emoji_scenes import EmojiScenes
 from dlplug_sequence.data.padded import SPECIALS, fitting_min_count, split_indices
-from dlplug_sequence.data.tables import BadRows, read_rows
 from dlplug_sequence.data.vocabulary import Level, Vocabulary
 from dlplug_vision.data.image_files import read_images
 

@@ -12,11 +12,11 @@ from torchvision.transforms.v2.functional import to_pil_image
 
 from dlplug.data import Batch
 from dlplug.errors import InputError
+from dlplug.tables import BadRows, read_table
 from dlplug_multimodal.data.emoji import category_words
 from dlplug_multimodal.data.ranges import require
 from dlplug_multimodal.data.tagged_images import TaggedImageInfo, TaggedImages, count_words, group_split, index_splits
 from dlplug_multimodal.data.twemoji import read_glyphs
-from dlplug_sequence.data.tables import BadRows, read_table
 from dlplug_vision.data.image_files import read_image
 
 

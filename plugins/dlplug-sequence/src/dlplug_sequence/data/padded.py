@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from dlplug.data import BatchIndexSampler, Input, TensorData, run_seed
-from dlplug_sequence.data.tables import text_inputs
+from dlplug_sequence.data.text_inputs import text_inputs
 from dlplug_sequence.data.vocabulary import UNKNOWN, Level, Vocabulary
 
 SPECIALS = ("<pad>", UNKNOWN, "<s>", "</s>")

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from dlplug.files import read_lines
+from dlplug.tables import BadRows, read_rows
 from dlplug_sequence.data.padded import split_items
 from dlplug_sequence.data.phrases import draw_phrases
-from dlplug_sequence.data.tables import BadRows, read_rows
 from dlplug_sequence.data.text_pairs import Pair, PairData
 
 

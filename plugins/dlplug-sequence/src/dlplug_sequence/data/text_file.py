@@ -6,7 +6,7 @@ from typing import Any
 
 from dlplug.errors import InputError
 from dlplug_sequence.data.bible import Bible
-from dlplug_sequence.data.tables import find_texts
+from dlplug_sequence.data.text_inputs import find_texts
 from dlplug_sequence.data.token_stream import PIECE, TextData
 
 

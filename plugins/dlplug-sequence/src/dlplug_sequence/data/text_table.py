@@ -1,42 +1,49 @@
-"""Your own labelled texts, in a table."""
+"""Your own texts with targets, in a table."""
 
 import csv
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dlplug.console import plain, say
+from dlplug.console import say
+from dlplug.tables import BadRows, read_table
+from dlplug.targets import AskedTarget, read_targets
 from dlplug_sequence.data.labelled_text import LabelledTextData
 from dlplug_sequence.data.phrases import draw_phrases
-from dlplug_sequence.data.tables import BadRows, read_table
-
-NUMBER = re.compile(r"[-+]?\d*[.,]?\d+(e[-+]?\d+)?%?", re.IGNORECASE)
-LIST = re.compile(r'[\[({].*[\])}]|.*[,;|"].*', re.DOTALL)
 
 
 class TextTable(LabelledTextData):
-    """Your own labelled texts: a CSV or TSV file (by its suffix) whose first line names the columns.
+    """Your own texts with a class, labels or numbers each: a CSV or TSV file whose first line names the columns.
 
         text,label
         "I love it, truly",positive
         never again,negative
 
-    UTF-8; in TSV quotes do not count. Rows of equal text count once. Rows that lack a text or a class, or have more
-    cells than there are columns, are refused, all at once.
+    TSV by its suffix; UTF-8; in TSV quotes do not count. Rows of equal text count once. Rows that lack a text or a
+    class, hold no number where one belongs, or have more cells than there are columns, are refused, all at once.
 
     Args:
         path: The file.
         text: The column of the texts.
-        label: The column of the classes.
+        label: The column of the classes, or the columns of labels or numbers, as in ``[height,weight]``.
+        target: What is learned: a ``class``, ``labels`` (several a text, separated by semicolons, bars or else commas,
+            or columns of 0 and 1), or ``number``, one for each column. ``auto`` takes numbers where all cells are some,
+            but a column of at most 20 different whole ones for classes and several columns of 0 and 1 for labels.
         skip_bad: Whether bad rows are left out instead of refused.
     """
 
     def __init__(
-        self, path: str, text: str = "text", label: str = "label", skip_bad: bool = False, **kwargs: Any
+        self,
+        path: str,
+        text: str = "text",
+        label: list[str] | str = "label",
+        target: AskedTarget = "auto",
+        skip_bad: bool = False,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.path, self.text, self.label, self.skip_bad = path, text, label, skip_bad
+        self.asked_target = target
 
     @classmethod
     def write_sample(cls, folder: Path) -> dict[str, Any]:
@@ -46,23 +53,22 @@ class TextTable(LabelledTextData):
             csv.writer(file, lineterminator="\n").writerows([("text", "label"), *rows])
         return {"data.path": folder / "texts.csv", "data.batch_size": 8}
 
-    def read(self) -> Sequence[tuple[str, str]]:
+    def read(self) -> Sequence[tuple[str, Any]]:
         """Return the rows."""
-        bad, items = BadRows(self.path, self.skip_bad), []
-        for number, (text, label) in read_table(bad, self.text, self.label):
-            if text.strip() and label.strip():
-                items.append((text, label.strip()))
+        bad = BadRows(self.path, self.skip_bad)
+        columns = [self.label] if isinstance(self.label, str) else self.label
+        texts, rows = {}, []
+        for number, (text, *cells) in read_table(bad, self.text, *columns):
+            if text.strip():
+                texts[number] = text
+                rows.append((number, cells))
             else:
-                bad.add(number, f"the {'class' if text.strip() else 'text'} is missing")
+                bad.add(number, "the text is missing")
+        self.target, targets = read_targets(bad, rows, columns, self.asked_target)
+        self.numbers = columns
         bad.settle()
-        labels = {label for _, label in items}
-        doubts = {
-            f"are {len(labels):,} in {len(items):,} rows": len(labels) > len(items) / 2,
-            "look like numbers, whose order is not used": all(map(NUMBER.fullmatch, labels)),
-            "look like lists or hold quotes": any(map(LIST.fullmatch, labels)),
-            "differ where texts are equal, of which the first counts": len(set(items)) > len(dict(items)),
-        }
-        if doubt := " and ".join(doubt for doubt, holds in doubts.items() if holds and items):
-            doubt += f" ({plain(', '.join(sorted(labels)[:3]))}, …)"
-            say(f"{self.path}: the classes {doubt}; --data.label names another column than {self.label!r}")
+        items = [(texts[number], value) for number, value in targets.items()]
+        if len(set(items)) > len(dict(items)):
+            what = "classes" if self.target == "class" else "numbers" if self.target == "number" else "labels"
+            say(f"{self.path}: the {what} differ where texts are equal, of which the first counts")
         return items

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from dlplug.data import Batch, BatchIndexSampler, Data, Info, Input, load_batches, run_seed
 from dlplug.errors import InputError
-from dlplug_sequence.data.tables import text_inputs
+from dlplug_sequence.data.text_inputs import text_inputs
 from dlplug_sequence.data.vocabulary import Level, Vocabulary
 
 PIECE = 1_000_000  # characters held at once while a text is read

@@ -1,6 +1,5 @@
 """Regression at the end of a sequence."""
 
-from matplotlib.figure import Figure as Drawing
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
@@ -8,6 +7,7 @@ from dlplug.data import Batch
 from dlplug.media import Figure, Media
 from dlplug.optim import WarmupCosine
 from dlplug.panels import Panel
+from dlplug.plots import plot_regression
 from dlplug_sequence.data.adding_problem import SequenceInfo
 from dlplug_sequence.nn.recurrent import Activation, Cell, Init, Recurrent
 
@@ -88,8 +88,5 @@ class RNNRegressor(WarmupCosine):
     def showcase(self, batch: Batch) -> dict[str, Media]:
         """Show predictions against targets."""
         sequences, targets = batch
-        drawing = Drawing(figsize=(4, 4), layout="constrained")
-        axes = drawing.add_subplot(xlabel="target", ylabel="prediction")
-        axes.axline((1, 1), slope=1, linewidth=1)
-        axes.scatter(targets.cpu(), self(sequences).float().cpu(), s=8)
-        return {"answers": Figure(drawing)}
+        predictions = self(sequences).float()
+        return {"answers": Figure(plot_regression(targets.cpu()[:, None], predictions.cpu()[:, None]))}

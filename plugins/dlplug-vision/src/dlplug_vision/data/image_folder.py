@@ -1,5 +1,6 @@
-"""Your own images, a folder a class."""
+"""Your own images, a folder a class, or with a table of their targets."""
 
+import csv
 import os
 import re
 from collections.abc import Mapping
@@ -11,9 +12,20 @@ from torch import Tensor
 from torchvision.transforms.v2.functional import to_pil_image
 
 from dlplug.console import say
-from dlplug.data import Batch, ImageInfo
+from dlplug.data import Batch, ImageInfo, Target
 from dlplug.errors import InputError
-from dlplug_vision.data.image_files import SUFFIXES, first_few, is_image, natural_key, read_images, visible, walk
+from dlplug.tables import BadRows, read_header, read_table
+from dlplug.targets import AskedTarget, encode_targets, read_targets, target_names
+from dlplug_vision.data.image_files import (
+    SUFFIXES,
+    first_few,
+    is_image,
+    natural_key,
+    read_image,
+    read_images,
+    visible,
+    walk,
+)
 from dlplug_vision.data.images import ImageData, hold_out, stratified_split
 from dlplug_vision.data.mnist5k import MNIST5k
 
@@ -21,6 +33,9 @@ SPLITS = {  # what their folders may be called: train, Training, train_set, …
     split: re.compile(rf"(?:{names})(?:[ _-]?(?:set|split|data|images))?", re.IGNORECASE)
     for split, names in {"train": "train(ing)?", "val": "val(id(at(e|ion))?)?|dev", "test": "test(ing|s)?"}.items()
 }
+
+
+Read = tuple[Target, tuple[str, ...], dict[str, Batch], list[str]]  # kind, names, splits, the test images' names
 
 
 class ImageFolder(ImageData):
@@ -39,29 +54,62 @@ class ImageFolder(ImageData):
     named with the reason, but for hidden files and what systems leave (``__MACOSX``, ``Thumbs.db``). Images are kept as
     bytes: 10,000 of 64×64 take 123 MB.
 
+    With ``labels``, a table says what is learned of the images, which lie anywhere in the folder. Its first column has
+    their names below ``root``, the others a class, labels or numbers:
+
+        file,price,rooms
+        a/1.jpg,1200.5,3
+        b.png,800,2
+
+    Where all names begin with a folder ``train``, ``val`` or ``test``, these are the splits. Rows without a readable
+    image or with cells that are no such target are refused, all at once.
+
     Args:
         root: The folder.
+        labels: A CSV or TSV file (by its suffix) whose first line names the columns; none for a folder a class.
+        label: The table's column of the targets, or columns, as in ``[price,rooms]``; all but the first unless given.
+        target: What is learned from the table: a ``class``, ``labels`` (several an image, separated by semicolons, bars
+            or else commas, or columns of 0 and 1), or ``number``, one for each column. ``auto`` takes numbers where
+            most cells are, but a column of at most 20 different whole ones for classes and several columns of 0 and 1
+            for labels.
+        skip_bad: Whether bad rows of the table are left out instead of refused.
         size: Side of the square in pixels.
         channels: 3 for colour, 1 for grey.
         split_seed: Seed of the split into training, validation and test images.
     """
 
     def __init__(
-        self, root: str = "pictures", size: int = 64, channels: Literal[1, 3] = 3, split_seed: int = 0, **kwargs: Any
+        self,
+        root: str = "pictures",
+        size: int = 64,
+        channels: Literal[1, 3] = 3,
+        split_seed: int = 0,
+        labels: str = "",
+        label: list[str] | str = "",
+        target: AskedTarget = "auto",
+        skip_bad: bool = False,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         if size < 1:
             raise InputError(f"size must be at least 1, not {size}")
         self.root, self.size, self.channels, self.split_seed = Path(root).expanduser(), size, channels, split_seed
+        if not labels and (label or target != "auto"):
+            raise InputError("label and target are about a table: give it as labels")
+        self.labels, self.label, self.target, self.skip_bad = labels, label, target, skip_bad
 
     @classmethod
     def write_sample(cls, folder: Path) -> dict[str, Any]:
-        """Write twenty handwritten digits of each of three classes."""
+        """Write twenty handwritten digits of each of three classes, and a table of how much ink each takes."""
         images, labels = MNIST5k().read()
+        rows: list[tuple[str, object]] = [("file", "ink")]
         for label, name in enumerate(("zero", "one", "two")):
             (folder / name).mkdir()
             for number, image in enumerate(images[labels == label][:20], start=1):
                 to_pil_image(image).save(folder / name / f"{number}.png")
+                rows.append((f"{name}/{number}.png", round(float(image.float().mean() / 255), 4)))
+        with open(folder / "ink.csv", "w", encoding="utf-8", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows(rows)
         return {"data.root": folder, "data.size": 28, "data.channels": 1, "data.batch_size": 8}
 
     def load(self) -> tuple[ImageInfo, Mapping[str, Batch]]:
@@ -70,16 +118,8 @@ class ImageFolder(ImageData):
             raise ValueError(f"{self.root} is not a folder; give one that holds a folder of images a class as root")
         true = self.root.resolve()
         self._known = {str(folder): folder for folder in (true, *true.parents)}  # folders that are not entered again
-        parts = self._parts()
-        folders = [self.root, *(self.root / part for part in parts.values())]
-        classes = sorted(self._folders(self.root / parts.get("train", "")))
-        if not classes:
-            raise ValueError(f"{self.root} holds no folders; give one that holds a folder of images a class as root")
-        if all(any(pattern.fullmatch(name) for pattern in SPLITS.values()) for name in classes):
-            raise ValueError(f"{self.root} holds {' and '.join(classes)}, but in these there is no folder a class")
         self._others: list[tuple[Path, str]] = []  # what is left out, and why
-        indices = {name: index for index, name in enumerate(classes)}
-        splits, names = self._read_splits(parts, indices)
+        kind, labels, splits, names = self._read_listed() if self.labels else self._read_classes()
         for name, (images, _) in splits.items():
             if not len(images):
                 raise ValueError(f"no image is left for {name}: {self.root} holds too few")
@@ -87,15 +127,79 @@ class ImageFolder(ImageData):
             order = sorted(range(len(names)), key=lambda i: natural_key(names[i]))
             self.names = [names[i] for i in order]
             splits = {**splits, "test": tuple(column[order] for column in splits["test"])}
-        used = {*folders, *self._known.values()}
-        loose = (path for folder in folders for path in visible(folder) if path not in used)
-        self._others += [(path, "in no folder of a class") for path in loose if path.is_dir() or is_image(path)]
         if self._others:
             others = [f"{path.relative_to(self.root)} ({reason})" for path, reason in self._others]
             say(f"left out of {self.root}, {len(others)} files or folders: {first_few(others)}")
+        classes = len(labels) if kind == "class" else 0
+        return ImageInfo(self.channels, self.size, self.size, classes, labels, kind), splits
+
+    def _read_classes(self) -> Read:
+        """Read a folder a class."""
+        parts = self._parts()
+        folders = [self.root, *(self.root / part for part in parts.values())]
+        classes = sorted(self._folders(self.root / parts.get("train", "")))
+        if not classes:
+            raise ValueError(f"{self.root} holds no folders; give one that holds a folder of images a class as root")
+        if all(any(pattern.fullmatch(name) for pattern in SPLITS.values()) for name in classes):
+            raise ValueError(f"{self.root} holds {' and '.join(classes)}, but in these there is no folder a class")
+        splits, names = self._read_splits(parts, {name: index for index, name in enumerate(classes)})
+        used = {*folders, *self._known.values()}
+        loose = (path for folder in folders for path in visible(folder) if path not in used)
+        self._others += [(path, "in no folder of a class") for path in loose if path.is_dir() or is_image(path)]
         # Names that are not UTF-8 cannot be drawn.
         labels = tuple(os.fsencode(name).decode(errors="backslashreplace") for name in classes)
-        return ImageInfo(self.channels, self.size, self.size, len(classes), labels), splits
+        return "class", labels, splits, names
+
+    def _read_listed(self) -> Read:
+        """Read the images that the table names."""
+        bad = BadRows(Path(self.labels).expanduser(), self.skip_bad)
+        file, *others = read_header(bad) or [""]
+        columns = ([self.label] if isinstance(self.label, str) else self.label) if self.label else others
+        if not columns:
+            raise ValueError(f"{bad.path} has to name two columns, the images' files and what is learned of them")
+        files: dict[int, str] = {}
+        rows = []
+        known: set[str] = set()
+        for number, (name, *cells) in read_table(bad, file, *columns):
+            name = os.path.normpath(name.strip()) if name.strip() else ""
+            if name and name not in known:
+                known.add(name)
+                files[number] = name
+                rows.append((number, cells))
+            else:
+                bad.add(number, f"{name} is named a second time" if name else "the file is missing")
+        kind, targets = read_targets(bad, rows, columns, self.target)
+        images: dict[int, Tensor] = {}
+        for number in targets:
+            try:
+                images[number] = read_image(self.root / files[number], self.channels, self.size, self.size)
+            except InputError as error:
+                bad.add(number, str(error))
+        bad.settle()
+        if not images:
+            raise ValueError(f"{bad.path} names no image")
+        unnamed = (path for path in walk(self.root, self._known) if is_image(path))
+        self._others += [(p, "not in the table") for p in unnamed if str(p.relative_to(self.root)) not in known]
+        labels = target_names(kind, [targets[number] for number in images], columns)
+        names = [files[number] for number in images]
+        data = torch.stack(list(images.values())), encode_targets(kind, [targets[number] for number in images], labels)
+        places = self._places(names, data[1] if kind == "class" else torch.zeros(len(names)))
+        splits: dict[str, Batch] = {split: (data[0][index], data[1][index]) for split, index in places.items()}
+        return kind, labels, splits, [names[i] for i in places.get("test", torch.empty(0)).tolist()]
+
+    def _places(self, names: list[str], classes: Tensor) -> dict[str, Tensor]:
+        """Return which images are in which split: by the folders that all names begin with, or drawn class by class."""
+        tops = [name.partition(os.sep)[0] for name in names]
+        of = [next((split for split, known in SPLITS.items() if known.fullmatch(top)), "") for top in tops]
+        if not all(of) or "train" not in of:
+            return stratified_split(classes.long(), seed=self.split_seed)
+        places = {split: torch.tensor([i for i, each in enumerate(of) if each == split]) for split in SPLITS}
+        places = {split: index for split, index in places.items() if len(index)}
+        if "val" not in places:
+            parts = stratified_split(classes[places["train"]].long(), seed=self.split_seed)
+            held = torch.cat([parts["train"], parts["test"]]).sort().values
+            places |= {"train": places["train"][held], "val": places["train"][parts["val"]]}
+        return places
 
     def _parts(self) -> dict[str, str]:
         """Return the folders of the splits by their names."""

@@ -1,47 +1,41 @@
 """What image classifiers share: training, metrics and what is shown."""
 
-from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Literal
+from abc import abstractmethod
+from collections.abc import Callable
+from functools import partial
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
-from torchmetrics import MetricCollection
-from torchmetrics.classification import (
-    MulticlassAccuracy,
-    MulticlassCalibrationError,
-    MulticlassConfusionMatrix,
-    MulticlassF1Score,
-)
+from torchmetrics import Metric
+from torchmetrics.classification import MulticlassAccuracy, MulticlassCalibrationError, MulticlassF1Score
 
 from dlplug.console import say
-from dlplug.data import Batch, ImageInfo, class_weights
-from dlplug.media import Figure, Image, Media, Text
-from dlplug.model import rank
-from dlplug.optim import WarmupCosine
+from dlplug.data import Batch, ImageInfo
+from dlplug.media import Image, Media, Text
 from dlplug.panels import Panel
-from dlplug.plots import plot_confusion_matrix
+from dlplug.supervised import Supervised
 from dlplug.trained import start_from
 from dlplug_vision.data.image_files import load_image
 
-MISTAKES, FILTERS, SALIENCY_MAPS = 16, 64, 8  # how many of each are shown
+FILTERS, SALIENCY_MAPS = 64, 8  # how many of each are shown
 
 
-class Classifier(WarmupCosine, ABC):
-    """An image classifier, trained on the cross-entropy by AdamW.
+class Classifier(Supervised):
+    """A classifier of images, or a regressor where their targets are numbers, trained by AdamW.
 
-    A subclass makes its layers in ``network``. Logs ``loss`` in nats and ``accuracy``, and in validation and test
-    ``f1``, the macro average over classes, and ``ece``, the expected calibration error (Guo et al., 2017) in 15 bins.
+    A subclass makes its layers in ``network``. Of classes, logs ``loss`` in nats and ``accuracy``, and in validation
+    and test ``f1``, the macro average over classes, and ``ece``, the expected calibration error (Guo et al., 2017) in
+    15 bins; of labels and of numbers what their objective measures (``dlplug.supervised``).
 
     Args:
         lr: Highest learning rate of AdamW.
         weight_decay: Weight decay of AdamW.
         init_from: Run folder or file of weights to start from; layers that do not match are left as initialised.
-        class_weights: ``balanced`` weights each class's loss in training by its share, so that rare classes count as
-            much as frequent ones; None weights all images alike.
 
     Attributes:
-        net: The network: images from 0 to 1, shape (n, channels, height, width), to logits (n, classes).
+        net: The network: images from 0 to 1, shape (n, channels, height, width), to outputs (n,
+            names): logits, or standardised numbers.
     """
 
     monitor = ("val/loss", "min")
@@ -95,14 +89,19 @@ class Classifier(WarmupCosine, ABC):
         Panel(
             "Interpretation",
             "Saliency",
-            "Above, images; below, the size of the gradient of the predicted class's logit by each pixel (Simonyan et "
-            "al., 2014). Healthy: on the object. Broken: on the background or the border: a shortcut was learned.",
+            "Above, images; below, the gradient of the largest output, a predicted class's logit, by each pixel "
+            "(Simonyan et al., 2014): its size. Healthy: on the object. Broken: on the background or the border, where "
+            "a shortcut was learned.",
             media="saliency",
         ),
     )
 
-    net: nn.Module
-    top = 1
+    scores: ClassVar[dict[str, Callable[..., Metric]]] = {
+        "accuracy": partial(MulticlassAccuracy, average="micro"),
+        "f1": partial(MulticlassF1Score, average="macro"),
+        "ece": partial(MulticlassCalibrationError, n_bins=15),
+    }
+    most_mistakes = 16
 
     def __init__(
         self,
@@ -111,13 +110,10 @@ class Classifier(WarmupCosine, ABC):
         init_from: str = "",
         class_weights: Literal["balanced"] | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(class_weights)
         if lr <= 0 or weight_decay < 0:
             raise ValueError(f"lr must be above 0 and weight_decay at least 0, not {lr} and {weight_decay}")
-        self.lr, self.weight_decay, self.init_from, self.class_weights = lr, weight_decay, init_from, class_weights
-        self._mistakes: tuple[Tensor, ...] | None = None  # losses, images, labels, predictions, confidences
-        self._confusion: Tensor | None = None
-        self._class_weights: Tensor | None = None
+        self.lr, self.weight_decay, self.init_from = lr, weight_decay, init_from
 
     @abstractmethod
     def network(self, info: ImageInfo) -> nn.Module:
@@ -129,102 +125,45 @@ class Classifier(WarmupCosine, ABC):
 
     def build(self, info: ImageInfo) -> None:
         """Make the layers and the metrics."""
-        if info.classes < 2:
+        if info.target == "class" and info.classes < 2:
             raise ValueError(f"needs at least 2 classes, but these images have {info.classes or 'no'} class labels")
         if info.channels not in (1, 3):
             raise ValueError(f"fits images of 1 or 3 channels, not {info}")
         self.net = self.network(info)
         self.shape = info.channels, info.height, info.width
-        self.labels = info.labels or tuple(map(str, range(info.classes)))
-        options: dict[str, Any] = {"num_classes": info.classes, "validate_args": False}
-        self.metrics = MetricCollection(
-            {
-                "accuracy": MulticlassAccuracy(average="micro", **options),
-                "f1": MulticlassF1Score(average="macro", **options),
-                "ece": MulticlassCalibrationError(n_bins=15, **options),
-                "confusion": MulticlassConfusionMatrix(**options),
-            }
-        )
-
-    def on_fit_start(self) -> None:
-        """Weight the classes, and say how many images each has."""
-        super().on_fit_start()
-        weights = class_weights(getattr(self.trainer, "datamodule", None), self.labels)
-        self._class_weights = None if weights is None or not self.class_weights else weights.to(self.device)
+        self.learn(info.target, info.labels or tuple(map(str, range(info.classes))))
 
     def initialise(self) -> None:
         """Load the weights that ``init_from`` names, and say which layers they are of."""
+        super().initialise()
         if self.init_from:
             say(start_from(self.net, self.init_from))
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Return logits (n, classes) of images from 0 to 1 of shape (n, channels, height, width)."""
-        logits: Tensor = self.net(images)
-        return logits
-
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the loss on a batch."""
-        images, labels = batch
-        logits = self(images)
-        loss = cross_entropy(logits, labels, self._class_weights)
-        self.record(loss=loss, accuracy=(logits.detach().argmax(1) == labels).float().mean())
-        return loss
-
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Update the metrics, and keep the worst mistakes."""
-        images, labels = batch
-        logits = self(images).float()  # float: half precision rounds confidences
-        losses = cross_entropy(logits, labels, reduction="none")
-        self.record(loss=losses.mean())
-        self.metrics.update(logits, labels)
-        confidences, predictions = logits.softmax(1).max(1)
-        wrong = predictions != labels
-        mistakes = tuple(part[wrong] for part in (losses, images, labels, predictions, confidences))
-        if self._mistakes is not None:
-            mistakes = tuple(torch.cat(parts) for parts in zip(self._mistakes, mistakes, strict=True))
-        worst = mistakes[0].argsort(descending=True)[:MISTAKES]
-        self._mistakes = tuple(part[worst] for part in mistakes)
-
-    def on_validation_epoch_start(self) -> None:
-        """Drop the mistakes of the last validation."""
-        self._mistakes = None
-
-    def on_validation_epoch_end(self) -> None:
-        """Log the metrics over all images, those of other processes included."""
-        values: dict[str, Tensor] = self.metrics.compute()
-        self.metrics.reset()
-        self._confusion = values.pop("confusion")
-        self.log_dict({f"{self.stage}/{name}": value for name, value in values.items()})
-
-    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
-        """Return the names of each image's likeliest classes, and their probabilities, shapes (n,)."""
-        return rank(self(batch[0]).float().softmax(1), self.labels, self.top)
+    def shown(self, batch: Batch, index: int) -> Tensor:
+        """Return the image."""
+        return batch[0][index].clone()
 
     def generate(self, image: str, n: int = 3) -> Text:
-        """Classify an image.
+        """Predict an image's class, labels or numbers.
 
         Args:
             image: Its file; it is resized and cropped to the size of the training images.
-            n: How many of the likeliest classes are named.
+            n: How many of the likeliest classes or labels are named.
         """
-        probabilities = self(load_image(image, self.shape).to(self.device))[0].float().softmax(0)
-        best = probabilities.topk(min(n, len(self.labels)))
-        named = zip(best.values.tolist(), best.indices.tolist(), strict=True)
-        return Text(", ".join(f"{self.labels[index]} {share:.1%}" for share, index in named))
+        return Text(self.objective.say_best(self(load_image(image, self.shape).to(self.device))[0], n))
 
     def showcase(self, batch: Batch) -> dict[str, Media]:
-        """Show the confusion matrix, the worst mistakes, the first filters and saliency maps."""
-        shown: dict[str, Media] = {"filters": self._filters(), "saliency": self._saliency(batch[0][:SALIENCY_MAPS])}
-        if self._confusion is not None:
-            shown["confusion"] = Figure(plot_confusion_matrix(self._confusion.cpu(), self.labels))
-        if self._mistakes is not None and not len(self._mistakes[0]):
-            shown["mistakes"] = Text("No mistakes any more.")  # or those of an earlier epoch would seem to be the last
-        elif self._mistakes is not None:
-            _, images, *rest = (part.cpu() for part in self._mistakes)
+        """Show what was measured, the worst mistakes, the first filters and saliency maps."""
+        images, targets, *_ = batch
+        shown: dict[str, Media] = {"filters": self._filters(), "saliency": self._saliency(images[:SALIENCY_MAPS])}
+        shown |= self.objective.show(self(images), targets)
+        shown["mistakes"] = Text("No mistakes any more.")  # or those of an earlier epoch would seem to be the last
+        if mistakes := self.mistakes():
             caption = ", ".join(
-                f"{self.labels[label]} as {self.labels[prediction]} ({confidence:.0%})"
-                for label, prediction, confidence in zip(*(part.tolist() for part in rest), strict=True)
+                f"{true or 'none'} as {predicted or 'none'}{f' ({sure})' if sure else ''}"
+                for _, true, predicted, sure in mistakes
             )
+            images = torch.stack([image.cpu() for image, *_ in mistakes])
             shown["mistakes"] = Image(images, columns=4, caption=f"row by row, worst first: {caption}")
         return shown
 

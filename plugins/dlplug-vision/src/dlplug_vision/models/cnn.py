@@ -84,7 +84,7 @@ class CNN(Classifier):
             layers |= {"hidden_norm": nn.BatchNorm1d(self.hidden)} if self.norm else {}
             layers["hidden_relu"] = nn.ReLU()
         # The notes call the logits class scores.
-        layers |= {"dropout": nn.Dropout(self.dropout), "scores": nn.Linear(self.hidden or features, info.classes)}
+        layers |= {"dropout": nn.Dropout(self.dropout), "scores": nn.Linear(self.hidden or features, info.outputs)}
         return nn.Sequential(OrderedDict(layers))
 
 

@@ -54,7 +54,7 @@ class ResNet(Classifier):
 
     def network(self, info: ImageInfo) -> nn.Module:
         """Return torchvision's network, its first stages frozen."""
-        net: nn.Module = torchvision.models.get_model(f"resnet{self.depth}", weights=None, num_classes=info.classes)
+        net: nn.Module = torchvision.models.get_model(f"resnet{self.depth}", weights=None, num_classes=info.outputs)
         small = min(info.height, info.width) < LARGE and not self.weights
         if self.stem == "small" or (self.stem == "auto" and small):
             net.conv1 = nn.Conv2d(3, 64, 3, 1, 1, bias=False)

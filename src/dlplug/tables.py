@@ -1,19 +1,14 @@
-"""Lines and tables that people bring, and what is wrong with them: all of it is named at once."""
+"""Tables that people bring, and what is wrong with them: all of it is named at once."""
 
 import csv
-import re
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
 
 from dlplug.console import plain, say
-from dlplug.data import Batch, Input
 from dlplug.files import read_lines
 
 MAX_NAMED = 10  # bad rows named in a message
 TABLES = {".csv": ",", ".tsv": "\t", ".tab": "\t"}  # what a table's name ends with, and what is between its cells
-# Hidden files and what systems and notebooks leave may be a second, stale copy of a text.
-LITTER = re.compile(r"(^|/)(\.[^/]|__MACOSX/)")
 SWALLOWED = 5  # so many lines in a cell in quotes that all look like rows are rows: a quote is missing
 
 
@@ -87,8 +82,8 @@ def read_table(bad: BadRows, *columns: str) -> Iterator[tuple[int, list[str]]]:
     Raises:
         ValueError: There is no such column, or there are two.
     """
-    rows = read_rows(bad, TABLES.get(Path(bad.path).suffix.lower(), ","))
-    header = [name.strip() for name in next(rows, (1, []))[1]]
+    rows = _rows(bad)
+    header = _names(rows)
     for name in columns:
         if header.count(name) != 1:
             bad.settle()  # the first row itself may be what is wrong
@@ -102,49 +97,14 @@ def read_table(bad: BadRows, *columns: str) -> Iterator[tuple[int, list[str]]]:
             yield number, [cells[place] if place < len(cells) else "" for place in places]
 
 
-def find_texts(folder: Path, pattern: str) -> list[Path]:
-    """Return the files of a folder and its subfolders that match a pattern, in alphabetical order, but hidden ones."""
-    files = sorted(folder.rglob(pattern))
-    return [file for file in files if file.is_file() and not LITTER.search(file.relative_to(folder).as_posix())]
+def read_header(bad: BadRows) -> list[str]:
+    """Return the columns' names, which the first row of a table gives: CSV, or TSV by its suffix."""
+    return _names(_rows(bad))
 
 
-def text_inputs(source: str, encode: Callable[[str], Batch], column: str) -> Sequence[Input]:
-    """Return texts to predict.
-
-    Args:
-        source: A file with a text a line; a table, by its suffix; a folder of text files, each a text; or ``-`` for
-            standard input, a text a line.
-        encode: Returns a text's sample.
-        column: The table's column of texts; the first, in a table without names, where it is empty.
-
-    Returns:
-        The texts by the line on which they begin, or by their file's name.
-
-    Raises:
-        ValueError: There is none, or it is not text.
-    """
-    folder = Path(source).expanduser()
-    if folder.is_dir():
-        if not (files := find_texts(folder, "*.txt")):
-            raise ValueError(f"{source} holds no file whose name ends in .txt")
-        return [(str(path.relative_to(folder)), partial(_encode_file, path, encode)) for path in files]
-    bad, suffix = BadRows(source, skip=True), folder.suffix.lower()
-    if suffix not in TABLES:
-        rows = list(enumerate(read_lines(source, bad.add), start=1))
-    elif column:
-        rows = [(number, text) for number, (text,) in read_table(bad, column)]
-    else:
-        rows = [(number, cells[0]) for number, cells in read_rows(bad, TABLES[suffix])]
-    texts = dict(rows)
-    numbers = sorted(texts.keys() | {number for number in bad.reasons if isinstance(number, int)})
-    return [(str(n), partial(_encode, texts.get(n, ""), encode, bad.reasons.get(n, ""))) for n in numbers]
+def _rows(bad: BadRows) -> Iterator[tuple[int, list[str]]]:
+    return read_rows(bad, TABLES.get(Path(bad.path).suffix.lower(), ","))
 
 
-def _encode_file(path: Path, encode: Callable[[str], Batch]) -> Batch:
-    return _encode(" ".join(read_lines(path)), encode)
-
-
-def _encode(text: str, encode: Callable[[str], Batch], reason: str = "") -> Batch:
-    if reason or not text.strip():
-        raise ValueError(reason or "the text is empty")
-    return encode(text)
+def _names(rows: Iterator[tuple[int, list[str]]]) -> list[str]:
+    return [name.strip() for name in next(rows, (1, []))[1]]
