@@ -87,13 +87,18 @@ class Run:
 
     @classmethod
     def open(cls, folder: str) -> "Run":
-        """Return the run in a folder.
+        """Return the run in a folder, or of a name.
+
+        Args:
+            folder: In this order: a path, the name of a run below ``runs``, what only one such name begins with, or
+                ``last``, the one that was made last.
 
         Raises:
-            InputError: There is none.
+            InputError: There is none, or there are several.
         """
         path = Path(folder)
         try:
+            path = path if path.exists() else _named(folder) or path
             if not path.is_dir():
                 raise InputError(f"{folder} is not a run folder: there is no such folder")
             if not (path / "config.yaml").is_file():
@@ -119,10 +124,13 @@ class Run:
 
     def note(self, typed: Sequence[str], panels: Sequence[Panel]) -> None:
         """Note a further command that trained it, unless that is empty, and what its model wants drawn."""
-        about = self.about
-        about["commands"] = [*about.get("commands", []), *([shlex.join(typed)] if typed else [])]
-        about["panels"] = [panel.to_dict() for panel in panels]
-        write_atomically(self.path / "about.json", json.dumps(about, indent=1).encode())
+        commands = [*self.about.get("commands", []), *([shlex.join(typed)] if typed else [])]
+        drawn = [panel.to_dict() for panel in panels]
+        self.say_of_itself(commands=commands, panels=drawn, state="stopped")  # until it ends otherwise
+
+    def say_of_itself(self, **fields: Any) -> None:
+        """Change what about.json says."""
+        write_atomically(self.path / "about.json", json.dumps(self.about | fields, indent=1).encode())
 
     @property
     def checkpoints(self) -> Path:
@@ -207,6 +215,22 @@ class Run:
         shutil.rmtree(self.path, ignore_errors=True)
         with suppress(OSError):  # other runs are in there
             self.path.parent.rmdir()
+
+
+def _named(name: str) -> Path | None:
+    """Return the one run below ``runs`` that a name is of.
+
+    Raises:
+        InputError: There are several.
+    """
+    paths = [path.parent for path in Path("runs").glob("*/*/config.yaml")]
+    found = [path for path in paths if path.name == name] or [path for path in paths if path.name.startswith(name)]
+    if len(found) > 1:
+        listed = ", ".join(map(str, sorted(found)[:5])) + (", …" if len(found) > 5 else "")
+        raise InputError(f"{name} may be {len(found)} runs: {listed}")
+    if not found and name == "last" and paths:
+        found = [max(paths, key=lambda path: (path / "config.yaml").stat().st_mtime_ns)]
+    return found[0] if found else None
 
 
 def _umask() -> int:

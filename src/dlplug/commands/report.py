@@ -7,11 +7,12 @@ from pathlib import Path
 
 from dlplug.commands.parser import Parser
 from dlplug.runs import Run
+from dlplug.runs_index import run_folders
 
 
 def configure(parser: Parser) -> None:
     """Add the arguments of ``dlplug report``."""
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="a run folder")
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="a run, or a folder of runs")
     parser.add_argument(
         "--out",
         metavar="FILE",
@@ -23,7 +24,7 @@ def configure(parser: Parser) -> None:
 
 def run(options: Namespace) -> int:
     """Write the report of one run, or of several side by side, and print where it is."""
-    runs = [Run.open(folder) for folder in options.runs]
+    runs = [run for name in options.runs for run in _runs(name)]
 
     from dlplug.report.page import write  # numpy and Pillow, which a misspelt folder does without
 
@@ -35,3 +36,10 @@ def run(options: Namespace) -> int:
     if options.open:
         webbrowser.open(path.resolve().as_uri())
     return 0
+
+
+def _runs(name: str) -> list[Run]:
+    """Return the run of that name, or all below a folder that is none."""
+    folder = Path(name)
+    below = [Run(path) for path in run_folders(folder)] if folder.is_dir() else []
+    return below if below and not (folder / "config.yaml").exists() else [Run.open(name)]

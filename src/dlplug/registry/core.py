@@ -15,6 +15,7 @@ GROUPS: dict[str, Any] = {  # name, target if it is no module of that name, usag
         ("validate", TRAIN, "RUN", "the same on the validation data"),
         ("predict", TRAIN, "RUN", "predict the test data, or new files: --input FILE|FOLDER|-"),
         ("generate", GENERATE, "RUN [options]", "draw, write or play with a trained model"),
+        ("runs", "", "[WORD ...]", "every run at a glance; note something of one, remove some: note, rm", "words"),
         ("report", "", "RUN [RUN ...]", "write a run as one HTML page, or several side by side", "run"),
         ("dashboard", "", "MODEL --entity E", "a model's panels as a Weights & Biases workspace", "model"),
     ),

@@ -323,7 +323,20 @@ class CLI(LightningCLI):
     def execute(self) -> int:
         """Run the command and return the exit status."""
         with self._held:
-            return self._execute()
+            status = 1
+            try:
+                status = self._execute()
+            finally:
+                self._note_state({0: "done", 1: "failed"}.get(status, "stopped"))
+            return status
+
+    def _note_state(self, state: str) -> None:
+        """Write into about.json how training ended, where it began."""
+        callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
+        trained = any(isinstance(each, EpochSummary) and each.started is not None for each in callbacks)
+        if self.run and trained and is_rank_zero():
+            with suppress(OSError):  # the folder is gone, or the disk full
+                self.run.say_of_itself(state=state)
 
     def _execute(self) -> int:
         function: Callable[..., Any] = getattr(self.trainer, self.job.command)

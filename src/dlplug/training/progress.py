@@ -31,6 +31,7 @@ class EpochSummary(Callback):
         typed: The command that resumes the run, noted once it trains; empty for a new run.
 
     Attributes:
+        started: When the epoch was, by ``time.monotonic``; None before the first.
         loss: Of the last batch, by the name that a model may not have logged it by; empty before it.
     """
 
@@ -40,7 +41,7 @@ class EpochSummary(Callback):
         self._model = model
         self._folder = run.path
         self._timing = MetricsFile(run.path / "timing.csv")
-        self._started: float | None = None
+        self.started: float | None = None
         self._counted = 0.0  # by the model's own axis when the epoch started
         self.loss: dict[str, Any] = {}
 
@@ -64,7 +65,7 @@ class EpochSummary(Callback):
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say what the epoch before brought: only now are all its metrics known."""
         self._end_epoch(trainer, pl_module, trainer.current_epoch)
-        self._started = time.monotonic()
+        self.started = time.monotonic()
         self._counted = float(trainer.callback_metrics.get(getattr(pl_module, "axis", ""), 0))
 
     def on_train_batch_end(
@@ -84,12 +85,12 @@ class EpochSummary(Callback):
                 )
 
     def _end_epoch(self, trainer: Trainer, pl_module: LightningModule, epochs: int) -> None:
-        if self._started is None:
+        if self.started is None:
             return
         monitor = (getattr(pl_module, "monitor", None) or ("",))[0]
         for name in broken_losses({**self.loss, **trainer.callback_metrics}, monitor):
             _say(trainer, f"epoch {epochs}: {name} is not a number; {ADVICE}")
-        seconds = time.monotonic() - self._started
+        seconds = time.monotonic() - self.started
         rate = trainer.num_training_batches / seconds
         step = trainer.fit_loop.epoch_loop._batches_that_stepped - 1
         self._timing.log_metrics({"epoch": epochs - 1, "seconds": seconds, "batches_per_second": rate}, step)

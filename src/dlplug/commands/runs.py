@@ -1,0 +1,199 @@
+"""``dlplug runs``: every run below a folder at a glance, without torch."""
+
+import csv
+import io
+import json
+import shutil
+import statistics
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Sequence
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from dlplug.commands.parser import Parser
+from dlplug.console import plain
+from dlplug.errors import InputError, did_you_mean
+from dlplug.runs import Run
+from dlplug.runs_index import Entry, read_entries
+
+SHOWN = ("name", "model", "data", "state", "epochs", "time", "monitored", "test", "options")
+WIDEST = 28  # characters of a cell that is no option
+Row = dict[str, Any]
+
+
+def configure(parser: Parser) -> None:
+    """Add the arguments of ``dlplug runs``."""
+    parser.usage = "dlplug runs [WORD] [options], dlplug runs note RUN TEXT, dlplug runs rm RUN [RUN ...]"
+    parser.add_argument(
+        "words", nargs="*", metavar="WORD", help="only runs whose name, model, data, options or note hold it"
+    )
+    parser.add_argument("--folder", type=Path, default=Path("runs"), help="where they are (runs)")
+    parser.add_argument(
+        "--sort", metavar="FIELD", help="by a field or metric, such as test/accuracy; the newest first if none"
+    )
+    parser.add_argument("--reverse", action="store_true", help="the other way round")
+    parser.add_argument(
+        "--best", action="store_true", help="of each model and data only the best by its monitored metric"
+    )
+    parser.add_argument("--by", choices=["config"], help="means and spreads over the seeds of one config")
+    parser.add_argument("--columns", metavar="A,B", help=f"fields and metrics; of {', '.join(SHOWN)}, path, seed, note")
+    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument("--csv", action="store_true", help="for spreadsheets")
+    parser.add_argument(
+        "--html", type=Path, metavar="FILE", help="a page that can be sorted and filtered, with pictures"
+    )
+    parser.add_argument("--yes", action="store_true", help="rm asks nothing")
+    parser.set_defaults(run=run)
+
+
+def run(options: Namespace) -> int:
+    """Print the runs that are asked for, note something of one, or remove some."""
+    match options.words:
+        case ["note", name, *text] if text:
+            return note(name, " ".join(text))
+        case ["rm", *names] if names:
+            return remove(names, options.yes)
+        case ["note" | "rm" as action, *_]:
+            raise InputError(f"runs {action} needs a run" + (" and a text" if action == "note" else ""))
+    if not options.folder.is_dir():
+        raise InputError(f"{options.folder} is no folder: there are no runs yet, or --folder says where they are")
+    found = [entry for entry in read_entries(options.folder) if all(entry.mentions(w) for w in options.words)]
+    if options.best:
+        found = _best(found)
+    if options.html:
+        from dlplug.report.runs import write_runs  # jinja2 and Pillow
+
+        print(write_runs(found, options.html))
+        return 0
+    rows = _by_config(found) if options.by else [entry.row() for entry in found]
+    wanted = options.columns.split(",") if options.columns else [*SHOWN] + ["seeds"] * bool(options.by)
+    known = {name for row in rows for name in row} | {*SHOWN, "path", "seed", "note"}
+    for name in [*wanted, *([options.sort] if options.sort else [])]:
+        if rows and name not in known:
+            raise InputError(f"no run has a {name!r}; " + did_you_mean(name, known))
+    if options.sort:
+        rows.sort(key=lambda row: (row.get(options.sort) is None, _sortable(row.get(options.sort))))
+    if options.reverse:
+        rows.reverse()
+    if options.json:
+        print(json.dumps([{name: _finite(value) for name, value in row.items()} for row in rows], indent=1))
+    elif options.csv:
+        _print_csv(rows)
+    elif rows:
+        _print_table(rows, [name for name in wanted if options.columns or any(row.get(name) for row in rows)])
+    else:
+        print(
+            f"no run in {options.folder}" + (f" mentions {' '.join(options.words)!r}" if options.words else ""),
+            file=sys.stderr,
+        )
+    return 0
+
+
+def note(name: str, text: str) -> int:
+    """Write a note into a run's about.json."""
+    Run.open(name).say_of_itself(note=text)
+    return 0
+
+
+def remove(names: Sequence[str], sure: bool) -> int:
+    """Remove runs, each named in full, once a person has agreed.
+
+    Raises:
+        InputError: One is not named in full, is a link, or is being trained; none is removed then.
+    """
+    runs = [Run.open(name) for name in names]
+    for found, name in zip(runs, names, strict=True):
+        if name not in (found.path.name, str(found.path)) and Path(name).resolve() != found.path.resolve():
+            raise InputError(f"rm {name}: name the run in full, {found.path}")
+        if found.path.is_symlink():
+            raise InputError(f"{found.path} is a link, which is not followed")
+        with found.lock():
+            pass
+    size = sum(path.lstat().st_size for found in runs for path in found.path.rglob("*"))
+    question = f"remove {', '.join(str(found.path) for found in runs)} ({size / 1e6:.1f} MB)? [y/N] "
+    if not sure:
+        if not sys.stdin.isatty():
+            raise InputError("rm asks before it removes: say --yes where nobody can answer")
+        if input(plain(question) + " ").strip().lower() not in ("y", "yes"):
+            return 1
+    for found in runs:
+        with found.lock():
+            shutil.rmtree(found.path)
+    return 0
+
+
+def _best(entries: Sequence[Entry]) -> list[Entry]:
+    best: dict[tuple[str, str], Entry] = {}
+    for entry in entries:
+        held = best.get(key := (entry.model, entry.data))
+        if entry.best is not None and (held is None or _is_better(entry, held)):
+            best[key] = entry
+    return [*best.values()]
+
+
+def _is_better(one: Entry, other: Entry) -> bool:
+    assert one.best is not None
+    assert other.best is not None
+    return one.best > other.best if one.mode == "max" else one.best < other.best
+
+
+def _by_config(entries: Sequence[Entry]) -> list[Row]:
+    """Return a row for each config: of each number the mean, and the spread over its seeds."""
+    groups: dict[tuple[str, str, str], list[Entry]] = {}
+    for entry in entries:
+        groups.setdefault((entry.model, entry.data, entry.options), []).append(entry)
+    rows = []
+    for (model, data, options), group in groups.items():
+        row: Row = {"model": model, "data": data, "options": options, "seeds": len(group), "name": group[0].name}
+        of_each = [entry.row() for entry in group]
+        for name in {name: None for each in of_each for name in each}:
+            values = [each[name] for each in of_each if isinstance(each.get(name), float)]
+            if values:
+                row[name] = statistics.fmean(values)
+                row[f"{name} ±"] = statistics.stdev(values) if len(values) > 1 and all(map(isfinite, values)) else None
+        for name, column in (("monitored", group[0].monitor), ("test", group[0].tested)):
+            if column and row.get(column) is not None:
+                spread = row.get(f"{column} ±")
+                row[name] = f"{column} {row[column]:.4g}" + (f" ± {spread:.2g}" if spread is not None else "")
+        rows.append(row)
+    return rows
+
+
+def _sortable(value: Any) -> tuple[bool, Any]:
+    return isinstance(value, str), 0 if value is None else value
+
+
+def _print_csv(rows: Sequence[Row]) -> None:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list({name: None for row in rows for name in row}), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    print(text.getvalue(), end="")
+
+
+def _print_table(rows: Sequence[Row], names: Sequence[str]) -> None:
+    """Print a line a run, cut to the terminal's width where somebody looks."""
+    cells = [[plain(_text(row.get(name))) for name in names] for row in rows]
+    for number, name in enumerate(names[:-1]):
+        width = min(max(len(name), *(len(line[number]) for line in cells)), WIDEST)
+        cells = [[*line[:number], _cut(line[number], width).ljust(width), *line[number + 1 :]] for line in cells]
+    widths = [len(cell) for cell in cells[0][:-1]]
+    head = [*(name.ljust(width) for name, width in zip(names, widths, strict=False)), names[-1]]
+    full = shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() else None
+    shorten: Callable[[str], str] = (lambda line: _cut(line, full)) if full else (lambda line: line)
+    for line in [head, *cells]:
+        print(shorten("  ".join(line).rstrip()))
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not isfinite(value) else value
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)

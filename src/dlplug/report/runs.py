@@ -1,0 +1,56 @@
+"""Every run in one table, as an HTML page."""
+
+import base64
+import io
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+from PIL import Image
+
+from dlplug.files import write_atomically
+from dlplug.report.template import HERE, csp_hash, fill
+from dlplug.runs_index import Entry
+
+SMALL = 96  # pixels of a picture's longer side
+PICTURED = 200  # runs, the newest, whose picture is in the page
+
+
+def write_runs(entries: Sequence[Entry], path: Path) -> Path:
+    """Write a page and return where it is.
+
+    Args:
+        entries: The runs.
+        path: The page; links to the runs' reports count from its folder.
+    """
+    rows: list[dict[str, Any]] = []
+    for number, entry in enumerate(entries):
+        folder = Path(entry.path)
+        report = folder / "report.html"
+        pictures = sorted(folder.glob("media/*/*.png")) if number < PICTURED else []
+        rows.append(
+            entry.row()
+            | {"report": os.path.relpath(report, path.absolute().parent) if report.is_file() else ""}
+            | {"picture": _thumbnail(pictures[-1]) if pictures else ""}
+        )
+    columns = ("model", "data", "state", "epochs", "time", "monitored", "test", "options", "note")
+    script = (HERE / "runs.js").read_text()
+    of_page = {"scripts": [Markup(script)], "hashes": [csp_hash(script)]}
+    page = fill("runs.html", rows=rows, columns=columns, epochs=[], axis="step", **of_page)
+    write_atomically(path, page.encode(errors="replace"))
+    return path
+
+
+def _thumbnail(file: Path) -> str:
+    """Return a picture, made small, as a data URI; nothing where it cannot be read."""
+    try:
+        with Image.open(file, formats=["PNG"]) as picture:
+            small = picture.convert("RGB")
+            small.thumbnail((SMALL, SMALL))
+    except Exception:  # Pillow raises whatever the bytes lead it to
+        return ""
+    content = io.BytesIO()
+    small.save(content, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}"
