@@ -31,7 +31,7 @@ def test_fit_test_generate_and_load(command, tmp_path, options):
     assert loaded.generate(1).pixels.std() > 0.05
 
 
-@pytest.mark.slow("two imports of torch; by day cnn, gan and dqn train on two processes")
+@pytest.mark.slow("half a minute for all models; by day cnn, gan and dqn train on two processes")
 def test_two_processes_and_mixed_precision(fit_on_two):
     run = fit_on_two(*SHORT, "--trainer.max_epochs=1")
     assert 0 < float(rows(run / "metrics.csv")[-1]["val/loss"]) < 0.3

@@ -62,7 +62,7 @@ def test_not_an_image_in_one_line(command, refused, tmp_path):
     assert "this model is not conditional" in refused("generate", run, "--label", "3")
 
 
-@pytest.mark.slow("two imports of torch; by day cnn, gan and dqn train on two processes")
+@pytest.mark.slow("half a minute for all models; by day cnn, gan and dqn train on two processes")
 @pytest.mark.parametrize("name", ["pixel-cnn", "pixel-rnn"])
 def test_two_processes_and_mixed_precision(fit_on_two, name):
     short = ("--model.num_layers=1", "--trainer.max_epochs=1", "--trainer.limit_train_batches=10")

@@ -39,7 +39,7 @@ def test_other_objectives_learn(command, tmp_path, options):
     assert losses[-1] < losses[0]
 
 
-@pytest.mark.slow("two imports of torch; by day cnn, gan and dqn train on two processes")
+@pytest.mark.slow("half a minute for all models; by day cnn, gan and dqn train on two processes")
 def test_two_processes_and_mixed_precision(fit_on_two):
     run = fit_on_two(*SHORT, "--trainer.max_epochs=1")
     assert 0 < float(rows(run / "metrics.csv")[-1]["val/nll"]) < 64

@@ -65,7 +65,7 @@ def test_own_captions(command, refused, tmp_path):
     assert "line 2" in refused("fit", *line)
 
 
-@pytest.mark.slow("two imports of torch; by day cnn, gan and dqn train on two processes")
+@pytest.mark.slow("half a minute for all models; by day cnn, gan and dqn train on two processes")
 def test_two_processes_and_mixed_precision(fit_on_two):
     run = fit_on_two(*SMALL, *SCENES, "--trainer.max_epochs=1", "--trainer.check_val_every_n_epoch=1")
     assert 0 < float(rows(run / "metrics.csv")[-1]["val/loss"]) < 8

@@ -71,7 +71,7 @@ def test_words_stay_where_a_file_puts_them(fit, command, tmp_path):
     assert command("generate", run, "--text", "heart").returncode == 0
 
 
-@pytest.mark.slow("two imports of torch; by day cnn, gan and dqn train on two processes")
+@pytest.mark.slow("half a minute for all models; by day cnn, gan and dqn train on two processes")
 def test_two_processes_and_mixed_precision(fit_on_two):
     for model in (WORDS, IMAGES):
         run = fit_on_two(*model, "--trainer.max_epochs=1", "--trainer.check_val_every_n_epoch=1")

@@ -74,7 +74,7 @@ def test_a_table_without_the_column_is_refused(refused, table):
     assert "no column 'mood'" in refused("fit", *short("bag-of-words", table), "--data.label=mood")
 
 
-@pytest.mark.slow("two imports of torch; by day cnn, gan and dqn train on two processes")
+@pytest.mark.slow("half a minute for all models; by day cnn, gan and dqn train on two processes")
 @pytest.mark.parametrize("model", ["bag-of-words", "rnn-classifier"])
 def test_two_processes_and_mixed_precision(fit_on_two, table, model):
     run = fit_on_two(*short(model, table), "--trainer.max_epochs=1", "--data.batch_size=8")

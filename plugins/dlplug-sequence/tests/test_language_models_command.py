@@ -82,7 +82,7 @@ def test_markov_counts_in_one_pass(command, tmp_path):
     assert generated.stderr.count("\n") == 1
 
 
-@pytest.mark.slow("two imports of torch; by day cnn, gan and dqn train on two processes")
+@pytest.mark.slow("half a minute for all models; by day cnn, gan and dqn train on two processes")
 def test_two_processes_and_mixed_precision(fit_on_two):
     run = fit_on_two(*RNN, "--trainer.max_epochs=1")
     assert 0 < float(rows(run / "metrics.csv")[-1]["val/bits_per_char"]) < 7

@@ -22,7 +22,8 @@ def rows(path):
 def test_fit_test_predict_and_translate(command, tmp_path, model):
     line = ("fit", "--model", model, *PHRASES, *SMALL[model], "--data.batch_size=16")
     short = ("--trainer.max_epochs=6", "--trainer.check_val_every_n_epoch=6", "--trainer.log_every_n_steps=5")
-    result = command(*line, *short)
+    few = tuple(f"--trainer.limit_{part}_batches=2" for part in ("val", "test", "predict"))
+    result = command(*line, *short, *few)
     assert result.returncode == 0, result.stderr
     [run] = tmp_path.glob(f"runs/{model}/*")
     if model == "transformer":
@@ -54,7 +55,7 @@ def test_your_own_parallel_text(command, refused, tmp_path):
     assert "line 2" in refused("fit", *line)
 
 
-@pytest.mark.slow("two imports of torch; by day cnn, gan and dqn train on two processes")
+@pytest.mark.slow("half a minute for all models; by day cnn, gan and dqn train on two processes")
 @pytest.mark.parametrize("model", SMALL)
 def test_two_processes_and_mixed_precision(fit_on_two, model):
     run = fit_on_two("--model", model, *PHRASES, *SMALL[model], "--trainer.max_epochs=1")
