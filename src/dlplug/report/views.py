@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from dlplug.files import load_yaml
@@ -61,8 +62,17 @@ class View:
         """Read a run, which is called by its folder's name."""
         about = renamed.about(run.about)
         names = about.get("renamed_metrics", {})
-        found, starts = curves.read(run.path / "metrics.csv", str(about.get("axis", "")), names)
-        found += [curve for curve in curves.read(run.path / "timing.csv")[0] if _is_speed(curve)]
+        axis = str(about.get("axis", ""))
+        found, starts = curves.read(run.path / "metrics.csv", axis, names)
+        speeds = [curve for curve in curves.read(run.path / "timing.csv")[0] if _is_speed(curve)]
+        if axis and found:  # timing.csv counts batches alone
+            counted, begun = curves.read(run.path / "metrics.csv")
+            batches, steps = (
+                [*s, max((c.steps[-1] for c in cs if len(c.steps)), default=0)]
+                for cs, s in ((counted, begun), (found, starts))
+            )
+            speeds = [replace(curve, steps=np.interp(curve.steps, batches, steps)) for curve in speeds]
+        found += speeds
         results = {
             command: _last_values(curves.read(run.path / f"{command}.csv", "", names)[0])
             for command in ("test", "validate")

@@ -64,8 +64,9 @@ class JointEmbedding(WarmupCosine):
         Panel(
             "Learning",
             "Loss",
-            "Nats to match a batch's texts and images, both ways; ln(batch size) is chance. Healthy: falls. "
-            "Broken: train falls to 0 while val rises (overfitting).",
+            "Nats to match a batch's texts and images, both ways; ln(batch size) is chance. Healthy: train falls; val "
+            "turns up early, since the logit scale makes mistakes dear, while recall rises. Broken: both rise, or "
+            "recall falls (overfitting).",
             curves=("loss",),
             expect=("train/loss falls",),
         ),

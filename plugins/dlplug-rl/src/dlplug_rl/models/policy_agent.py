@@ -18,8 +18,8 @@ POLICY_PANELS = (
     Panel(
         "Policy",
         "Losses",
-        "Of the policy, whose size says little, and of the value, if any. The latter rises with the return; broken is "
-        "one that explodes.",
+        "Of the policy, whose size says little, and of the value, if any. Healthy: the latter is high while the return "
+        "grows, and falls once it can be predicted. Broken: it explodes.",
         curves=("policy_loss", "value_loss"),
     ),
 )

@@ -44,7 +44,8 @@ class PPO(PolicyAgent):
             "Policy",
             "Policy change",
             "KL divergence from the policy that acted, and the share of actions that were clipped. Healthy: KL of "
-            "about 0.01, some clipped. Broken: KL near 1: the rollout says little about the new policy.",
+            "about 0.01, some clipped; both fall with the learning rate. Broken: KL near 1: the rollout says little "
+            "about the new policy.",
             curves=("approx_kl", "clip_fraction"),
             expect=("approx_kl < 0.1",),
         ),

@@ -39,10 +39,10 @@ class TextClassifier(Supervised):
         Panel(
             "Learning",
             "Loss",
-            "Cross-entropy in nats; guessing among k classes costs ln k. Healthy: both curves fall and stay together. "
-            "Broken: val rises while train falls (overfitting).",
+            "Cross-entropy in nats; guessing among k classes costs ln k. Healthy: train falls; val falls, then is flat "
+            "or rises slowly while accuracy holds. Broken: val rises above ln k (overfitting), or neither falls.",
             curves=("loss",),
-            expect=("loss falls",),
+            expect=("train/loss falls",),
         ),
         Panel(
             "Learning",
