@@ -65,8 +65,8 @@ COMMON = (
     Panel(
         "Training",
         "Gradient norm",
-        "Euclidean norm of the gradient of all weights. Healthy: settles or falls slowly. Broken: grows without end "
-        "(exploding), sticks near zero (vanished), or is not a number.",
+        "Euclidean norm of the gradient of all weights. Healthy: settles or falls slowly; it may rise where a plateau "
+        "of the loss ends. Broken: grows without end (exploding), sticks near zero (vanished), or is not a number.",
         curves=("grad_norm",),
     ),
     Panel(

@@ -8,7 +8,7 @@ from typing import Any
 
 from dlplug.errors import InputError
 from dlplug.files import write_atomically
-from dlplug.panels import DEFAULT_MONITORS, STAGES, Panel, split_stage
+from dlplug.panels import COMMON, DEFAULT_MONITORS, STAGES, Panel, split_stage
 from dlplug.report import frames
 from dlplug.report.curves import Curve, Indices, thin
 from dlplug.report.expectations import unmet
@@ -107,10 +107,12 @@ def _panels(views: Sequence[View]) -> list[Panel]:
     curves = {curve.name: None for view in views for curve in view.curves if curve.name != view.axis}
     media = {reel.key: None for view in views for reel in view.reels}
     described = {name for panel in (*panels, *SPEED) for name in panel.curves}
-    panels += [Panel("Other metrics", n, _undescribed("metric", n), (n,)) for n in curves if n not in described]
+    # A model without panels of its own has no others either.
+    metrics, shown = ("Other metrics", "Other media") if set(panels) - set(COMMON) else ("Metrics", "Media")
+    others = [Panel(metrics, name, _undescribed("metric", name), (name,)) for name in curves if name not in described]
     described = {panel.media for panel in panels if not panel.curves}
-    panels += [Panel("Other media", k, _undescribed("medium", k), media=k) for k in media if k not in described]
-    return [*panels, *SPEED]
+    others += [Panel(shown, key, _undescribed("medium", key), media=key) for key in media if key not in described]
+    return [*panels, *others, *SPEED] if metrics == "Other metrics" else [*others, *panels, *SPEED]
 
 
 def _sections(views: Sequence[View]) -> dict[str, list[Drawn]]:

@@ -127,7 +127,9 @@ class View:
     def epochs(self) -> str:
         """How far it came."""
         most = self.config.get("trainer.max_epochs")
-        return f"{len(self.starts)} of {most}" if isinstance(most, int) and most > 0 else str(len(self.starts))
+        # An epoch shorter than the logging interval may have no row of metrics, one that was cut short none of timing.
+        done = max(len(self.starts), *(len(curve.values) for curve in self.curves if curve.column == "seconds"), 0)
+        return f"{done} of {most}" if isinstance(most, int) and most > 0 else str(done)
 
     @property
     def seconds(self) -> float | None:

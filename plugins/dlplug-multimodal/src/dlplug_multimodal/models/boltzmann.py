@@ -28,8 +28,8 @@ LIKELIHOOD_PANEL = Panel(
 ENERGY_PANEL = Panel(
     "Learning",
     "Free energies",
-    "Mean free energy of the data and of the chains' samples. Healthy: close together. Broken: the data's far below "
-    "(the model puts its mass elsewhere), or a gap that grows (chains that do not mix).",
+    "Mean free energy of the data and of the chains' samples. Healthy: after an early swing "
+    "of the chains' both settle, the data's below. Broken: a gap that grows without end (chains that do not mix).",
     curves=("energy_data", "energy_model"),
 )
 

@@ -76,8 +76,8 @@ class Fusion(TwoPhase):
         Panel(
             "Each apart",
             "Loss of each alone",
-            "Cross-entropy while each model is pretrained, in nats. Healthy: both fall, each at its own pace; then "
-            "they end, and the joint loss begins low.",
+            "Cross-entropy while each model is pretrained, in nats. Healthy: both fall, each at its own pace, and "
+            "end where the joint loss begins.",
             curves=("image_loss", "sound_loss"),
             expect=("image_loss falls", "sound_loss falls"),
         ),

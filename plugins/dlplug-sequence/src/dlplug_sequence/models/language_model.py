@@ -59,8 +59,8 @@ class LanguageModel(Model, ABC):
         Panel(
             "Learning",
             "Loss by position",
-            "The loss after so many tokens from an empty state. Healthy: falls steeply, then slowly. Broken: flat: it "
-            "uses the last token only.",
+            "The loss in bits (nats / ln 2) after so many tokens from an empty state. Healthy: falls steeply over the "
+            "first few, then slowly, under the noise of the texts. Broken: flat: it uses the last token only.",
             media="loss by position",
         ),
         Panel(
