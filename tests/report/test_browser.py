@@ -336,3 +336,19 @@ def test_what_a_run_says_is_never_run(visit, tmp_path):
         page.wait_for_timeout(200)
         assert page.evaluate("window.bad") is None
         assert page.locator("img").count() == 0
+
+
+def test_a_page_of_a_run_that_trains_reloads_and_keeps_its_place(visit, tmp_path, monkeypatch):
+    monkeypatch.setattr("dlplug.report.page.LIVE_SECONDS", 1)
+    run = make_run(tmp_path / "run", losses())
+    path = run / "report.html"
+    write([Run(run)], path, "Training, epoch 1 of 2, about 9 s left")
+    page = visit(path, height=300)
+    assert "about 9 s left" in page.inner_text("#live")
+    page.evaluate("scrollTo(0, 400)")
+    write([Run(run)], path, "Training, epoch 2 of 2, about 4 s left")
+    page.get_by_text("about 4 s left").wait_for(timeout=60_000)
+    page.wait_for_load_state()
+    assert page.evaluate("() => scrollY") == pytest.approx(400, abs=5)
+    write([Run(run)], path)
+    page.locator("#live").wait_for(state="detached", timeout=60_000)

@@ -238,3 +238,15 @@ function mark() {
 addEventListener("scroll", mark, { passive: true });
 mark();
 restyle();
+
+// While the run is trained the page is written anew now and then; reloading keeps the place that is read.
+const live = document.getElementById("live");
+let touched = 0;
+for (const kind of ["pointermove", "keydown", "wheel", "touchstart"]) {
+  addEventListener(kind, () => { touched = Date.now(); }, { passive: true });
+}
+if (live) {
+  setInterval(() => {
+    if (!document.hidden && !large.open && Date.now() - touched > 3000) location.reload();
+  }, live.dataset.seconds * 1000);
+}

@@ -18,6 +18,7 @@ from dlplug.report.views import SPEED, View, differences, read_views
 from dlplug.runs import Run
 
 POINTS = 1000  # of a curve
+LIVE_SECONDS = 20  # between two versions of a page while the run is trained
 POINTS_TOGETHER = 400_000  # of all curves on a page, at about 15 bytes each
 
 
@@ -46,22 +47,28 @@ class Drawn:
     anchor: str = ""
 
 
-def write_report(run: Run) -> Path:
-    """Write a run's report into its folder and return where it is."""
-    return write([run], run.path / "report.html")
+def write_report(run: Run, live: str = "") -> Path:
+    """Write a run's report into its folder and return where it is.
+
+    Args:
+        run: The run.
+        live: How far it has come, while it is trained: such a page reloads itself.
+    """
+    return write([run], run.path / "report.html", live)
 
 
-def write(runs: Sequence[Run], path: Path) -> Path:
+def write(runs: Sequence[Run], path: Path, live: str = "") -> Path:
     """Write the report of one run, or of several side by side.
 
     Args:
         runs: The runs; those that are named twice are shown once.
         path: The page.
+        live: As for ``write_report``.
 
     Raises:
         InputError: It cannot be written there.
     """
-    page = render(read_views(runs))
+    page = render(read_views(runs), live)
     try:
         write_atomically(path, page.encode(errors="replace"))
     except OSError as error:
@@ -69,7 +76,7 @@ def write(runs: Sequence[Run], path: Path) -> Path:
     return path
 
 
-def render(views: Sequence[View]) -> str:
+def render(views: Sequence[View], live: str = "") -> str:
     """Return the page."""
     frames.fill([reel for view in views for reel in view.reels])
     sections, numbers = _sections(views), _numbers(views)
@@ -90,6 +97,8 @@ def render(views: Sequence[View]) -> str:
         datas=_cards(views, "data"),
         epochs=[[int(step) for step in view.starts] for view in views],
         points=POINTS,
+        live=live,
+        live_seconds=LIVE_SECONDS,
         axis=" or ".join(dict.fromkeys(view.axis for view in views)),
     )
 

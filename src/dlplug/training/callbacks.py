@@ -2,7 +2,10 @@
 
 import copy
 import functools
+import sys
+import time
 import warnings
+import webbrowser
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -17,7 +20,10 @@ from dlplug.console import plain
 from dlplug.data import run_seed
 from dlplug.errors import InputError
 from dlplug.model import gradient_norm, is_logging_batch
+from dlplug.report.page import LIVE_SECONDS, write_report
 from dlplug.runs import Run
+
+FIRST_PAGE = 3.0  # seconds of training before there is a page: a run that is over by then has one anyway
 
 
 class Showcase(Callback):
@@ -50,6 +56,56 @@ class Showcase(Callback):
                     media.send(medium, key, path, step, trainer.loggers)
         except Exception as error:
             warnings.warn(f"nothing is shown: showcase raised {type(error).__name__}: {error}", stacklevel=1)
+
+
+class LiveReport(Callback):
+    """Writes the run's page anew while it is trained, never for longer than a fiftieth of the time.
+
+    Args:
+        run: The run.
+        opens: Whether the browser is to show the page once it is there.
+    """
+
+    def __init__(self, run: Run, opens: bool = False) -> None:
+        self._run = run
+        self._opens = opens
+        self._started = self._due = 0.0
+        self._first = 0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Wait for the first seconds' curves."""
+        self._started = time.monotonic()
+        self._due = self._started + FIRST_PAGE
+        self._first = trainer.fit_loop.total_batch_idx
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Write where it is time to."""
+        begun = time.monotonic()
+        if begun < self._due or not trainer.is_global_zero:
+            return
+        self._due = sys.maxsize  # a page that fails once costs one warning
+        try:
+            page = write_report(self._run, self._progress(trainer, begun))
+        except Exception as error:
+            warnings.warn(f"there is no page while training: {type(error).__name__}: {error}", stacklevel=1)
+            return
+        ended = time.monotonic()
+        self._due = ended + max(LIVE_SECONDS, 50 * (ended - begun))
+        if self._opens:
+            self._opens = False
+            webbrowser.open(page.resolve().as_uri())
+
+    def _progress(self, trainer: Trainer, now: float) -> str:
+        done = trainer.fit_loop.total_batch_idx + 1 - self._first
+        text = f"Training, epoch {trainer.current_epoch + 1}"
+        if trainer.max_epochs in (None, -1) or trainer.num_training_batches == float("inf"):
+            return text
+        left = trainer.max_epochs * trainer.num_training_batches - self._first - done
+        seconds = (now - self._started) / done * left
+        long = f"{seconds / 60:.0f} min" if seconds > 90 else f"{seconds:.0f} s"
+        return f"{text} of {trainer.max_epochs}, about {long} left"
 
 
 class OptimizerOverrides(Callback):

@@ -42,7 +42,7 @@ from dlplug.report.page import write_report
 from dlplug.runs import NAME, Run
 from dlplug.specs import CommandSpec
 from dlplug.trained import read_checkpoint, refuse_misfit
-from dlplug.training.callbacks import GradNormAndLRMonitor, OptimizerOverrides, Showcase, guard
+from dlplug.training.callbacks import GradNormAndLRMonitor, LiveReport, OptimizerOverrides, Showcase, guard
 from dlplug.training.checkpoints import AtomicCheckpointIO, Checkpoints
 from dlplug.training.launch import Preemption, agreed, devices, launch_key, refuse_strategy, restarted_run
 from dlplug.training.parse_errors import explain, lightnings, refuse_known, serialised
@@ -158,6 +158,8 @@ class CLI(LightningCLI):
         parser.add_argument("--ckpt_path", type=str, default=None, help="Checkpoint to start from or to use.")
         parser.add_optimizer_args()
         parser.add_lr_scheduler_args()
+        if self.job.command == "fit":
+            parser.add_argument("--open", action="store_true", help="Show the page in the browser while it trains.")
         if self.job.command == "fit" and not self.job.run:
             name, resume = os.environ.get("DLPLUG_RUN"), Literal["auto"] | None
             parser.add_argument("--run", type=str | None, default=name, help="Name of the run's folder.")
@@ -440,7 +442,7 @@ class CLI(LightningCLI):
             del config[kind]
             if getattr(import_module(type(given).__module__), type(given).__qualname__, None) is type(given):
                 config[kind] = {"class_path": self.job.chosen[kind], "init_args": _plain_values(given.hparams)}
-        once = ("config", "ckpt_path", "run", "resume", *(key for key in OPTIMIZER if not config[key]))
+        once = ("config", "ckpt_path", "open", "run", "resume", *(key for key in OPTIMIZER if not config[key]))
         return {name: value for name, value in config.items() if name not in once}
 
     def _about(self) -> dict[str, Any]:
@@ -471,6 +473,7 @@ class CLI(LightningCLI):
             typed = self.job.typed if self.job.run else ()
             summary = EpochSummary(self.run, self.job.model, typed)
             callbacks += [self._preemption, summary, Showcase(self.run), GradNormAndLRMonitor()]
+            callbacks.append(LiveReport(self.run, self.config.open))
             if self.config_init.trainer.enable_checkpointing is not False:
                 callbacks.append(Checkpoints(self.run, self.model))
         if self.job.command == "predict":
