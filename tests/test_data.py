@@ -125,6 +125,10 @@ def test_tensors_say_what_they_are():
     assert vectors.splits["train"][0].dtype == torch.float32
     assert from_tensors((torch.rand(6, 7), torch.rand(6))).info == VectorInfo(7)
     assert from_tensors(torch.rand(6, 3, 4, 4)).info == ImageInfo(3, 4, 4)
+    several, numbers = torch.eye(6)[:, :2].long(), torch.rand(6, 2)
+    assert from_tensors((BYTES, several)).info == ImageInfo(1, 4, 5, labels=("0", "1"), target="labels")
+    told = ImageInfo(1, 4, 5, labels=("age", "height"), target="number")
+    assert from_tensors((BYTES, numbers), labels=["age", "height"]).info == told
     told = ImageInfo(1, 2, 3)
     assert from_tensors(torch.rand(6, 3, 3), info=told).info is told
 
@@ -132,6 +136,7 @@ def test_tensors_say_what_they_are():
 @pytest.mark.parametrize(
     ("train", "val", "message"),
     [
+        ((BYTES, LABELS.float()), None, r"targets of shape \(6,\): classes are \(n,\), labels and numbers"),
         ((BYTES, LABELS[:5]), None, "train has columns of 6 and 5 items"),
         ((BYTES[:0], LABELS[:0]), None, "train has no items"),
         ((BYTES, LABELS), (BYTES[:, :, :2], LABELS), r"the items of val have the shapes .*, those of train"),

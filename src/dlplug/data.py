@@ -342,14 +342,15 @@ def from_tensors(
     """Return tensors as data that describe themselves, for a function that ``--data my_file.my_data`` names, or Python.
 
     Images of shape (n, channels, height, width), bytes or floats from 0 to 1, have an ``ImageInfo``, vectors of shape
-    (n, size) a ``VectorInfo``; class labels are whole numbers of shape (n,).
+    (n, size) a ``VectorInfo``. Classes are whole numbers of shape (n,); of images, floats of shape (n, columns) are
+    numbers to be predicted, and whole numbers of that shape, 0 or 1, say which labels an image has.
 
     Args:
         train: Inputs, or a tuple of inputs and targets: tensors or arrays of one length.
         val: The same to validate on; without it nothing is validated.
         test: The same to test on and to predict.
         batch_size: Items a batch on each device.
-        labels: The classes' names; as many as the highest label asks for unless given.
+        labels: The names of the classes, or of the columns; as many as the highest class asks for unless given.
         info: What the data are like, where they are neither images nor vectors, such as a ``TextInfo``.
 
     Raises:
@@ -361,7 +362,10 @@ def from_tensors(
         shapes, expected = ([tuple(column.shape[1:]) for column in each] for each in (columns, splits["train"]))
         if shapes != expected:
             raise InputError(f"the items of {split} have the shapes {shapes}, those of train {expected}")
-    return _Given(info or _describe(splits, labels), splits, batch_size)
+    info = info or _describe(splits, labels)
+    if isinstance(info, ImageInfo) and info.target == "labels":  # which are learned as probabilities
+        splits = {split: (inputs, targets.float(), *others) for split, (inputs, targets, *others) in splits.items()}
+    return _Given(info, splits, batch_size)
 
 
 def from_datasets(
@@ -465,7 +469,16 @@ def _describe(splits: Mapping[str, Batch], labels: Sequence[str]) -> Info:
             f"images hold values from {inputs.min():g} to {inputs.max():g}: bytes (uint8) or floats from 0 to 1 are "
             "what models take"
         )
-    return ImageInfo(channels, height, width, classes, tuple(labels))
+    if not others or classes:
+        return ImageInfo(channels, height, width, classes, tuple(labels))
+    first = others[0]
+    if first.dim() != 2:
+        raise InputError(f"targets of shape {tuple(first.shape)}: classes are (n,), labels and numbers (n, columns)")
+    names = tuple(labels) or tuple(map(str, range(first.shape[1])))
+    if len(names) != first.shape[1]:
+        raise InputError(f"targets have {first.shape[1]} columns, but there are {len(names)} labels")
+    target: Target = "number" if first.is_floating_point() else "labels"
+    return ImageInfo(channels, height, width, 0, names, target)
 
 
 def class_weights(data: object, labels: Sequence[str]) -> Tensor | None:
