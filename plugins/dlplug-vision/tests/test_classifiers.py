@@ -193,6 +193,17 @@ def test_saliency_of_a_network_that_depends_on_one_pixel():
     assert shown["filters"].pixels.shape == (2, 1, 3, 3)
 
 
+def test_a_validation_without_mistakes_says_so(monkeypatch):
+    model = built(channels=(2,))
+    monkeypatch.setattr(model, "record", lambda **metrics: None)
+    images = torch.rand(4, 1, 8, 8)
+    labels = model(images).argmax(1)
+    model.validation_step((images, labels), 0)
+    assert model.showcase((images, labels))["mistakes"].text == "No mistakes any more."
+    model.validation_step((images, (labels + 1) % 2), 1)
+    assert len(model.showcase((images, labels))["mistakes"].pixels) == 4
+
+
 def test_balanced_weights_find_the_rare_class(tmp_path):
     class Rare(TensorData):
         """Ten images of class 0 for each of class 1, which differ little."""
