@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export COVERAGE_FILE := $(CURDIR)/build/coverage/data
 
-.PHONY: gan test test-all coverage wheels check bench docs oldest setup
+.PHONY: gan test test-all coverage wheels dist check bench docs oldest setup
 
 gan: .venv/ready  ## train the GAN on handwritten digits and say where its picture is
 	$(BIN)/dlplug fit --model gan
@@ -21,6 +21,10 @@ coverage: .venv/ready  ## run all tests, and fail where they run less of the cod
 
 wheels: .venv/ready  ## every distribution from its wheel in a fresh environment; takes minutes, so no part of `test`
 	$(BIN)/python tests/wheels.py
+
+dist: .venv/ready  ## sdist and wheel of every distribution into build/dist, checked; what a release uploads
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check build twine
+	$(BIN)/python .ci/dist.py build/dist
 
 check: .venv/ready  ## lint, formatting, types and which room imports which
 	$(BIN)/ruff check .
