@@ -10,6 +10,9 @@ from pathlib import Path
 from dlplug.processes import fork_server
 from dlplug.testing import commands
 
+# How the names of variables begin by which a launcher tells a process its place.
+LAUNCHERS = ("SLURM_", "TORCHELASTIC_", "NODE_RANK", "RANK", "WORLD_SIZE", "LOCAL_", "MASTER_", "DLPLUG_RUN")
+
 
 def free_port() -> str:
     """Return a port below those that a system gives out by itself, so that no other process gets it in between."""
@@ -22,7 +25,8 @@ def free_port() -> str:
 
 def start(*args: str, folder: Path, **env: str) -> BaseProcess:
     """Start ``dlplug`` in a folder, with the variables by which its launcher tells it its place."""
-    process: BaseProcess = fork_server().Process(target=_start, args=([*args], folder, {**os.environ, **env}))
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(LAUNCHERS)}
+    process: BaseProcess = fork_server().Process(target=_start, args=([*args], folder, inherited | env))
     process.start()
     return process
 

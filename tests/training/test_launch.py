@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import patch
 
 import launched
 import pytest
@@ -18,14 +19,15 @@ from dlplug.training.launch import devices, launch_key, restarted_run
 TWO = ["--model", "cnn", "--data", "digits", "--model.channels", "[8,8]", "--model.hidden", "16"]
 TWO += ["--trainer.limit_train_batches", "8", "--trainer.max_epochs", "3", "--trainer.log_every_n_steps", "3"]
 TWO += ["--trainer.limit_val_batches", "2", "--trainer.accelerator", "cpu", "--trainer.callbacks+=trouble.Trouble"]
-LAUNCHERS = ("SLURM_", "TORCHELASTIC_", "NODE_RANK", "RANK", "WORLD_SIZE", "LOCAL_", "MASTER_", "DLPLUG_RUN")
 
 
 @pytest.fixture(autouse=True)
-def no_launcher(monkeypatch):
-    for name in os.environ:
-        if name.startswith(LAUNCHERS):
-            monkeypatch.delenv(name)
+def no_launcher():
+    """Leave the environment as it was: `devices` itself sets a variable, which later tests' jobs would inherit."""
+    with patch.dict(os.environ):
+        for name in [name for name in os.environ if name.startswith(launched.LAUNCHERS)]:
+            del os.environ[name]
+        yield
 
 
 def srun(folders: list[Path], *args: str, **more: str) -> list[tuple[int, str]]:
