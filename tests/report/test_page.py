@@ -14,6 +14,7 @@ from reports import CARD, PANELS, Page, losses, make_run, picture, write_csv
 
 from dlplug import InputError
 from dlplug.commands import run as dlplug
+from dlplug.panels import COMMON
 from dlplug.report import curves, frames
 from dlplug.report.page import write, write_report
 from dlplug.runs import Run
@@ -45,6 +46,13 @@ def test_panels_in_their_sections_then_what_no_panel_names(report, tmp_path):
     assert notes[:2] == ["Healthy: it falls.", "Healthy: sharp."]
     assert "“lr”" in notes[2]
     assert page.texts("figcaption") == ["four nets"]
+
+
+def test_metrics_of_a_model_without_panels_come_first(report, tmp_path):
+    common = [{**panel.to_dict(), "note": "of another version"} for panel in COMMON]
+    page = report(make_run(tmp_path / "run", losses(), common))
+    assert page.texts("h2")[:2] == ["Metrics", "Training"]
+    assert page.texts("h3")[:2] == ["loss", "Learning rate"]
 
 
 def test_train_val_and_test_share_a_plot(report, tmp_path):

@@ -117,11 +117,12 @@ def _panels(views: Sequence[View]) -> list[Panel]:
     media = {reel.key: None for view in views for reel in view.reels}
     described = {name for panel in (*panels, *SPEED) for name in panel.curves}
     # A model without panels of its own has no others either.
-    metrics, shown = ("Other metrics", "Other media") if set(panels) - set(COMMON) else ("Metrics", "Media")
+    own = {panel.title for panel in panels} - {panel.title for panel in COMMON}
+    metrics, shown = ("Other metrics", "Other media") if own else ("Metrics", "Media")
     others = [Panel(metrics, name, _undescribed("metric", name), (name,)) for name in curves if name not in described]
     described = {panel.media for panel in panels if not panel.curves}
     others += [Panel(shown, key, _undescribed("medium", key), media=key) for key in media if key not in described]
-    return [*panels, *others, *SPEED] if metrics == "Other metrics" else [*others, *panels, *SPEED]
+    return [*panels, *others, *SPEED] if own else [*others, *panels, *SPEED]
 
 
 def _sections(views: Sequence[View]) -> dict[str, list[Drawn]]:

@@ -79,7 +79,6 @@ class Captioner(TextGenerator[Row]):
             "Share of captions that equal a reference. Healthy on scenes: nothing for long, then it rises steeply. On "
             "free captions it stays near 0.",
             curves=("exact_match",),
-            expect=("exact_match rises",),
         ),
         Panel(
             "Learning",
