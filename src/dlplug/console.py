@@ -4,6 +4,8 @@ import os
 import sys
 from typing import Any, TextIO
 
+LONGEST = 4000  # characters of a line: what is longer, a plugin's name of megabytes, nobody reads
+
 
 def say(text: str) -> None:
     """Print what the person should know, apart from a command's output, and once where there are several processes."""
@@ -34,6 +36,7 @@ def plain(text: object) -> str:
         words = " ".join(str(text).split())
     except BaseException:  # a plugin's exception may do whatever it likes
         words = type(text).__name__
+    words = words if len(words) <= LONGEST else f"{words[:LONGEST]}…"
     return "".join(map(_printable, words))
 
 

@@ -41,6 +41,7 @@ LARGE = ["--model=m.gan.GAN", "--data=m.data.Large", "--trainer.max_epochs=3", "
         (["--model=a:gan", "--data=large"], [*LARGE, "--model=m.gan.GAN", "--data=m.data.Large"]),
         (["--model.help", "gan", "--model", "gan"], [*SMALL, "--model.help=m.gan.GAN", "--model=m.gan.GAN"]),
         (["--model", "my.Own", "--model.depth", "3"], ["--model=my.Own", "--model.depth", "3"]),
+        (["--model", "{class_path: gan, init_args: {lr: 1}}"], [*SMALL, "--model=m.gan.GAN", "--model.lr=1"]),
     ],
 )
 def test_recipe_comes_first_and_names_become_class_paths(registry, args, expanded):
@@ -142,6 +143,8 @@ def test_bad_config_is_refused(registry, tmp_path, content, message):
         (["--model=gan", "-c", "nowhere.yaml"], "cannot read the config nowhere.yaml: No such file"),
         (["nowhere"], "nowhere is not a run folder: there is no such folder"),
         (["."], r"\. is not a run folder: it holds no config.yaml"),
+        (["--model", "{class_path: 3}"], "--model takes a name, a class path, or .*; not {class_path: 3}"),
+        (["--model", "{class_path: [gan"], "--model takes a name"),
         (["--model", "dlplug.model.Model", "--model.x=1"], "model Model has no option 'x'"),
         (["--model", "gan", "--trainer.max_epoch=1"], "trainer has no option 'max_epoch'; did you mean 'max_epochs'"),
     ],

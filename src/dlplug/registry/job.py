@@ -282,10 +282,28 @@ def _expand_options(args: list[str], registry: Registry) -> list[str]:
                 raise InputError(f"{key} needs a value")
             key = {"-c": "--config"}.get(key, key)
             kind = key.removeprefix("--").removesuffix(".help")
-            options.append(f"{key}={_class_path(kind, value, registry) if kind in KINDS else value}")
+            if key[2:] in KINDS and value.lstrip().startswith("{"):
+                options += _inline(kind, value, registry)
+            else:
+                options.append(f"{key}={_class_path(kind, value, registry) if kind in KINDS else value}")
         else:
             options.append(arg)
     return options
+
+
+def _inline(kind: str, text: str, registry: Registry) -> list[str]:
+    """Return as options what is typed as one config, such as ``{class_path: gan, init_args: {latent_dim: 8}}``."""
+    import yaml
+
+    try:
+        match parse_config(f"{kind}: {text}", None, registry)[kind]:
+            case {"class_path": str(path), "init_args": dict(given)}:
+                return [f"--{kind}={path}", *(option(f"{kind}.{name}", value) for name, value in given.items())]
+            case {"class_path": str(path)}:
+                return [f"--{kind}={path}"]
+    except (yaml.YAMLError, AttributeError, TypeError):
+        pass
+    raise InputError(f"--{kind} takes a name, a class path, or {{class_path: NAME, init_args: {{…}}}}; not {text}")
 
 
 def _join_values(args: list[str]) -> list[str]:

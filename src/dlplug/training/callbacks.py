@@ -156,14 +156,23 @@ class GradNormAndLRMonitor(Callback):
         pl_module.log("train/lr", optimizer.param_groups[0]["lr"], batch_size=1)
 
 
-def guard(target: object) -> None:
-    """Call a plugin's callback or logger until it raises: that is a warning, and it is left out from then on."""
+def guard(target: object) -> bool:
+    """Call a plugin's callback or logger until it raises: that is a warning, and it is left out from then on.
+
+    Returns:
+        Whether it can be used: not a logger whose properties raise, which no guard can stand before.
+    """
     name, left_out = f"{type(target).__module__}.{type(target).__qualname__}", list[str]()
+    for attribute in ("name", "version", "save_dir", "log_dir") if isinstance(target, Logger) else ():
+        _call(functools.partial(getattr, target, attribute, None), name, left_out)
+    if left_out:
+        return False
     for method in {*dir(Callback), *dir(Logger), "log_media", "log_checkpoints"}:
         given = getattr(type(target), method, None)
         # What a callback does not override does nothing, and would be called through the guard on every batch.
         if method[0] != "_" and callable(given) and given is not getattr(Callback, method, None):
             setattr(target, method, functools.partial(_call, getattr(target, method), name, left_out))
+    return True
 
 
 def _call(method: Callable[..., Any], name: str, left_out: list[str], *args: Any, **kwargs: Any) -> Any:
@@ -175,4 +184,5 @@ def _call(method: Callable[..., Any], name: str, left_out: list[str], *args: Any
         raise
     except BaseException as error:
         left_out.append(name)
-        warnings.warn(f"{name} is left out: {method.__name__}: {type(error).__name__}: {plain(error)}", stacklevel=1)
+        called = getattr(method, "__name__", "a property")
+        warnings.warn(f"{name} is left out: {called}: {type(error).__name__}: {plain(error)}", stacklevel=1)

@@ -268,8 +268,7 @@ class CLI(LightningCLI):
         if self.job.command == "fit":
             self._keep_inside(callbacks)
         loggers = self._loggers(_as_list(asked.logger))
-        for logger in loggers:
-            guard(logger)
+        loggers = [logger for logger in loggers if guard(logger)]
         own_cluster = any(isinstance(plugin, ClusterEnvironment) for plugin in _as_list(asked.plugins))
         kwargs.update(devices(asked))
         cluster = [SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() and not own_cluster else []
