@@ -51,8 +51,8 @@ class GAN(Model):
             "Game",
             "Losses",
             "In nats. Healthy: both fluctuate about a level: 1.39 for the discriminator and 0.69 for the generator if "
-            "neither wins, in practice a little below the former and above the latter. Broken: the discriminator's "
-            "falls to 0, the generator's climbs.",
+            "neither wins, about 1.1 and 1.3 where the discriminator leads a little. Broken: the discriminator's falls "
+            "to 0, the generator's climbs.",
             curves=("g_loss", "d_loss"),
         ),
         Panel(
