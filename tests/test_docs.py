@@ -65,6 +65,14 @@ def test_python_of_the_pages(tmp_path, monkeypatch):
     )
 
 
+def test_the_learning_rate_finder_of_the_page(tmp_path, monkeypatch, capsys):
+    text = (ROOT / "docs" / "own-data.md").read_text()
+    [block] = [code for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "lr_find" in code]
+    monkeypatch.chdir(tmp_path)
+    exec(block.replace("num_training=60", "num_training=20, update_attr=False"), {})
+    assert re.search(r"^--model.lr \d", capsys.readouterr().out, re.MULTILINE)
+
+
 def test_plugin_of_the_contributing_guide(command, tmp_path, monkeypatch):
     blocks = re.findall(r"```(?:toml|python)\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL)
     project, plugin, model, checks = blocks

@@ -12,6 +12,7 @@ from dlplug.optim import warmup_cosine
 from dlplug.trained import read_weights, take
 from dlplug_vision.models.cnn import CNN, output_size
 from dlplug_vision.models.resnet import STAGES, ResNet
+from dlplug_vision.models.torchvision import Torchvision
 
 SMALL = ImageInfo(1, 8, 8, classes=3)
 
@@ -143,6 +144,38 @@ def test_resnet_loads_weights_in_the_layout_of_torchvision(tmp_path):
     images = torch.rand(2, 3, 32, 32)
     mean, deviation = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]]).view(2, 3, 1, 1)
     assert torch.allclose(model(images), theirs((images - mean) / deviation), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "side"), [("mobilenet_v3_small", 8), ("squeezenet1_1", 28), ("vit_b_32", 32), ("googlenet", 32)]
+)
+def test_networks_of_torchvision_fit_grey_images_of_other_sizes(name, side):
+    model = built(Torchvision, ImageInfo(1, side, side, 0, ("a", "b"), "number"), name=name)
+    assert model(torch.rand(2, 1, side, side)).shape == (2, 2)
+
+
+def test_torchvisions_network_loads_its_weights_but_another_last_layer(tmp_path, capsys):
+    from torchvision.models import mobilenet_v3_small
+
+    theirs = mobilenet_v3_small(num_classes=9).eval()
+    torch.save(theirs.state_dict(), tmp_path / "w.pth")
+    model = built(Torchvision, ImageInfo(3, 32, 32, classes=4), weights=str(tmp_path / "w.pth")).eval()
+    model.initialise()
+    assert "left as initialised: classifier.3 (9×1024 there, 4×1024 here)" in capsys.readouterr().err
+    model.net.classifier[3] = theirs.classifier[3]
+    images = torch.rand(2, 3, 32, 32)
+    mean, deviation = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]]).view(2, 3, 1, 1)
+    assert torch.allclose(model(images), theirs((images - mean) / deviation), atol=1e-5)
+
+
+def test_networks_that_do_not_fit_are_refused():
+    with pytest.raises(InputError, match="no network 'mobilnet_v3_smal' .*did you mean 'mobilenet_v3_small'"):
+        Torchvision("mobilnet_v3_smal")
+    with pytest.raises(InputError, match="no network 'fasterrcnn"):  # which detects
+        Torchvision("fasterrcnn_resnet50_fpn")
+    for name, said in (("alexnet", "too small for alexnet: it needs about 64×64"), ("vit_b_16", "a multiple of 16×16")):
+        with pytest.raises(ValueError, match=said):
+            Torchvision(name).build(SMALL)
 
 
 def test_weights_that_cannot_be_used_are_refused(tmp_path):

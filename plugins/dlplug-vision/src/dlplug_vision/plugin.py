@@ -61,6 +61,19 @@ def _models() -> list[Spec]:
             learning="supervised",
             skip_checks=NEEDS_INPUT,
         ),
+        ModelSpec(
+            "torchvision",
+            "dlplug_vision.models.torchvision:Torchvision",
+            "Any classification network of torchvision by name, from scratch or pretrained.",
+            lecture="5.3",
+            tags=("image", "classification", "transfer", "pretrained"),
+            takes="images",
+            data="mnist5k",
+            recipe={"trainer.max_epochs": 10},
+            recipes={"mnist5k": {"data.augment": 1.0}, "cifar10": PHOTOGRAPHS, "image-folder": PHOTOGRAPHS},
+            learning="supervised",
+            skip_checks=NEEDS_INPUT,
+        ),
     ]
 
 

@@ -26,7 +26,8 @@ from dlplug_sequence.nn.beam_search import BeamResult, State
 from dlplug_sequence.nn.decoder import Decoder, Memory, search_texts
 from dlplug_vision.data.image_files import load_image
 from dlplug_vision.models.cnn import CNN
-from dlplug_vision.models.resnet import IMAGENET_MEAN, IMAGENET_STD, ResNet
+from dlplug_vision.models.resnet import ResNet
+from dlplug_vision.models.torchvision import IMAGENET_MEAN, IMAGENET_STD
 
 TABLE_ROWS = 30  # captions in the table
 CAPTIONED = 12  # images shown with their captions

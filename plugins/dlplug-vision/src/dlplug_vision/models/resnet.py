@@ -3,20 +3,16 @@
 from typing import Any, Literal
 
 import torchvision
-from torch import Tensor, nn
+from torch import nn
 
-from dlplug.console import say
 from dlplug.data import ImageInfo
-from dlplug.errors import InputError
-from dlplug.trained import read_weights, take
-from dlplug_vision.models.classifier import Classifier
+from dlplug_vision.models.torchvision import Pretrained
 
 STAGES = (("conv1", "bn1"), ("layer1",), ("layer2",), ("layer3",), ("layer4",))
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # what torchvision's weights expect
 LARGE = 64  # side of images for which torchvision's own stem is used
 
 
-class ResNet(Classifier):
+class ResNet(Pretrained):
     """Torchvision's residual network (He et al., 2016), from scratch or pretrained: 3.1 and 5.3 of the notes.
 
     For images below 64×64 the first layer is 3×3 without stride and pooling, as in that paper's section 4.2;
@@ -49,12 +45,12 @@ class ResNet(Classifier):
         if isinstance(freeze, int) and not 0 <= freeze <= len(STAGES):
             raise ValueError(f"freeze must be none, backbone or a number from 0 to {len(STAGES)}, not {freeze}")
         self.save_hyperparameters()
-        self.depth, self.weights, self.stem = depth, weights, stem
+        self.architecture, self.weights, self.stem = f"resnet{depth}", weights, stem
         self.num_frozen = {"none": 0, "backbone": len(STAGES)}[freeze] if isinstance(freeze, str) else freeze
 
     def network(self, info: ImageInfo) -> nn.Module:
         """Return torchvision's network, its first stages frozen."""
-        net: nn.Module = torchvision.models.get_model(f"resnet{self.depth}", weights=None, num_classes=info.outputs)
+        net: nn.Module = torchvision.models.get_model(self.architecture, num_classes=info.outputs)
         small = min(info.height, info.width) < LARGE and not self.weights
         if self.stem == "small" or (self.stem == "auto" and small):
             net.conv1 = nn.Conv2d(3, 64, 3, 1, 1, bias=False)
@@ -73,28 +69,3 @@ class ResNet(Classifier):
 
     def _frozen_stages(self, net: nn.Module) -> list[nn.Module]:
         return [net.get_submodule(name) for stage in STAGES[: self.num_frozen] for name in stage]
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return logits (n, classes) of images from 0 to 1 of shape (n, channels, height, width)."""
-        mean, std = (images.new_tensor(values).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
-        logits: Tensor = self.net((images - mean) / std)  # one channel becomes three here
-        return logits
-
-    def initialise(self) -> None:
-        """Load ``weights``, then those of ``init_from``, and say which layers they are of."""
-        if self.weights:
-            say(take(self.net, self._read_weights(), self.weights))
-        super().initialise()
-
-    def _read_weights(self) -> dict[str, Tensor]:
-        if self.weights != "imagenet":
-            return read_weights(self.weights)
-        choice: Any = torchvision.models.get_weight(f"ResNet{self.depth}_Weights.DEFAULT")
-        try:
-            weights: dict[str, Tensor] = choice.get_state_dict(progress=False, check_hash=True)
-        except (OSError, RuntimeError) as error:
-            raise InputError(
-                f"cannot download ResNet-{self.depth}'s weights ({error}); fetch {choice.url.rpartition('/')[2]} "
-                "elsewhere and give its path as --model.weights"
-            ) from error
-        return weights
