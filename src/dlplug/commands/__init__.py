@@ -23,6 +23,7 @@ MORE = {  # further lines of the usage text
     "fit": """
       --data NAME  --logger NAME  -c FILE  --model.ARG VALUE  --data.ARG VALUE  --trainer.ARG VALUE
       --run NAME               its folder's name; with --resume auto, a run of that name is resumed
+      --seeds 0-4 --jobs 2     a run a seed, and what they reached together
       --help                   the arguments of the chosen model and data
       --help-all               every argument, the trainer's too
   fit RUN [options]            resume a run from its last completed epoch"""

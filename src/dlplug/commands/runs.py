@@ -67,7 +67,7 @@ def run(options: Namespace) -> int:
 
         print(write_runs(found, options.html))
         return 0
-    rows = _by_config(found) if options.by else [entry.row() for entry in found]
+    rows = by_config(found) if options.by else [entry.row() for entry in found]
     wanted = options.columns.split(",") if options.columns else [*SHOWN] + ["seeds"] * bool(options.by)
     known = {name for row in rows for name in row} | {*SHOWN, "path", "seed", "note"}
     for name in [*wanted, *([options.sort] if options.sort else [])]:
@@ -139,7 +139,7 @@ def _is_better(one: Entry, other: Entry) -> bool:
     return one.best > other.best if one.mode == "max" else one.best < other.best
 
 
-def _by_config(entries: Sequence[Entry]) -> list[Row]:
+def by_config(entries: Sequence[Entry]) -> list[Row]:
     """Return a row for each config: of each number the mean, and the spread over its seeds."""
     groups: dict[tuple[str, str, str], list[Entry]] = {}
     for entry in entries:

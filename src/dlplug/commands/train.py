@@ -29,6 +29,13 @@ def main(command: str, args: list[str]) -> int:
     from dlplug.registry.job import expand  # and YAML, which `fit --help` does without
 
     predictions, rest = predict_parser().parse_known_args(args) if command == "predict" else (Namespace(), args)
+    if command == "fit" and any(arg.partition("=")[0] in ("--seeds", "--jobs") for arg in args):
+        from dlplug.commands import seeds
+
+        asked, rest = seeds.parser().parse_known_args(args)
+        if asked.seeds is None:
+            raise InputError("--jobs is how many of --seeds are fitted at once")
+        return seeds.fit_seeds(rest, asked.seeds, asked.jobs, registry)
     job = expand(command, [arg for arg in rest if arg != "--help-all"], registry)
     job = replace(job, predictions=vars(predictions))
     check_inputs(job, registry)

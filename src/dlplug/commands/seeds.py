@@ -1,0 +1,124 @@
+"""``dlplug fit … --seeds 0-4``: one run a seed, and what they reached together."""
+
+import re
+import sys
+from argparse import ArgumentTypeError
+from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stderr, redirect_stdout
+from datetime import datetime
+from pathlib import Path
+
+from dlplug.commands.parser import Parser
+from dlplug.commands.runs import by_config
+from dlplug.console import plain, say
+from dlplug.errors import InputError
+from dlplug.processes import fork_server
+from dlplug.registry import Registry
+from dlplug.registry.job import expand
+from dlplug.runs_index import Entry, read_entries
+
+ROOT = "--trainer.default_root_dir"
+
+
+def parser() -> Parser:
+    """Return the parser of what ``fit`` takes for several seeds."""
+    parser = Parser(prog="dlplug fit", allow_abbrev=False, add_help=False)
+    parser.add_argument("--seeds", type=_seeds, metavar="A-B,C", help="a run for each of these seeds")
+    parser.add_argument("--jobs", type=int, default=1, help="how many of them at once, with --seeds (1)")
+    return parser
+
+
+def _seeds(text: str) -> list[int]:
+    parts = [re.fullmatch(r"(\d+)(?:-(\d+))?", part) for part in text.split(",")]
+    ranges = [range(int(part[1]), int(part[2] or part[1]) + 1) for part in parts if part]
+    if len(ranges) < len(parts) or not all(ranges):
+        raise ArgumentTypeError(f"takes numbers and ranges, such as 0-4 or 1,2,7; not {text!r}")
+    return [*dict.fromkeys(seed for part in ranges for seed in part)]
+
+
+def fit_seeds(args: Sequence[str], seeds: Sequence[int], jobs: int, registry: Registry) -> int:
+    """Fit once a seed, each in a process of its own; a run that is done is left, one that was stopped is resumed.
+
+    Args:
+        args: What was typed besides; ``--run NAME`` names the runs, ``NAME-seed0`` and so on, to go on with them.
+        seeds: The seeds.
+        jobs: How many at once.
+        registry: The installed plugins.
+
+    Returns:
+        0 where all are done, 130 after Ctrl-C, else 1.
+
+    Raises:
+        InputError: A name or an option cannot be used.
+    """
+    own = Parser(prog="dlplug fit", allow_abbrev=False, add_help=False)
+    own.add_argument("--run", default=datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))
+    own.add_argument("--resume")
+    own.add_argument(ROOT, dest="root", default="runs")
+    own.add_argument("--seed_everything")
+    options, rest = own.parse_known_args(args)
+    if jobs < 1 or options.seed_everything is not None:
+        raise InputError("--jobs must be at least 1" if jobs < 1 else "give either --seeds or --seed_everything")
+    job = expand("fit", rest, registry)
+    if job.run:
+        raise InputError(f"{job.run.path} has its seed: --seeds makes new runs")
+    folder = Path(options.root) / job.model
+    names = {f"{options.run}-seed{seed}": seed for seed in seeds}
+    done = [entry.name for entry in _entries(folder, names) if entry.state == "done"]
+    missing = [name for name in names if name not in done]
+    say(
+        f"{len(missing)} of {len(names)} runs of {job.model}, {min(jobs, len(missing))} at once"
+        f" -> {folder}/{options.run}-seed*"
+    )
+
+    def fit(name: str) -> None:
+        line = [*rest, "--run", name, "--resume", "auto", "--seed_everything", str(names[name]), ROOT, options.root]
+        log = folder / f"{name}.log"
+        process = fork_server().Process(target=_fit, args=(line, log))
+        process.start()
+        process.join()
+        [entry] = _entries(folder, [name]) or [Entry(str(folder / name), state="failed")]
+        best = f", {entry.monitor} {entry.best:.4g}" if entry.best is not None else ""
+        say(
+            f"seed {names[name]}: {entry.state}{best} ({entry.seconds:.0f} s)"
+            + ("" if entry.state == "done" else f"; see {log}")
+        )
+
+    with ThreadPoolExecutor(jobs) as pool:
+        try:
+            list(pool.map(fit, missing))
+        except KeyboardInterrupt:
+            pool.shutdown(wait=True, cancel_futures=True)  # the processes were interrupted too, and end in order
+            say(f"stopped; go on with the same command and --run {options.run}")
+            return 130
+    ended = _entries(folder, names)
+    finished = [entry for entry in ended if entry.state == "done"]
+    for row in by_config(finished):
+        print(f"{len(finished)} seeds: {row.get('monitored') or 'nothing is monitored'}")
+    if len(finished) > 1:
+        from dlplug.report.page import write  # numpy and Pillow
+        from dlplug.runs import Run
+
+        print(write([Run(Path(entry.path)) for entry in finished], folder / f"{options.run}.html"))
+    return int(len(finished) < len(names))
+
+
+def _entries(folder: Path, names: Collection[str]) -> list[Entry]:
+    found = read_entries(folder) if folder.is_dir() else []
+    return sorted(
+        (entry for entry in found if entry.name in names), key=lambda entry: int(entry.name.rpartition("seed")[2])
+    )
+
+
+def _fit(line: list[str], log: Path) -> None:
+    from dlplug.commands import run
+
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with open(log, "a") as file, redirect_stdout(file), redirect_stderr(file):
+        try:
+            status = run(["fit", *line])
+        except InputError as error:
+            print(f"dlplug: {plain(error)}")
+            status = 2
+    sys.exit(status)
