@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export COVERAGE_FILE := $(CURDIR)/build/coverage/data
 
-.PHONY: gan test test-all coverage wheels dist check bench docs oldest setup
+.PHONY: gan test test-all coverage labs wheels dist check bench docs oldest setup
 
 gan: .venv/ready  ## train the GAN on handwritten digits and say where its picture is
 	$(BIN)/dlplug fit --model gan
@@ -18,6 +18,9 @@ coverage: .venv/ready  ## run all tests, and fail where they run less of the cod
 	$(BIN)/coverage run -m pytest -m ""
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+labs: .venv/ready  ## execute every lab with its solutions; what came out is in build/labs
+	OMP_NUM_THREADS=1 $(BIN)/python labs/run.py
 
 wheels: .venv/ready  ## every distribution from its wheel in a fresh environment; takes minutes, so no part of `test`
 	$(BIN)/python tests/wheels.py

@@ -1,0 +1,107 @@
+"""The labs: every exercise has a check that its solution passes and nothing else does."""
+
+import os
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+pytest.importorskip("nbclient", reason="nbclient executes the labs: pip install -r requirements-dev.txt")
+
+LABS = Path(__file__).parents[1] / "labs"
+RUN = SimpleNamespace(**runpy.run_path(str(LABS / "run.py")))
+NAMES = RUN.names()
+# A wrong answer each: what is replaced in the solution, and what the check says of it.
+WRONG = [
+    ("3-vision", "descend", "- lr", "+ lr", "uphill"),
+    ("3-vision", "descend", ").detach()", ")", "`detach()` them"),
+    ("3-vision", "convolve", "* kernel)", "* kernel.flip(0, 1))", "the kernel is turned round"),
+    ("3-vision", "convolve", "n - k + 1", "n - k", "has shape"),
+    ("3-vision", "convolve", "output[i, j]", "output[i, j, 0]", "stops at `output[i, j, 0] = "),
+    ("3-vision", "convolve", "return output", "pass", "is None: is a `return` missing?"),
+    ("3-vision", "output_size", "2 * padding", "padding", "it counts twice"),
+    ("3-vision", "receptive_field", "jump *= stride", "", "strides are left out"),
+    ("3-vision", "saliency", ".max()", ".sum()", "all scores added up"),
+]
+
+
+@pytest.fixture
+def judge(monkeypatch, tmp_path):
+    """Give the sentence that a check says of an answer's source, as the cells of a notebook are run."""
+    monkeypatch.syspath_prepend(LABS)
+
+    def judge(name, exercise, source):
+        checks = __import__(f"checks.{name.partition('-')[2]}", fromlist=["checks"])
+        names = runpy.run_path(str(LABS / "solutions" / f"{name.partition('-')[2]}.py"))
+        file = tmp_path / f"{exercise}.py"  # so that the check can quote a line of it
+        file.write_text(source)
+        exec(compile(source, str(file), "exec"), names)
+        try:
+            getattr(checks, exercise)(names[exercise])
+        except __import__("checks").NotYet as error:
+            return str(error)
+        return ""
+
+    return judge
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_exercise_passes_solved_and_fails_unsolved(name, judge):
+    notebook, solutions = RUN.read(name), RUN.solutions(name)
+    sources = [cell.source for cell in notebook.cells]
+    unsolved = {RUN.exercise(source): source for source in sources if RUN.exercise(source)}
+    checked = [found for source in sources for found in RUN.CHECK.findall(source)]
+    assert checked == list(unsolved) == list(solutions)  # in this order
+    assert 5 <= len(checked) <= 8
+    for exercise, source in unsolved.items():
+        assert "is still to be written" in judge(name, exercise, source)
+        assert judge(name, exercise, solutions[exercise]) == ""
+        lines = [
+            line for line in re.sub(r'""".*?"""', "", solutions[exercise], flags=re.DOTALL).splitlines()[1:] if line
+        ]
+        assert len(lines) <= 11, exercise  # a line more than the notebooks say, for what ruff breaks
+        head = source.partition("):")[0]
+        assert solutions[exercise].partition("):")[0] == head  # the signature
+
+
+@pytest.mark.parametrize(("name", "exercise", "right", "wrong", "said"), WRONG)
+def test_a_check_says_what_to_look_at(name, exercise, right, wrong, said, judge):
+    source = RUN.solutions(name)[exercise]
+    assert right in source
+    assert said in judge(name, exercise, source.replace(right, wrong))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_notebooks_are_kept_without_outputs(name):
+    cells = [cell for cell in RUN.read(name).cells if cell.cell_type == "code"]
+    assert not [cell.source for cell in cells if cell.outputs or cell.execution_count]
+    assert name in (LABS / "README.md").read_text()
+    assert name in (LABS.parent / "docs" / "labs.md").read_text()
+
+
+def executed(*args):
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}  # the kernel's too
+    return subprocess.run(
+        [sys.executable, LABS / "run.py", *args], capture_output=True, text=True, env=env, check=False
+    )
+
+
+def test_one_lab_is_executed():
+    result = executed("3-vision")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("3-vision: 7 checks pass")
+    result = executed("--unsolved", "3-vision")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("3-vision: 7 checks fail")
+    assert "there is no lab vision" in executed("vision").stderr
+
+
+@pytest.mark.slow("half a minute a lab; by day 3-vision is executed, and the exercises of all are")
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "3-vision"])
+def test_the_others_are_executed(name):
+    result = executed(name)
+    assert result.returncode == 0, result.stderr
