@@ -39,7 +39,8 @@ bench: .venv/ready  ## time what has a target
 	$(BIN)/python benchmarks/startup.py
 
 docs: .venv/docs  ## build the site into build/site; a dead link fails
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+	$(BIN)/python docs/pages.py build/docs
+	$(BIN)/zensical build --strict --clean
 
 oldest: build/oldest/ready  ## run the tests on the oldest of everything that is allowed
 	OMP_NUM_THREADS=1 build/oldest/venv/bin/python -m pytest -m ""

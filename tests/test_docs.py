@@ -116,9 +116,9 @@ def test_commands_of_the_plugins_readmes_name_what_there_is(readme):
 
 
 def test_what_the_sites_pages_take_from_elsewhere_is_there():
-    hooks = runpy.run_path(str(ROOT / "docs" / "hooks.py"))
+    fill = runpy.run_path(str(ROOT / "docs" / "pages.py"))["filled"]
     pages = {page.relative_to(ROOT / "docs"): page.read_text() for page in PAGES[1:]}
-    filled = {page: hooks["on_page_markdown"](text) for page, text in pages.items()}
+    filled = {page: fill(text) for page, text in pages.items()}
     assert not [page for page, text in filled.items() if "{{" in text]
     rows = [line for line in pages[Path("claims.md")].splitlines() if re.match(r"\| \d", line)]
     shown = "\n".join(text for page, text in filled.items() if page.parent.name == "lectures")
@@ -127,6 +127,16 @@ def test_what_the_sites_pages_take_from_elsewhere_is_there():
     assert "--model.latent_dim" in usage
     assert all(f"\n## {command.name}\n" in usage for command in TABLE.values() if command.target not in OWN_PARSER)
     assert "class Line(Model)" in filled[Path("plugin.md")]
+
+
+def test_a_picture_that_is_missing_ends_the_site(tmp_path, monkeypatch, capsys):
+    write = runpy.run_path(str(ROOT / "docs" / "pages.py"))["main"]
+    assert write(tmp_path / "site") == 0
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "index.md").write_text("![gone](gone.png)")
+    monkeypatch.setitem(write.__globals__, "ROOT", tmp_path)
+    assert write(tmp_path / "site") == 1
+    assert "index.md: no picture gone.png" in capsys.readouterr().out
 
 
 def test_oldest_dependencies_are_the_lower_bounds():

@@ -1,24 +1,45 @@
-"""Fills in what the pages take from elsewhere, when the site is built: ``{{ claims 3 }}`` and the like."""
+"""Writes the site's pages, with what they take from elsewhere filled in: ``{{ claims 3 }}`` and the like.
+
+``make docs`` calls it before Zensical, which reads mkdocs.yml and has no hooks. A picture that is missing ends it with
+status 1; of pages and anchors Zensical says so.
+"""
 
 import contextlib
 import io
 import os
 import re
+import shutil
+import sys
 import textwrap
 from pathlib import Path
 
 from dlplug import commands
-from dlplug.__main__ import main
+from dlplug.__main__ import main as command
 from dlplug.commands import COMMANDS, OWN_PARSER
 from dlplug.registry import Registry
 from dlplug.registry.source import read_class
 from dlplug.specs import Spec
 
 ROOT = Path(__file__).parents[1]
+PICTURE = re.compile(r"!\[[^]]*\]\(([^)\s]+)")
 FILLED = re.compile(r"^\{\{ (\w+) ?(.*?) \}\}$", re.MULTILINE)
 
 
-def on_page_markdown(markdown: str, **_: object) -> str:
+def main(target: Path) -> int:
+    """Write the pages and pictures into a folder."""
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(ROOT / "docs", target, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    missing = []
+    for page in target.rglob("*.md"):
+        text = filled(page.read_text())
+        page.write_text(text)
+        pictures = [name for name in PICTURE.findall(text) if "://" not in name]
+        missing += [f"{page.relative_to(target)}: no picture {n}" for n in pictures if not (page.parent / n).is_file()]
+    print(*missing, sep="\n", end="\n" * bool(missing))
+    return int(bool(missing))
+
+
+def filled(markdown: str) -> str:
     """Replace each ``{{ name argument }}`` that has a line of its own."""
     return FILLED.sub(lambda found: FILLERS[found[1]](found[2]), markdown)
 
@@ -63,10 +84,10 @@ def usage(_: str) -> str:
     parts = [f"```text\n{commands.usage()}\n```"]
     shown = "fit --model gan --help"
     parts.append(f"## fit, test, validate, predict\n\nWhat `dlplug {shown}` prints:\n\n```text\n{_said(shown)}\n```")
-    for command in COMMANDS.values():
-        if command.target not in OWN_PARSER:
-            help_text = commands.parser_of(command).format_help().rstrip()
-            parts.append(f"## {command.name}\n\n```text\n{help_text}\n```")
+    for spec in COMMANDS.values():
+        if spec.target not in OWN_PARSER:
+            help_text = commands.parser_of(spec).format_help().rstrip()
+            parts.append(f"## {spec.name}\n\n```text\n{help_text}\n```")
     return "\n\n".join(parts)
 
 
@@ -87,5 +108,9 @@ def _table(kind: str, specs: list[Spec]) -> str:
 def _said(line: str) -> str:
     os.environ["COLUMNS"] = "100"  # as wide as the page
     with contextlib.redirect_stdout(io.StringIO()) as said:
-        main(line.split())
+        command(line.split())
     return said.getvalue().rstrip()
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))
