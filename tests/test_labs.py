@@ -17,6 +17,13 @@ RUN = SimpleNamespace(**runpy.run_path(str(LABS / "run.py")))
 NAMES = RUN.names()
 # A wrong answer each: what is replaced in the solution, and what the check says of it.
 WRONG = [
+    ("2-sequences", "bigram", "+ tokens[1:]", "+ tokens[:-1]", "P(next | last)"),
+    ("2-sequences", "rnn_cell", "s @ W.T", "s @ W", "W is transposed"),
+    ("2-sequences", "sequence_loss", "logits.logsumexp(2)", "logits.exp().sum(2).log()", "use logsumexp"),
+    ("2-sequences", "jacobian", "in states", "in states.flip(0)", "the last step's factor stands leftmost"),
+    ("2-sequences", "causal_mask", ".tril()", ".triu()", "rows and columns are swapped"),
+    ("2-sequences", "attention", "softmax(-1)", "softmax(-2)", "softmax is over the queries"),
+    ("2-sequences", "attention", "-math.inf", "0.0", "with -inf before the softmax"),
     ("3-vision", "descend", "- lr", "+ lr", "uphill"),
     ("3-vision", "descend", ").detach()", ")", "`detach()` them"),
     ("3-vision", "convolve", "* kernel)", "* kernel.flip(0, 1))", "the kernel is turned round"),
@@ -25,6 +32,19 @@ WRONG = [
     ("3-vision", "convolve", "return output", "pass", "is None: is a `return` missing?"),
     ("3-vision", "output_size", "2 * padding", "padding", "it counts twice"),
     ("3-vision", "receptive_field", "jump *= stride", "", "strides are left out"),
+    ("4-generative", "log_likelihood", "logsigmoid(", "torch.sigmoid(", "sum of the probabilities"),
+    ("4-generative", "causal_logits", ".tril(-1)", ".tril()", "pixel 2 sees itself"),
+    (
+        "4-generative",
+        "sample",
+        "torch.bernoulli(network(x)[:, i].sigmoid())",
+        "(network(x)[:, i] > 0)",
+        "likelier value",
+    ),
+    ("4-generative", "reparameterise", "std * torch", "std.detach() * torch", "does not reach mean and std"),
+    ("4-generative", "kl", ".sum(1)", ".mean(1)", "independent dimensions add up"),
+    ("4-generative", "elbo", "- kl", "+ kl", "it is a cost, subtract it"),
+    ("4-generative", "gan_losses", "softplus(-fake).mean()", "-softplus(fake).mean()", "minimax loss"),
     ("3-vision", "saliency", ".max()", ".sum()", "all scores added up"),
 ]
 
@@ -57,6 +77,10 @@ def test_each_exercise_passes_solved_and_fails_unsolved(name, judge):
     checked = [found for source in sources for found in RUN.CHECK.findall(source)]
     assert checked == list(unsolved) == list(solutions)  # in this order
     assert 5 <= len(checked) <= 8
+    answers = (LABS / "solutions" / f"{name.partition('-')[2]}.py").read_text()
+    setup = next(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    imported = re.findall(r"^(?:from \S+ )?import (.*)", answers, re.MULTILINE)
+    assert set(re.findall(r"\w+", " ".join(imported))) <= set(re.findall(r"\w+", setup))
     for exercise, source in unsolved.items():
         assert "is still to be written" in judge(name, exercise, source)
         assert judge(name, exercise, solutions[exercise]) == ""
