@@ -71,6 +71,18 @@ WRONG = [
     ("6-reinforcement", "policy_loss", "return -", "return ", "less probable"),
     ("6-reinforcement", "gae", "gamma * lam", "lam", "by their product"),
     ("6-reinforcement", "ppo_loss", "torch.minimum", "torch.maximum", "the pessimistic one"),
+    ("7-plugin", "build_network", "nn.ReLU(),", "", "a linear function"),
+    ("7-plugin", "build_network", "info.channels *", "1 *", "Take all sizes from info"),
+    (
+        "7-plugin",
+        "training_step",
+        "cross_entropy(logits",
+        "cross_entropy(logits.softmax(1)",
+        "the softmax is taken twice",
+    ),
+    ("7-plugin", "showcase", "low=-size", "low=0.0", "makes 0 grey"),
+    ("7-plugin", "dlplug_specs", 'takes="images",', "", "it takes nothing"),
+    ("7-plugin", "pyproject", "entry-points.dlplug", "entry-points", "how dlplug finds the plugin"),
     ("3-vision", "saliency", ".max()", ".sum()", "all scores added up"),
 ]
 
