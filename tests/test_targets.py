@@ -62,6 +62,27 @@ def test_several_columns_are_not_one_class():
         read(["x", "y"], columns=("a", "b"), asked="class")
 
 
+def test_numbers_and_names_are_not_learned_as_one_target():
+    with pytest.raises(ValueError, match="of its columns price hold numbers, kind do not"):
+        read(["cat", "1.5"], ["dog", ""], columns=("kind", "price"))
+    assert read(["cat", "1.5"], columns=("kind", "price"), asked="labels")[1] == [("1.5", "cat")]
+    with pytest.raises(ValueError, match="the column 'x' is named twice"):
+        read(["1", "1"], columns=("x", "x"))
+
+
+def test_numbers_that_single_precision_cannot_tell_apart_are_refused():
+    seconds = [(1.7e9 + i,) for i in range(9)]
+    with pytest.raises(ValueError, match="the numbers of time differ too little for their size: subtract"):
+        encode_targets("number", seconds, ("time",))
+    assert encode_targets("number", [(0.1,), (0.1,)], ("x",)).shape == (2, 1)
+    assert encode_targets("number", [(time - 1.7e9,) for (time,) in seconds], ("time",))[8] == 8
+
+
+def test_columns_of_predictions_have_names_of_their_own():
+    columns = NumberObjective(("error", "error_", "item")).columns(torch.zeros(2, 3), top=1)
+    assert [*columns] == ["error_", "error__", "item_"]
+
+
 def test_targets_as_models_take_them():
     values = [("a", "c"), (), ("c",)]
     names = target_names("labels", values, ("x",))

@@ -2,8 +2,10 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from typing import Any, TextIO
 
+MAX_NAMED = 10  # names, files or rows in a message
 LONGEST = 4000  # characters of a line: what is longer, a plugin's name of megabytes, nobody reads
 
 
@@ -11,6 +13,12 @@ def say(text: str) -> None:
     """Print what the person should know, apart from a command's output, and once where there are several processes."""
     if is_rank_zero():
         print("\n".join(map(plain, text.split("\n"))), file=sys.stderr)
+
+
+def first_few(names: Sequence[str], separator: str = ", ") -> str:
+    """Return the first names, and how many more there are."""
+    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+    return separator.join(map(plain, names[:MAX_NAMED])) + more
 
 
 def is_rank_zero() -> bool:

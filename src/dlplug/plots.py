@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from matplotlib.figure import Figure as Drawing
 from torch import Tensor
 
+MAX_PLOTS = 9  # more take seconds to draw
+
 
 def plot_curves(
     x: Sequence[float], curves: Mapping[str, Sequence[float]], across: str, up: str, log: bool = False
@@ -51,13 +53,14 @@ def plot_confusion_matrix(counts: Tensor, labels: Sequence[str]) -> Drawing:
 
 
 def plot_regression(targets: Tensor, predictions: Tensor, names: Sequence[str] = ("",)) -> Drawing:
-    """Draw predictions against targets, a plot for each of their columns, and the line on which they would agree.
+    """Draw predictions against targets, a plot for each of the first columns, and the line on which they would agree.
 
     Args:
         targets: Shape (n, columns).
         predictions: Of the same shape.
         names: What the columns are called.
     """
+    names = names[:MAX_PLOTS]
     across = min(3, len(names))
     down = -(-len(names) // across)
     drawing = Drawing(figsize=(4 * across, 4 * down), layout="constrained")

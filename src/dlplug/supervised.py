@@ -18,7 +18,7 @@ from torchmetrics.classification import (
     MultilabelF1Score,
 )
 
-from dlplug.console import say
+from dlplug.console import first_few, say
 from dlplug.data import Batch, Target, class_weights, training_targets
 from dlplug.errors import InputError
 from dlplug.media import Figure, Media, Table
@@ -317,7 +317,8 @@ class NumberObjective(Objective):
             Panel(
                 "Mistakes",
                 "Predictions",
-                "Validation items: the target and the prediction. Healthy: on the line. Broken: all predictions alike.",
+                "Validation items: the target and the prediction, of the first nine numbers. Healthy: on the line. "
+                "Broken: all predictions alike.",
                 media="answers",
             ),
             Panel(
@@ -335,7 +336,7 @@ class NumberObjective(Objective):
             ends = torch.stack([targets.min(0).values, targets.max(0).values, targets.mean(0)], 1)  # (names, 3)
             columns = zip(self.names, ends.tolist(), strict=True)
             named = ["{} from {} to {}, mean {}".format(name, *map(_decimal, numbers)) for name, numbers in columns]
-            say(f"training items: {len(targets):,}; {'; '.join(named)}")
+            say(f"training items: {len(targets):,}; {first_few(named, '; ')}")
 
     def standardise(self, targets: Tensor) -> None:
         """Learn mean and standard deviation of training numbers (n, names)."""
@@ -402,7 +403,7 @@ def _decimal(number: float) -> str:
 
 
 def _column(name: str) -> str:
-    return f"{name}_" if name in SHARED else name
+    return f"{name}_" if name.rstrip("_") in SHARED else name
 
 
 def _refuse_ranks(top: int, what: str) -> None:

@@ -4,10 +4,9 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
-from dlplug.console import plain, say
+from dlplug.console import MAX_NAMED, plain, say
 from dlplug.files import read_lines
 
-MAX_NAMED = 10  # bad rows named in a message
 TABLES = {".csv": ",", ".tsv": "\t", ".tab": "\t"}  # what a table's name ends with, and what is between its cells
 SWALLOWED = 5  # so many lines in a cell in quotes that all look like rows are rows: a quote is missing
 

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from dlplug.console import plain, say
+from dlplug.console import first_few, plain, say
 from dlplug.data import Target
 from dlplug.tables import BadRows
 
@@ -40,10 +40,12 @@ def read_targets(
         The kind, and by line a class's name, labels in alphabetical order, or a number for each column.
 
     Raises:
-        ValueError: Several columns are to be one class.
+        ValueError: Several columns are to be one class, one is named twice, or of several some are numbers, some not.
     """
     cells = [[cell.strip() for cell in row] for _, row in rows]
-    kind: Target = _kind(cells) if asked == "auto" else asked
+    if twice := [name for place, name in enumerate(columns) if name in columns[:place]]:
+        raise ValueError(f"{bad.path}: the column {twice[0]!r} is named twice")
+    kind: Target = _kind(bad, cells, columns) if asked == "auto" else asked
     if kind == "class" and len(columns) > 1:
         what = "--data.target labels or number, or one column as --data.label"
         raise ValueError(f"{bad.path}: the columns {', '.join(columns)} are not one class; give {what}")
@@ -62,20 +64,27 @@ def read_targets(
         else:
             found[line] = row[0] if kind == "class" else tuple(map(float, row))
     if kind != "class":
-        what = f"{separator!r} between them" if kind == "labels" and not marked else ", ".join(columns)
+        what = f"{separator!r} between them" if kind == "labels" and not marked else first_few(columns)
         say(f"{bad.path}: each item has {'labels' if kind == 'labels' else 'numbers'} ({what}): --data.target {kind}")
     elif asked == "auto":
         _doubt(bad, [str(value) for value in found.values()], columns[0])
     return kind, found
 
 
-def _kind(cells: Sequence[Sequence[str]]) -> Target:
-    values = [cell for row in cells for cell in row]
+def _kind(bad: BadRows, cells: Sequence[Sequence[str]], columns: Sequence[str]) -> Target:
+    values = {cell for row in cells for cell in row}
     numbers = {float(cell) for cell in values if NUMBER.fullmatch(cell)}
-    several, mostly = len(values) > len(cells), 2 * sum(map(bool, map(NUMBER.fullmatch, values))) > len(values)
-    if several:
-        return "number" if mostly and not set(values) <= {"0", "1"} else "labels"
-    return "number" if mostly and (len(numbers) > FEW or any(number % 1 for number in numbers)) else "class"
+    sides: dict[bool, list[str]] = {True: [], False: []}
+    for name, column in zip(columns, zip(*cells, strict=True), strict=False):
+        filled = [cell for cell in column if cell]
+        sides[2 * sum(map(bool, map(NUMBER.fullmatch, filled))) > len(filled)].append(name)
+    if all(sides.values()):
+        numeric, others = map(first_few, sides.values())
+        what = "--data.label names those to learn together, --data.target labels takes them all as labels"
+        raise ValueError(f"{bad.path}: of its columns {numeric} hold numbers, {others} do not; {what}")
+    if len(columns) > 1:
+        return "number" if sides[True] and not values <= {"0", "1"} else "labels"
+    return "number" if sides[True] and (len(numbers) > FEW or any(number % 1 for number in numbers)) else "class"
 
 
 def _fits(cell: str, kind: Target) -> bool:
@@ -130,9 +139,18 @@ def encode_targets(kind: Target, values: Sequence[Value], names: Sequence[str]) 
     Returns:
         Classes (n,); or floats, 1 for each of an item's labels and otherwise 0, shape (n, labels); or numbers, shape
         (n, columns).
+
+    Raises:
+        ValueError: Single precision does not tell the numbers of a column apart.
     """
     if kind == "number":
-        return torch.tensor(values, dtype=torch.float32).view(-1, len(names))
+        exact = torch.tensor(values, dtype=torch.float64).view(-1, len(names))
+        numbers = exact.float()
+        lost = (numbers - exact).abs().amax(0) > 0.01 * exact.std(0, correction=0)  # such as of times in seconds
+        if any(rounded := [name for name, one in zip(names, lost & (exact != exact[0]).any(0), strict=True) if one]):
+            what = "subtract from each what they have in common"
+            raise ValueError(f"the numbers of {first_few(rounded)} differ too little for their size: {what}")
+        return numbers
     places = {name: place for place, name in enumerate(names)}
     if kind == "class":
         return torch.tensor([places[str(value)] for value in values], dtype=torch.long)

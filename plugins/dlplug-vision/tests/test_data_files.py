@@ -302,6 +302,15 @@ def test_a_table_says_what_images_have(tmp_path, capsys):
     assert one.splits["val"][1].bincount().tolist() == [1, 1]
 
 
+def test_a_table_may_name_images_by_whole_paths(tmp_path, capsys):
+    names = [f"{i}.png" for i in range(20)]
+    rows = [f"{tmp_path / name if i % 2 else f'../{tmp_path.name}/{name}'},{i}.5" for i, name in enumerate(names)]
+    listed(tmp_path, names, rows).setup()
+    assert "left out" not in capsys.readouterr().err
+    with pytest.raises(InputError, match=r"line 22: \.\./.*/2\.png is named a second time"):
+        listed(tmp_path, names, [*rows, rows[2]]).setup()
+
+
 def test_folders_in_a_table_are_splits(tmp_path):
     names = [f"{part}/{i}.png" for part, count in (("train", 20), ("Test", 4)) for i in range(count)]
     data = listed(tmp_path, names, [f"{name},{i},{i + 1}.5" for i, name in enumerate(names)], "file,x,y")

@@ -11,13 +11,13 @@ from scipy.io import wavfile
 from torch import Tensor
 from torchvision.transforms.v2.functional import to_pil_image
 
-from dlplug.console import say
+from dlplug.console import first_few, say
 from dlplug.data import Batch
 from dlplug_multimodal.data.audio_visual import AudioVisualData, AudioVisualInfo
 from dlplug_multimodal.data.ranges import require
 from dlplug_multimodal.data.tagged_images import group_split, index_splits
 from dlplug_multimodal.data.wav import chunk, read_wav, resample
-from dlplug_vision.data.image_files import first_few, is_image, read_image, to_pixels, visible
+from dlplug_vision.data.image_files import is_image, read_image, to_pixels, visible
 from dlplug_vision.data.mnist5k import MNIST5k
 
 VIDEOS = (".mp4", ".mkv", ".webm", ".avi", ".mov")

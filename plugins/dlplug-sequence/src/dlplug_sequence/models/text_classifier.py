@@ -131,5 +131,6 @@ class TextClassifier(Supervised):
             tokens = Ragged(self.vocabulary.encode_batch(chunk))
             outputs = self(tokens[torch.arange(len(tokens))].to(self.device))
             for output, line in zip(outputs, chunk, strict=True):
-                answers.append("\t".join([*self.objective.say(output), line]))
+                said, sure = self.objective.say(output)
+                answers.append("\t".join([said or "none", sure, line]))
         return Text("\n".join(answers))

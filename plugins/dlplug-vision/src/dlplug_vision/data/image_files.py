@@ -14,10 +14,9 @@ from torch import Tensor
 from torchvision.datasets.folder import IMG_EXTENSIONS
 from torchvision.transforms.v2 import functional
 
-from dlplug.console import plain, say
+from dlplug.console import first_few, say
 from dlplug.errors import InputError
 
-MAX_NAMED = 10  # files named in a message
 SUFFIXES = (*IMG_EXTENSIONS, ".gif", ".jfif", ".pbm", ".pnm", ".avif", ".jp2")
 # Photographs that Pillow does not read by itself: named, not passed over.
 UNREAD = (".heic", ".heif", ".hif", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf")
@@ -150,12 +149,6 @@ def walk(folder: Path, known: dict[str, Path]) -> Iterator[Path]:
             yield from walk(path, known)
         else:
             yield path
-
-
-def first_few(names: Sequence[str], separator: str = ", ") -> str:
-    """Return the first names, and how many more there are."""
-    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
-    return separator.join(map(plain, names[:MAX_NAMED])) + more
 
 
 def _read(path: Path, channels: int, height: int, width: int) -> Tensor:

@@ -11,14 +11,13 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2.functional import to_pil_image
 
-from dlplug.console import say
+from dlplug.console import first_few, say
 from dlplug.data import Batch, ImageInfo, Target
 from dlplug.errors import InputError
 from dlplug.tables import BadRows, read_header, read_table
 from dlplug.targets import AskedTarget, encode_targets, read_targets, target_names
 from dlplug_vision.data.image_files import (
     SUFFIXES,
-    first_few,
     is_image,
     natural_key,
     read_image,
@@ -162,8 +161,9 @@ class ImageFolder(ImageData):
         known: set[str] = set()
         for number, (name, *cells) in read_table(bad, file, *columns):
             name = os.path.normpath(name.strip()) if name.strip() else ""
-            if name and name not in known:
-                known.add(name)
+            place = os.path.abspath(self.root / name)
+            if name and place not in known:
+                known.add(place)
                 files[number] = name
                 rows.append((number, cells))
             else:
@@ -179,7 +179,7 @@ class ImageFolder(ImageData):
         if not images:
             raise ValueError(f"{bad.path} names no image")
         unnamed = (path for path in walk(self.root, self._known) if is_image(path))
-        self._others += [(p, "not in the table") for p in unnamed if str(p.relative_to(self.root)) not in known]
+        self._others += [(p, "not in the table") for p in unnamed if os.path.abspath(p) not in known]
         labels = target_names(kind, [targets[number] for number in images], columns)
         names = [files[number] for number in images]
         data = torch.stack(list(images.values())), encode_targets(kind, [targets[number] for number in images], labels)
