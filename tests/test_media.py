@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image as PillowImage
 
-from dlplug.media import Image, save
+from dlplug.media import Image, of, save
 
 
 def pixels(image):
@@ -44,3 +44,9 @@ def test_any_key_is_a_safe_file_name(tmp_path, key):
 def test_keys_do_not_collide(tmp_path):
     paths = {save(Image(torch.ones(1, 2, 2)), tmp_path, key, 0) for key in ("a/b", "a%2Fb", "a.b", "a-b")}
     assert len(paths) == 4
+
+
+def test_pictures_are_taken_as_numpy_and_pillow_have_them():
+    bytes_ = np.arange(60, dtype=np.uint8).reshape(4, 5, 3)
+    for given in (bytes_, bytes_.transpose(2, 0, 1), PillowImage.fromarray(bytes_)):
+        assert np.array_equal(pixels(of(given))[::96, ::96], bytes_)  # small pictures are drawn larger

@@ -212,7 +212,8 @@ def of(value: Any) -> Media:
 
     Args:
         value: A medium, text, a picture of Pillow's, or a tensor or array: images of shape ([n,] 1 or 3, height,
-            width), floats from 0 to 1 or bytes, or numbers of shape (n,) or (n, k).
+            width), floats from 0 to 1 or bytes, an array also of shape (height, width, 1 or 3), or numbers of shape
+            (n,) or (n, k).
 
     Raises:
         ValueError: It is something else.
@@ -222,7 +223,9 @@ def of(value: Any) -> Media:
     if isinstance(value, str):
         return Text(value)
     if isinstance(value, PillowImage.Image):
-        value = np.asarray(value.convert("RGB")).transpose(2, 0, 1)
+        value = np.array(value.convert("RGB"))  # a copy, since torch wants one that can be written to
+    if isinstance(value, np.ndarray) and value.ndim == 3 and value.shape[0] not in (1, 3) and value.shape[2] in (1, 3):
+        value = value.transpose(2, 0, 1)  # as NumPy, Pillow and Matplotlib have pictures
     if isinstance(value, Tensor | np.ndarray):
         numbers = torch.as_tensor(value).detach().cpu()
         if numbers.dim() > 2:

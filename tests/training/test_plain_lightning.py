@@ -124,6 +124,10 @@ def test_optimizer_of_a_config_reaches_a_model_built_to_its_data(fit, open_model
         (("--optimizer", "Adam", "--optimizer.lr", "fast"), "--optimizer.lr: 'fast' is not float"),
         (("--optimizer", "Adam", "--optimizer.rate", "1"), "--optimizer: Option 'rate' is not accepted"),
         (("--lr_scheduler", "StepLR", "--lr_scheduler.step_size", "1"), "Open has no optimizer"),
+        (
+            ("--optimizer", "Adam", "--optimizer.lr=-1", "--trainer.max_epochs=1"),
+            "optimizer or lr_scheduler: Invalid learning rate: -1",
+        ),
         (("--model", "plain.Net", "--optimizer", "Adam"), "Net makes its optimizers itself"),
     ],
 )

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from dlplug.errors import InputError
 from dlplug.training.predictions import PredictionWriter
 
 OWN = Path(__file__).parents[1] / "helpers" / "own.py"
@@ -84,6 +85,12 @@ def test_what_fails_leaves_the_predictions_of_before(own, fit, command, refused,
     plain = fit("--model=own.OwnModel", "--data=own.OwnData", *FEW)
     assert "--input: ownmodel is no model of new files; these are: " in refused("predict", plain, "--input=new.txt")
     assert "ownmodel ranks nothing" in refused("predict", plain, "--top=2")
+
+
+def test_columns_of_several_lengths_are_refused():
+    writer = PredictionWriter(Path("-"), "csv", bar=False, data=None)
+    with pytest.raises(InputError, match="predict_step of object gives columns of 1 and 3 items"):
+        writer.write_on_batch_end(None, object(), {"a": torch.zeros(3), "b": ["x"]})
 
 
 def test_json_has_null_for_what_is_no_number(capsysbinary):

@@ -162,6 +162,10 @@ def test_torchvisions_network_loads_its_weights_but_another_last_layer(tmp_path,
     model = built(Torchvision, ImageInfo(3, 32, 32, classes=4), weights=str(tmp_path / "w.pth")).eval()
     model.initialise()
     assert "left as initialised: classifier.3 (9×1024 there, 4×1024 here)" in capsys.readouterr().err
+    torch.save({"state_dict": {f"net.{k}": v for k, v in theirs.state_dict().items()}}, tmp_path / "run.ckpt")
+    of_run = built(Torchvision, ImageInfo(3, 32, 32, classes=4), weights=str(tmp_path / "run.ckpt"))
+    of_run.initialise()
+    assert torch.equal(of_run.net.features[0][0].weight, theirs.features[0][0].weight)
     model.net.classifier[3] = theirs.classifier[3]
     images = torch.rand(2, 3, 32, 32)
     mean, deviation = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]]).view(2, 3, 1, 1)

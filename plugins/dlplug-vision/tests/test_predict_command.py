@@ -71,6 +71,7 @@ def test_what_cannot_be_predicted_is_said(run, command, refused, tmp_path):
     assert "nowhere: there is no such file" in refused("predict", run, "--input", "nowhere")
     assert "--input : there is no such file" in refused("predict", run, "--input=")
     assert "--output empty is a folder" in refused("predict", run, "--input=broken.png", "--output=empty")
+    assert "would replace what is to be" in refused("predict", run, "--input=broken.png", "--output=./broken.png")
     assert "cannot write broken.png/x.csv" in refused("predict", run, "--input=pictures", "--output=broken.png/x.csv")
     assert "--top 0: 1 is the least" in refused("predict", run, "--top=0")
     assert "are for a run folder" in refused("predict", "--model=cnn", "--input=empty")

@@ -166,6 +166,11 @@ def test_own_images(fit, command, tmp_path):
     assert [row["class"] for row in predictions] == [row["item"].partition("/")[0] for row in predictions]
 
 
+def test_batches_of_one_image_are_one_line(command):
+    result = command("fit", *SHORT, "--data.batch_size=1")
+    assert (result.returncode, "dlplug: batch normalisation needs two items a batch" in result.stderr) == (2, True)
+
+
 def test_bad_input_in_one_line(refused, tmp_path):
     (tmp_path / "unlabelled.py").write_text(UNLABELLED)
     no_labels = ("--model=cnn", "--data=unlabelled.Unlabelled", "--trainer.max_epochs=1")

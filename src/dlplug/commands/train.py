@@ -71,6 +71,8 @@ def check_inputs(job: "Job", registry: Registry) -> None:
         return  # the items themselves, from Python
     if source != "-" and not os.path.exists(source):
         raise InputError(f"--input {source}: there is no such file or folder")
+    if source != "-" and output and os.path.exists(output) and os.path.samefile(source, output):
+        raise InputError(f"--output {output} would replace what is to be predicted")
     if job.chosen["data"] and not defines(job.chosen["data"], "read_inputs"):
         able = {s.gives for s in registry if isinstance(s, DataSpec) and defines(s.class_path, "read_inputs")}
         fitting = [s for s in registry if isinstance(s, ModelSpec) and s.takes in able]

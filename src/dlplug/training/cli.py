@@ -227,8 +227,11 @@ class CLI(LightningCLI):
                 )
 
         def configure_optimizers(model: LightningModule) -> Any:
-            optimizer = instantiate_class(model.parameters(), asked)
-            made = instantiate_class(optimizer, schedule) if schedule else None
+            try:
+                optimizer = instantiate_class(model.parameters(), asked)
+                made = instantiate_class(optimizer, schedule) if schedule else None
+            except (TypeError, ValueError) as error:
+                raise InputError(f"optimizer or lr_scheduler: {error}") from error
             return self.configure_optimizers(model, optimizer, made)
 
         self.model.configure_optimizers = MethodType(configure_optimizers, self.model)

@@ -101,6 +101,10 @@ def refuse_known(error: Exception, checkpoint: object) -> None:
         return
     if text := missing_info(error):
         raise InputError(text) from error
+    if str(error).startswith("Expected more than 1 value per channel when training"):
+        raise InputError(
+            "batch normalisation needs two items a batch at least: a larger --data.batch_size, or more training data"
+        ) from error
     if any(module == RESTORING[0] and frame.f_code.co_name.startswith(RESTORING[1]) for module, frame in places):
         raise InputError(unusable(checkpoint, error)) from error
     # A model without what a callback asks for raises in torch, on the callback's behalf.

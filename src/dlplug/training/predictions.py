@@ -130,6 +130,9 @@ class PredictionWriter(BasePredictionWriter):
     ) -> None:
         """Write the rows of a batch."""
         columns = _as_columns(prediction, type(pl_module).__name__)
+        if len(sizes := {len(column) for column in columns.values()}) > 1:
+            lengths = " and ".join(map(str, sorted(sizes)))
+            raise InputError(f"predict_step of {type(pl_module).__name__} gives columns of {lengths} items")
         predicted = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
         if isinstance(self.data, InputData):
             named = self.data.pending.popleft()

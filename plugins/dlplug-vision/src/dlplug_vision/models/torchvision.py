@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from dlplug.console import say
 from dlplug.data import ImageInfo
 from dlplug.errors import InputError, did_you_mean
-from dlplug.trained import read_weights, take
+from dlplug.trained import start_from, take
 from dlplug_vision.models.classifier import Classifier
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # what torchvision's weights expect
@@ -35,13 +35,13 @@ class Pretrained(Classifier):
 
     def initialise(self) -> None:
         """Load ``weights``, then those of ``init_from``, and say which layers they are of."""
-        if self.weights:
-            say(take(self.net, self._read_weights(), self.weights))
+        if self.weights == "imagenet":
+            say(take(self.net, self._download(), self.weights))
+        elif self.weights:
+            say(start_from(self.net, self.weights))
         super().initialise()
 
-    def _read_weights(self) -> dict[str, Tensor]:
-        if self.weights != "imagenet":
-            return read_weights(self.weights)
+    def _download(self) -> dict[str, Tensor]:
         choice: Any = torchvision.models.get_model_weights(self.architecture).DEFAULT
         try:
             weights: dict[str, Tensor] = choice.get_state_dict(progress=False, check_hash=True)
