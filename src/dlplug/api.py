@@ -82,6 +82,18 @@ class TrainedRun:
         model.cpu().load_state_dict(read_checkpoint(self._run.trained)["state_dict"])
         return model.eval()
 
+    @cached_property
+    def data(self) -> Any:
+        """The data module that it was trained on, set up to test."""
+        from dlplug.training.cli import prepare
+
+        with _unchanged():
+            registry = Registry.discover()
+            data = prepare(expand("predict", [str(self.path)], registry, self._objects), registry).datamodule
+            data.prepare_data()
+            data.setup("test")
+        return data
+
     def test(self, options: Mapping[str, Any] | None = None) -> dict[str, float]:
         """Measure the best checkpoint on the test data, as ``dlplug test RUN``, and return the metrics by name."""
         return self._measure("test", options)

@@ -1,6 +1,6 @@
 """The model's side of the bargain: a ``LightningModule`` that builds itself to fit its data."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Any, ClassVar, Literal, get_args, get_type_hints
 
@@ -14,6 +14,10 @@ from dlplug.data import Info
 from dlplug.errors import InputError
 from dlplug.panels import Panel
 
+# What is exported, by name: a function of tensors that returns a tensor or a dict of them, its inputs, and the names of
+# their axes that may have any size besides the first, which is the batch.
+Parts = dict[str, tuple[Callable[..., Any], dict[str, Tensor], dict[str, dict[int, str]]]]
+
 
 class Model(LightningModule):
     """A model whose options are the arguments of ``__init__`` and whose layers are made in ``build``.
@@ -25,6 +29,8 @@ class Model(LightningModule):
     - ``generate(**options) -> Media``: what ``dlplug generate RUN`` writes; typed arguments become its options.
     - ``predict_step(batch, batch_idx)``: what ``dlplug predict RUN`` writes of each item, a tensor of shape (items,) or
       (items, k), or a dict of such and of lists. New files have no labels: there the batch ends before them.
+    - ``export_parts(batch) -> Parts``: what ``dlplug export RUN`` exports, with inputs of a test batch: ``forward``
+      and what it needs of the batch unless given. It raises ``InputError`` where nothing can be.
     - ``top``: how many of the likeliest classes or words ``predict_step`` names, which ``--top`` sets; see ``rank``.
 
     Attributes:

@@ -519,6 +519,14 @@ class Supervised(WarmupCosine, ABC):
         """Return the names of each item's likeliest classes and their probabilities, or its labels, or its numbers."""
         return self.objective.columns(self(batch[0]), self.top)
 
+    def named_outputs(self, inputs: Tensor) -> dict[str, Tensor]:
+        """Return what an exported network returns: logits and probabilities, or numbers in the targets' units."""
+        outputs = self(inputs)
+        predictions = self.objective.predictions(outputs)
+        if isinstance(self.objective, NumberObjective):
+            return {"numbers": predictions}
+        return {"logits": outputs, "probabilities": predictions}
+
     def mistakes(self) -> list[tuple[Any, str, str, str]]:
         """Return of each mistake what is shown, what is true, what was predicted and how sure that was, worst first."""
         say, say_true = self.objective.say, self.objective.say_true

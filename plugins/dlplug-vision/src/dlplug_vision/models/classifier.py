@@ -13,6 +13,7 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassCalibratio
 from dlplug.console import say
 from dlplug.data import Batch, ImageInfo
 from dlplug.media import Image, Media, Text
+from dlplug.model import Parts
 from dlplug.panels import Panel
 from dlplug.supervised import Supervised
 from dlplug.trained import start_from
@@ -142,6 +143,10 @@ class Classifier(Supervised):
     def shown(self, batch: Batch, index: int) -> Tensor:
         """Return the image."""
         return batch[0][index].clone()
+
+    def export_parts(self, batch: Batch) -> Parts:
+        """Return the network, from images to what ``named_outputs`` says."""
+        return {"network": (self.named_outputs, {"images": batch[0]}, {})}
 
     def generate(self, image: str, n: int = 3) -> Text:
         """Predict an image's class, labels or numbers.

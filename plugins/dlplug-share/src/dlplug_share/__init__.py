@@ -1,0 +1,1 @@
+"""Trained models for others: exported networks and model cards."""
