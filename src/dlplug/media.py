@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 from urllib.parse import quote
 
 import numpy as np
@@ -19,6 +19,12 @@ from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from dlplug.files import write_atomically
+
+# Paths as arguments of `generate` and `demos`: a page offers what gives such a file, and leaves out what is written to.
+ImageFile = Annotated[str, "image file"]
+SoundFile = Annotated[str, "sound file"]
+TextFile = Annotated[str, "text file"]
+OutputFile = Annotated[str, "output file"]
 
 
 class Media(ABC):

@@ -27,6 +27,8 @@ class Model(LightningModule):
     - ``showcase(batch) -> dict[str, Media]``: what a person would look at, called after each validation on rank zero
       with the first validation batch, in evaluation mode, without gradients and without a trace in any random state.
     - ``generate(**options) -> Media``: what ``dlplug generate RUN`` writes; typed arguments become its options.
+    - ``demos() -> dict[str, Callable]``: what else ``dlplug play RUN`` offers, functions by title; typed arguments
+      become widgets, and what is returned is shown as ``generate``'s.
     - ``predict_step(batch, batch_idx)``: what ``dlplug predict RUN`` writes of each item, a tensor of shape (items,) or
       (items, k), or a dict of such and of lists. New files have no labels: there the batch ends before them.
     - ``export_parts(batch) -> Parts``: what ``dlplug export RUN`` exports, with inputs of a test batch: ``forward``

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from dlplug import Panel
 from dlplug.data import Batch, ImageInfo
-from dlplug.media import Figure, Image, Media
+from dlplug.media import Figure, Image, ImageFile, Media
 from dlplug.optim import WarmupCosine
-from dlplug_generative.latent import mlp, plot_latent
+from dlplug_generative.latent import Demo, explore_demo, interpolate_demo, mlp, plot_latent
 from dlplug_vision.data.image_files import load_image
 
 
@@ -145,7 +145,7 @@ class Autoencoder(WarmupCosine):
             shown["map"] = Figure(plot_latent(points, batch[1].cpu(), "latent dimension of highest variance", "second"))
         return shown
 
-    def generate(self, n: int = 8, interpolate: bool = True, image: str = "") -> Image:
+    def generate(self, n: int = 8, interpolate: bool = True, image: ImageFile = "") -> Image:
         """Interpolate between images: an autoencoder has no distribution to sample, only latents of images it has seen.
 
         Args:
@@ -160,6 +160,14 @@ class Autoencoder(WarmupCosine):
         if not 1 <= n <= len(self.examples) // 2:
             raise ValueError(f"n must be from 1 to {len(self.examples) // 2}, not {n}")
         return self._interpolate(self.examples[: 2 * n], steps=10 if interpolate else 2)
+
+    def demos(self) -> dict[str, Demo]:
+        """Move in the latent space, and from one picture to another."""
+        read = lambda path: load_image(path, self.shape).to(self.device)  # noqa: E731
+        return {
+            "Latent space": explore_demo(self, self.examples[0]),
+            "Interpolation": interpolate_demo(self.encode, self, read),
+        }
 
     def _measure(self, images: Tensor) -> Tensor:
         latents = self.encode(images)

@@ -14,7 +14,7 @@ from dlplug import InputError, Panel
 from dlplug.data import Batch, ImageInfo
 from dlplug.media import Image, Media
 from dlplug.model import Model
-from dlplug_generative.latent import labels_to_sample, slerp
+from dlplug_generative.latent import Demo, explore_demo, labels_to_sample, slerp
 
 
 class GAN(Model):
@@ -209,6 +209,17 @@ class GAN(Model):
         if not interpolate:
             return Image(self(torch.randn(n, self.latent_dim, device=self.device), labels))
         return self._interpolate(torch.randn(2 * n, self.latent_dim, device=self.device), label)
+
+    def demos(self) -> dict[str, Demo]:
+        """Move in the space of the noise, of a conditional model for its first class."""
+        start = torch.randn(self.latent_dim, generator=torch.Generator().manual_seed(0)).to(self.device)
+
+        def decode(noise: Tensor) -> Tensor:
+            label = 0 if self.classes else -1
+            images: Tensor = self(noise, labels_to_sample(len(noise), label, self.classes, self.device))
+            return images
+
+        return {"Latent space": explore_demo(decode, start)}
 
     def _interpolate(self, noise: Tensor, label: int = -1) -> Image:
         """Generate a row of images for each two noise vectors."""

@@ -1,11 +1,17 @@
 """What models of latent variables or labels share: fully connected layers, interpolation, labels, a scatter plot."""
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import torch
 from matplotlib.figure import Figure as Drawing
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
+
+from dlplug.media import Image, ImageFile
+
+Demo = Callable[..., Image]
+Reader = Callable[[str], Tensor]
 
 
 def mlp(*sizes: int) -> nn.Sequential:
@@ -68,3 +74,49 @@ def plot_latent(points: Tensor, labels: Tensor, xlabel: str, ylabel: str) -> Dra
     dots = axes.scatter(points[:, 0], points[:, 1], c=labels, s=8, cmap="tab10")
     drawing.colorbar(dots, label="label")
     return drawing
+
+
+@torch.no_grad()
+def explore_demo(decode: Callable[[Tensor], Tensor], start: Tensor) -> Demo:
+    """Return a demo that decodes a point of a latent space, those dimensions first that change the picture most.
+
+    Args:
+        decode: From latents (n, latent_dim) to images (n, channels, height, width).
+        start: Where it begins, shape (latent_dim,).
+    """
+    moved = start + 2 * torch.eye(len(start), device=start.device)  # (latent_dim, latent_dim)
+    order = (decode(moved) - decode(start[None])).flatten(1).norm(dim=1).argsort(descending=True)
+
+    def explore(latent: tuple[float, ...] = tuple(start[order].tolist())) -> Image:
+        """Move in the latent space; the first dimensions change the picture most."""
+        point = torch.empty_like(start)
+        point[order] = torch.tensor(latent).to(start)
+        return Image(decode(point[None]))
+
+    return explore
+
+
+def interpolate_demo(encode: Callable[[Tensor], Tensor], decode: Callable[[Tensor], Tensor], read: Reader) -> Demo:
+    """Return a demo that goes from one picture to another by their latents.
+
+    Args:
+        encode: From images (n, channels, height, width) to latents (n, latent_dim).
+        decode: From those to images.
+        read: From an image's file to an image (1, channels, height, width).
+    """
+
+    def interpolate(first: ImageFile, second: ImageFile, steps: int = 8) -> Image:
+        """Go from one picture to another through the latent space.
+
+        Args:
+            first: A picture.
+            second: Another.
+            steps: Pictures on the way, both ends' reconstructions among them.
+        """
+        if steps < 2:
+            raise ValueError(f"steps must be at least 2, not {steps}")
+        ends = encode(torch.cat([read(first), read(second)]))  # (2, latent_dim)
+        t = torch.linspace(0, 1, steps, device=ends.device)[:, None]
+        return Image(decode(torch.lerp(ends[:1], ends[1:], t)), columns=steps)
+
+    return interpolate

@@ -10,7 +10,7 @@ from torch.nn.functional import conv2d, log_softmax, logsigmoid
 
 from dlplug import Panel
 from dlplug.data import Batch, ImageInfo
-from dlplug.media import Image, Media
+from dlplug.media import Image, ImageFile, Media
 from dlplug.optim import WarmupCosine
 from dlplug_generative.latent import labels_to_sample
 from dlplug_generative.likelihood import LEVELS, binarise, discretised_normal
@@ -200,7 +200,7 @@ class PixelModel(WarmupCosine, ABC):
             "surprise": Image(torch.cat([images, surprise.expand_as(images)]), columns=len(images)),
         }
 
-    def generate(self, n: int = 64, label: int = -1, complete: str = "", keep: float = 0.5) -> Image:
+    def generate(self, n: int = 64, label: int = -1, complete: ImageFile = "", keep: float = 0.5) -> Image:
         """Sample images pixel by pixel.
 
         Args:

@@ -10,9 +10,9 @@ from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 
 from dlplug import Panel
 from dlplug.data import Batch, ImageInfo
-from dlplug.media import Figure, Image, Media
+from dlplug.media import Figure, Image, ImageFile, Media
 from dlplug.optim import WarmupCosine
-from dlplug_generative.latent import mlp, plot_latent, slerp
+from dlplug_generative.latent import Demo, explore_demo, interpolate_demo, mlp, plot_latent, slerp
 from dlplug_generative.likelihood import binarise, discretised_normal
 from dlplug_vision.data.image_files import load_image
 
@@ -213,7 +213,7 @@ class VAE(WarmupCosine):
             shown["map"] = Figure(plot_latent(points, batch[1].cpu(), *axes))
         return shown
 
-    def generate(self, n: int = 64, traverse: bool = False, interpolate: bool = False, image: str = "") -> Image:
+    def generate(self, n: int = 64, traverse: bool = False, interpolate: bool = False, image: ImageFile = "") -> Image:
         """Sample images from the prior.
 
         Args:
@@ -234,6 +234,14 @@ class VAE(WarmupCosine):
             start = torch.randn(1, self.latent_dim, device=self.device)
             return self._traverse(start, torch.arange(min(n, self.latent_dim), device=self.device))
         return Image(self(torch.randn(n, self.latent_dim, device=self.device)))
+
+    def demos(self) -> dict[str, Demo]:
+        """Move in the latent space, and from one picture to another."""
+        read = lambda path: load_image(path, self.shape).to(self.device)  # noqa: E731
+        return {
+            "Latent space": explore_demo(self, torch.zeros(self.latent_dim, device=self.device)),
+            "Interpolation": interpolate_demo(lambda images: self.encode(images)[0], self, read),
+        }
 
     def _observed(self, images: Tensor) -> Tensor:
         flat = images.flatten(1)

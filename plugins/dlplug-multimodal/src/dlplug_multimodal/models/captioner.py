@@ -1,9 +1,9 @@
 """Captions: a convolutional encoder and a recurrent decoder."""
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice, takewhile
-from typing import Literal
+from typing import Any, Literal
 
 import sacrebleu
 import torch
@@ -14,12 +14,12 @@ from torch.nn.functional import adaptive_avg_pool2d, cross_entropy, interpolate
 
 from dlplug.console import say
 from dlplug.data import Batch, ImageInfo
-from dlplug.media import Figure, Media, Table, Text
+from dlplug.media import Figure, ImageFile, Media, Table, Text
 from dlplug.panels import Panel
 from dlplug.trained import start_from
 from dlplug_multimodal.data.captioned_images import CaptionedImageInfo
 from dlplug_multimodal.data.ranges import require
-from dlplug_sequence.data.padded import EOS_ID, PAD_ID, from_utf8
+from dlplug_sequence.data.padded import BOS_ID, EOS_ID, PAD_ID, from_utf8
 from dlplug_sequence.data.vocabulary import Vocabulary
 from dlplug_sequence.models.text_generator import TextGenerator
 from dlplug_sequence.nn.beam_search import BeamResult, State
@@ -246,7 +246,7 @@ class Captioner(TextGenerator[Row]):
         memory, state = self.encode_image(images)
         return search_texts(self.decoder.decode_step, memory, state, num_beams, length_penalty, self.max_length)
 
-    def generate(self, image: str, num_beams: int = 5, length_penalty: float = 0.6) -> Text:
+    def generate(self, image: ImageFile, num_beams: int = 5, length_penalty: float = 0.6) -> Text:
         """Generate the caption of an image.
 
         Args:
@@ -256,6 +256,26 @@ class Captioner(TextGenerator[Row]):
         """
         result = self.caption(load_image(image, self.shape).to(self.device), num_beams, length_penalty)
         return Text(self.vocabulary.decode(result.rows(EOS_ID)[0]))
+
+    def demos(self) -> dict[str, Callable[..., Any]]:
+        """Caption with the attention maps beside it."""
+        return {"Attention": self.caption_and_attend} if self.attention == "soft" else {}
+
+    def caption_and_attend(self, image: ImageFile) -> dict[str, Media]:
+        """Caption an image, and show where the decoder looks for each word.
+
+        Args:
+            image: Its file.
+        """
+        images = load_image(image, self.shape).to(self.device)
+        tokens = self.caption(images).rows(EOS_ID)[0]
+        captions = torch.tensor([[[BOS_ID, *tokens, EOS_ID]]], device=self.device)
+        maps = self.attention_maps(images, captions)[:, 0].cpu()
+        words = [[self.vocabulary.id_to_token(token) for token in tokens]]
+        return {
+            "caption": Text(self.vocabulary.decode(tokens)),
+            "attention": Figure(plot_attention(images, maps, words)),
+        }
 
     def showcase(self, batch: Batch) -> dict[str, Media]:
         """Show images with their captions, and the attention maps of each word."""

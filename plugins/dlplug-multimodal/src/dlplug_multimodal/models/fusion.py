@@ -11,7 +11,7 @@ from dlplug import Panel
 from dlplug.console import say
 from dlplug.data import Batch, ImageInfo
 from dlplug.errors import InputError
-from dlplug.media import Media, Table, Text
+from dlplug.media import ImageFile, Media, SoundFile, Table, Text
 from dlplug.model import rank
 from dlplug.trained import read_weights, take
 from dlplug_multimodal.data.audio_visual import AudioVisualInfo
@@ -209,7 +209,7 @@ class Fusion(TwoPhase):
         rows = [tuple(self.labels[index] for index in row) for row in zip(batch[2].tolist(), *predicted, strict=True)]
         return {"told": Table(("class", *GIVEN), sorted(rows, key=lambda row: row[2] == row[3]))}
 
-    def generate(self, image: str = "", sound: str = "") -> Text:
+    def generate(self, image: ImageFile = "", sound: SoundFile = "") -> Text:
         """Classify an image, a sound, or both together.
 
         Args:

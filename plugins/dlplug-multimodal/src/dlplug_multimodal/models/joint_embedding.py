@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy, normalize, relu
 
 from dlplug.console import say
 from dlplug.data import Batch, ImageInfo
-from dlplug.media import Figure, Image, Media, Text
+from dlplug.media import Figure, Image, ImageFile, Media, Text
 from dlplug.optim import WarmupCosine
 from dlplug.panels import Panel
 from dlplug_multimodal.data.ranges import require
@@ -259,7 +259,7 @@ class JointEmbedding(WarmupCosine):
         best = self._word_cosines(batch[0]).topk(min(self.top, len(self.words)), 1).indices.tolist()
         return {"words": [" ".join(self.words[word] for word in row) for row in best]}
 
-    def generate(self, image: str = "", text: str = "", n: int = 16) -> Media:
+    def generate(self, image: ImageFile = "", text: str = "", n: int = 16) -> Media:
         """Find the words of an image, or training images.
 
         Args:

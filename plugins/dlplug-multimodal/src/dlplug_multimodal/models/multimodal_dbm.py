@@ -12,7 +12,7 @@ from torch.nn.functional import normalize
 from dlplug import Panel
 from dlplug.console import say
 from dlplug.data import Batch, ImageInfo
-from dlplug.media import Image, Media, Table, Text
+from dlplug.media import Image, ImageFile, Media, Table, Text
 from dlplug.optim import set_lr
 from dlplug.trained import read_weights, take
 from dlplug_multimodal.data.ranges import require
@@ -384,7 +384,7 @@ class MultimodalDBM(Boltzmann):
         return {"told": Table(["its words", "words predicted"], rows), "filled": inferred}
 
     def generate(
-        self, image: str = "", text: str = "", n: int = 10, gibbs_steps: int = 0, sample: bool = False
+        self, image: ImageFile = "", text: str = "", n: int = 10, gibbs_steps: int = 0, sample: bool = False
     ) -> Media:
         """Answer an image with words, words with images, or both with images that fit both.
 

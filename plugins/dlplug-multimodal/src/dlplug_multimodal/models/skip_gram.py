@@ -10,7 +10,7 @@ from torch.nn.functional import logsigmoid, normalize
 from torchmetrics import MeanMetric
 
 from dlplug.data import Batch
-from dlplug.media import Figure, Media, Table, Text
+from dlplug.media import Figure, Media, OutputFile, Table, Text
 from dlplug.optim import WarmupCosine
 from dlplug.panels import Panel
 from dlplug_multimodal.data.ranges import require
@@ -214,7 +214,7 @@ class SkipGram(WarmupCosine):
         best = cosines.topk(min(count, len(self.words) - len(without)))
         return [(self.words[place], float(cosine)) for place, cosine in zip(best.indices, best.values, strict=True)]
 
-    def generate(self, text: str = "", analogy: str = "", export: str = "", n: int = 10) -> Text:
+    def generate(self, text: str = "", analogy: str = "", export: OutputFile = "", n: int = 10) -> Text:
         """Find nearest words, or write all vectors to a file.
 
         Args:

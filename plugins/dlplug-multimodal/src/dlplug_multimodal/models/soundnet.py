@@ -14,7 +14,7 @@ from dlplug import Panel
 from dlplug.console import say
 from dlplug.data import Batch, ImageInfo, Info
 from dlplug.errors import InputError
-from dlplug.media import Figure, Media, Table, Text
+from dlplug.media import Figure, Media, SoundFile, Table, Text
 from dlplug.model import rank
 from dlplug.plots import plot_confusion_matrix
 from dlplug.runs import Run
@@ -258,7 +258,7 @@ class SoundNet(TwoPhase):
             shown["voices"] = self._by_voice(labels, predicted, voices)
         return shown
 
-    def generate(self, sound: str = "") -> Text:
+    def generate(self, sound: SoundFile = "") -> Text:
         """Classify a sound, chunk by chunk, each as long as the training sounds.
 
         Args:

@@ -229,6 +229,20 @@ class Agent(Model):
         say(f"returns: {', '.join(f'{value:g}' for value in returns)} (mean {statistics.fmean(returns):g})")
         return video
 
+    def demos(self) -> dict[str, Callable[..., Any]]:
+        """Play an episode, and show what the agent expects along it where it expects anything."""
+        return {"Episode": self.play_episode}
+
+    def play_episode(self, episode: int = 0) -> dict[str, Media]:
+        """Play an episode that neither training nor validation nor test has.
+
+        Args:
+            episode: Which, from 0 on.
+        """
+        if not 0 <= episode < 1_000_000_000:
+            raise ValueError(f"episode must be from 0 to 999999999, not {episode}")
+        return self.showcase(torch.tensor([3_000_000 + episode]))
+
     def _record_video(self, seeds: Sequence[int], max_frames: int) -> tuple[Media, list[float]]:
         """Play episodes one after the other; return at most so many of their frames, or why none, and their returns."""
         try:

@@ -2,6 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
@@ -12,7 +13,7 @@ from torchmetrics import MeanMetric
 
 from dlplug.data import Batch
 from dlplug.errors import InputError
-from dlplug.media import Figure, Media, Text
+from dlplug.media import Figure, Media, Table, Text
 from dlplug.model import Model
 from dlplug.optim import WarmupCosine
 from dlplug.panels import Panel
@@ -20,6 +21,7 @@ from dlplug.plots import plot_curves
 from dlplug_sequence.data.token_stream import TextInfo
 from dlplug_sequence.data.vocabulary import Vocabulary
 
+RANKED = 10  # tokens that may come next
 SHOWN = 400  # tokens of the sample that is shown
 State = tuple[Any, ...]  # whatever a model keeps of the text before, () before the first token
 
@@ -158,9 +160,29 @@ class LanguageModel(Model, ABC):
             raise ValueError(
                 f"length must be at least 1, temperature and top_k at least 0, not {length}, {temperature} and {top_k}"
             )
-        ids = self.vocabulary.encode(prompt)
-        start = torch.tensor([ids or self.vocabulary.encode("\n") or [0]], device=self.device)
-        return Text(prompt + self.vocabulary.decode(self.sample(start, length, temperature, top_k)[0]))
+        return Text(prompt + self.vocabulary.decode(self.sample(self._start(prompt), length, temperature, top_k)[0]))
+
+    def demos(self) -> dict[str, Callable[..., Any]]:
+        """Tell what may follow a text."""
+        return {"Next token": self.rank_next}
+
+    def rank_next(self, text: str = "") -> Table:
+        """Rank what may follow a text.
+
+        Args:
+            text: What there is so far.
+        """
+        logits = self.next_logits(self._start(text), ())[0][0].float()  # (vocabulary,)
+        logits[: len(self.vocabulary.specials)] = -torch.inf
+        best = logits.softmax(0).topk(min(RANKED, len(logits)))
+        tokens = [self.vocabulary.id_to_token(token) for token in best.indices.tolist()]
+        shown = [token.replace(" ", "␣").replace("\n", "⏎") for token in tokens]
+        return Table(("token", "probability"), list(zip(shown, best.values.tolist(), strict=True)))
+
+    def _start(self, prompt: str) -> Tensor:
+        """Return the tokens (1, time) that a prompt begins with, the end of a line where it is empty."""
+        ids = self.vocabulary.encode(prompt) or self.vocabulary.encode("\n") or [0]
+        return torch.tensor([ids], device=self.device)
 
     def sample(self, prompts: Tensor, length: int, temperature: float, top_k: int) -> list[list[int]]:
         """Return tokens sampled after prompts of shape (n, time), one a step with the state carried over."""

@@ -12,7 +12,7 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassRecall
 
 from dlplug.data import Batch
 from dlplug.files import asked_lines
-from dlplug.media import Media, Table, Text
+from dlplug.media import Media, Table, Text, TextFile
 from dlplug.panels import Panel
 from dlplug.supervised import Supervised
 from dlplug_sequence.data.labelled_text import LabelledTextInfo
@@ -117,7 +117,7 @@ class TextClassifier(Supervised):
         mistakes = Table(columns, rows) if rows else Text("No mistakes any more.")
         return {**self.objective.show(self(tokens), targets), "mistakes": mistakes}
 
-    def generate(self, text: str = "", file: str = "") -> Text:
+    def generate(self, text: str = "", file: TextFile = "") -> Text:
         """Predict texts, a line each: class or labels with their probabilities, or numbers; and the text.
 
         Args:

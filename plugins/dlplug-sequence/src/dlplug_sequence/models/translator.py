@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 
 from dlplug.data import Batch
 from dlplug.files import asked_lines
-from dlplug.media import Media, Table, Text
+from dlplug.media import Media, Table, Text, TextFile
 from dlplug.panels import Panel
 from dlplug_sequence.data.padded import EOS_ID, PAD_ID, Ragged, from_utf8
 from dlplug_sequence.data.text_pairs import PairInfo
@@ -168,7 +168,7 @@ class Translator(TextGenerator[Row]):
             "mistakes": Table(("chrF", *columns), worst[:SHOWN]) if worst else Text("No mistakes any more."),
         }
 
-    def generate(self, text: str = "", file: str = "", num_beams: int = 5, length_penalty: float = 0.6) -> Text:
+    def generate(self, text: str = "", file: TextFile = "", num_beams: int = 5, length_penalty: float = 0.6) -> Text:
         """Translate texts, a line each.
 
         Args:

@@ -12,7 +12,7 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassCalibratio
 
 from dlplug.console import say
 from dlplug.data import Batch, ImageInfo
-from dlplug.media import Image, Media, Text
+from dlplug.media import Image, ImageFile, Media, Text
 from dlplug.model import Parts
 from dlplug.panels import Panel
 from dlplug.supervised import Supervised
@@ -148,7 +148,7 @@ class Classifier(Supervised):
         """Return the network, from images to what ``named_outputs`` says."""
         return {"network": (self.named_outputs, {"images": batch[0]}, {})}
 
-    def generate(self, image: str, n: int = 3) -> Text:
+    def generate(self, image: ImageFile, n: int = 3) -> Text:
         """Predict an image's class, labels or numbers.
 
         Args:
