@@ -38,6 +38,8 @@ def test_commands_of_the_pages(page, command, tmp_path):
     ]
     for line in lines:
         args = line.split()
+        if args[0] == "play":  # which serves until it is stopped: its plugin's tests do that
+            continue
         if "RUN" in args:
             args[args.index("RUN")] = str(max(tmp_path.glob("runs/*/*"), key=lambda run: run.name))
             args = [arg for arg in args if arg != "60"]

@@ -10,7 +10,9 @@ import pytest
 from distributions import ROOT, lay_out_project
 from PIL import Image
 
+from dlplug import load
 from dlplug.testing import run_command
+from dlplug_play.demos import ask
 
 EXAMPLES = sorted(path.parent for path in (ROOT / "examples").glob("*/pyproject.toml"))
 CNN = ("--model=cnn", "--data=digits", "--trainer.max_epochs=1", "--trainer.limit_val_batches=1")
@@ -42,7 +44,7 @@ def use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Fit]
 
 
 def test_all_are_here() -> None:
-    names = ["arguments", "callback", "command", "logger", "own-data", "plain", "torchvision"]
+    names = ["arguments", "callback", "command", "demo", "logger", "own-data", "plain", "torchvision"]
     assert [e.name for e in EXAMPLES] == names
 
 
@@ -62,6 +64,15 @@ def test_torchvision(use: Callable[[str], Fit]) -> None:
     run, said = use("torchvision")("--model=shufflenet", "--data=digits", *SHORT)
     assert "352,042 weights" in said
     assert (run / "checkpoints" / "last.ckpt").exists()
+
+
+def test_demo(use: Callable[[str], Fit]) -> None:
+    run, _ = use("demo")("--model=looker", *SHORT)
+    [(title, demo)] = load(run).model.demos().items()
+    shown = ask(demo, 0, {"image": str(ROOT / "docs" / "gan-samples.png")})
+    assert title == "What counts"
+    assert {name: image.pixels.shape for name, image in shown.items()} == {"seen": (1, 8, 8), "counts": (1, 8, 8)}
+    assert shown["counts"].pixels.sum() > 0
 
 
 def test_own_data(use: Callable[[str], Fit], tmp_path: Path) -> None:

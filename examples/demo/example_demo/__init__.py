@@ -1,0 +1,1 @@
+"""A model with a demo as a plugin."""

@@ -1,0 +1,1 @@
+"""A page to play with trained models: ``dlplug play RUN``."""
