@@ -5,6 +5,7 @@ import re
 import runpy
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -93,14 +94,14 @@ def judge(monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(LABS)
 
     def judge(name, exercise, source):
-        checks = __import__(f"checks.{name.partition('-')[2]}", fromlist=["checks"])
+        checks = import_module(f"checks.{name.partition('-')[2]}")
         names = runpy.run_path(str(LABS / "solutions" / f"{name.partition('-')[2]}.py"))
         file = tmp_path / f"{exercise}.py"  # so that the check can quote a line of it
         file.write_text(source)
         exec(compile(source, str(file), "exec"), names)
         try:
             getattr(checks, exercise)(names[exercise])
-        except __import__("checks").NotYet as error:
+        except import_module("checks").NotYet as error:
             return str(error)
         return ""
 
