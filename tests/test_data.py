@@ -136,7 +136,8 @@ def test_tensors_say_what_they_are():
 @pytest.mark.parametrize(
     ("train", "val", "message"),
     [
-        ((BYTES, LABELS.float()), None, r"targets of shape \(6,\): classes are \(n,\), labels and numbers"),
+        ((BYTES, LABELS.float()), None, r"targets of shape \(6,\): classes are whole numbers \(n,\); numbers"),
+        ((BYTES, LABELS[:, None] + 1), None, "say which labels an image has, 0 or 1; numbers to be predicted are fl"),
         ((BYTES, LABELS[:5]), None, "train has columns of 6 and 5 items"),
         ((BYTES[:0], LABELS[:0]), None, "train has no items"),
         ((BYTES, LABELS), (BYTES[:, :, :2], LABELS), r"the items of val have the shapes .*, those of train"),
@@ -168,6 +169,19 @@ def test_datasets_are_read_a_batch_at_a_time_in_an_order_of_seed_and_epoch():
     assert orders[0] == orders[2] != orders[1]
     assert sorted(label for batch in orders[0] for label in batch) == sorted(int(train[i][1]) for i in range(4))
     assert isinstance(data.val_dataloader(), DataLoader)
+
+
+@pytest.mark.parametrize("target", [[0, 1], [True, False], np.array([0.5, 2.0]), np.int32(1)])
+def test_datasets_of_any_type_become_batches_as_models_take_them(target):
+    data = from_datasets([(np.random.rand(1, 4, 5), torch.as_tensor(target))] * 4, labels=["a", "b"], batch_size=2)
+    images, targets = data.on_after_batch_transfer(next(iter(data.train_dataloader())), 0)
+    assert images.dtype == torch.float32
+    assert targets.dtype == (torch.int64 if data.info.target == "class" else torch.float32)
+
+
+def test_two_columns_of_one_name_are_refused():
+    with pytest.raises(InputError, match="two columns of the targets have one name: a, a"):
+        from_tensors((BYTES, torch.rand(6, 2)), labels=["a", "a"])
 
 
 def test_datasets_say_what_is_missing():

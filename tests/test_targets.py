@@ -7,6 +7,7 @@ from sklearn import metrics as sk
 from torch import nn
 
 from dlplug.data import TensorData, class_weights
+from dlplug.errors import InputError
 from dlplug.supervised import LabelsObjective, NumberObjective
 from dlplug.tables import BadRows
 from dlplug.targets import encode_targets, read_targets, target_names
@@ -153,6 +154,12 @@ def test_balanced_labels_have_the_weight_of_those_that_lack_them(capsys):
     logits, targets = torch.randn(4, 3), data.splits["train"][1]
     expected = nn.BCEWithLogitsLoss(pos_weight=torch.tensor([3, 1 / 3, 1]))(logits, targets)
     assert objective.loss(logits, targets).item() == pytest.approx(expected.item())
+
+
+def test_balanced_classes_of_unknown_data_are_refused():
+    with pytest.raises(InputError, match="class_weights balanced: these data do not tell beforehand"):
+        LabelsObjective(("a", "b")).start(None, True, torch.device("cpu"))
+    LabelsObjective(("a", "b")).start(None, False, torch.device("cpu"))
 
 
 def test_one_validation_item_has_no_r2_and_ends_nothing():

@@ -300,7 +300,7 @@ class TensorData(Data, ABC):
         return _Indexed(columns)
 
 
-class _Given(TensorData):
+class FromTensors(TensorData):
     """Tensors that somebody has already, in memory."""
 
     def __init__(self, info: Info, splits: Mapping[str, Sequence[Any]], batch_size: int) -> None:
@@ -308,14 +308,20 @@ class _Given(TensorData):
         self.info, self.splits = info, splits
 
     def load(self) -> tuple[Info, Mapping[str, Sequence[Any]]]:
+        """Return what was given."""
         return self.info, self._loaded()
 
     def prepare_batch(self, batch: Batch) -> Batch:
+        """Return a batch in the types that models take, whichever the tensors or datasets have."""
         inputs, *others = batch
-        return inputs / 255 if inputs.dtype == torch.uint8 else inputs, *others
+        inputs = (
+            inputs / 255 if inputs.dtype == torch.uint8 else inputs.float() if inputs.is_floating_point() else inputs
+        )
+        labels = getattr(self.info, "target", "class") == "labels"  # which are learned as probabilities
+        return inputs, *(c.float() if labels or c.is_floating_point() else c.long() for c in others)
 
 
-class _GivenDatasets(_Given):
+class FromDatasets(FromTensors):
     """Datasets, each the one column of its split, whose items are read and collated when a batch is asked for."""
 
     def _indexed(self, columns: Sequence[Any]) -> Dataset[Batch]:
@@ -362,10 +368,7 @@ def from_tensors(
         shapes, expected = ([tuple(column.shape[1:]) for column in each] for each in (columns, splits["train"]))
         if shapes != expected:
             raise InputError(f"the items of {split} have the shapes {shapes}, those of train {expected}")
-    info = info or _describe(splits, labels)
-    if isinstance(info, ImageInfo) and info.target == "labels":  # which are learned as probabilities
-        splits = {split: (inputs, targets.float(), *others) for split, (inputs, targets, *others) in splits.items()}
-    return _Given(info, splits, batch_size)
+    return FromTensors(info or _describe(splits, labels), splits, batch_size)
 
 
 def from_datasets(
@@ -404,7 +407,7 @@ def from_datasets(
     if info is None and len(first) > 1 and first[1].dtype == torch.long and first[1].dim() == 1 and not labels:
         raise InputError("the targets are whole numbers, but the dataset has no `classes`: name them, labels=[...]")
     columns = {split: (dataset,) for split, dataset in splits.items()}
-    return _GivenDatasets(info or _describe({"train": first}, labels), columns, batch_size)
+    return FromDatasets(info or _describe({"train": first}, labels), columns, batch_size)
 
 
 def _collated(split: str, items: list[Any]) -> Batch:
@@ -473,10 +476,20 @@ def _describe(splits: Mapping[str, Batch], labels: Sequence[str]) -> Info:
         return ImageInfo(channels, height, width, classes, tuple(labels))
     first = others[0]
     if first.dim() != 2:
-        raise InputError(f"targets of shape {tuple(first.shape)}: classes are (n,), labels and numbers (n, columns)")
+        raise InputError(
+            f"targets of shape {tuple(first.shape)}: classes are whole numbers (n,); numbers are floats (n, columns), "
+            "such as y[:, None], and labels 0 or 1 of that shape"
+        )
     names = tuple(labels) or tuple(map(str, range(first.shape[1])))
     if len(names) != first.shape[1]:
         raise InputError(f"targets have {first.shape[1]} columns, but there are {len(names)} labels")
+    if len({*names}) < len(names):
+        raise InputError(f"two columns of the targets have one name: {', '.join(names)}")
+    if any(int(each.min()) < 0 or int(each.max()) > 1 for each in targets):
+        raise InputError(
+            "whole numbers of shape (n, columns) say which labels an image has, 0 or 1; numbers to be predicted are "
+            "floats"
+        )
     target: Target = "number" if first.is_floating_point() else "labels"
     return ImageInfo(channels, height, width, 0, names, target)
 

@@ -100,7 +100,8 @@ class Run:
         try:
             path = path if path.exists() else _named(folder) or path
             if not path.is_dir():
-                raise InputError(f"{folder} is not a run folder: there is no such folder")
+                why = "there is no run below runs" if folder == "last" else "there is no such folder"
+                raise InputError(f"{folder} is not a run folder: {why}")
             if not (path / "config.yaml").is_file():
                 raise InputError(f"{folder} is not a run folder: it holds no config.yaml")
         except OSError as error:  # its name is too long, or a folder above it may not be entered

@@ -95,6 +95,8 @@ class Objective(nn.Module, ABC):
     def start(self, data: object, balanced: bool, device: torch.device) -> None:
         """Say how many training items each class or label has, and weigh them by that where it is asked for."""
         weights = class_weights(data, self.names)
+        if balanced and weights is None:
+            raise InputError("class_weights balanced: these data do not tell beforehand what the training items are")
         self.weights = None if weights is None or not balanced else weights.to(device)
 
     @abstractmethod
@@ -468,7 +470,9 @@ class Supervised(WarmupCosine, ABC):
         """Learn the units of numbers."""
         if isinstance(self.objective, NumberObjective):
             targets = training_targets(getattr(self.trainer, "datamodule", None))
-            if targets is not None:
+            if targets is None:
+                say("the training numbers are not known beforehand, so they are learned as they are, not standardised")
+            else:
                 self.objective.standardise(targets)
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -486,7 +490,7 @@ class Supervised(WarmupCosine, ABC):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss on a batch."""
-        inputs, targets = batch
+        inputs, targets, *_ = batch
         outputs = self(self.corrupt(inputs))
         loss = self.objective.loss(outputs, targets)
         self.record(loss=loss, **self.objective.measured(outputs, targets))

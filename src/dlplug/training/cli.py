@@ -58,6 +58,7 @@ KNOWN_NOISE = (
     "The '.*_dataloader' does not have many workers",
     "The number of training batches .* is smaller than the logging interval",
     "Found .* module.* in eval mode at the start of training",
+    "Total length of `list` across ranks is zero",  # data without validation data
     "You defined a `validation_step` but have no `val_dataloader`",
     "`isinstance\\(treespec",
     "It is recommended to use `self.log",
