@@ -1,6 +1,8 @@
 """The data's side of the bargain: a ``LightningDataModule`` that describes itself, so that any model can fit it."""
 
 import os
+import signal
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -198,24 +200,44 @@ class _Indexed(Dataset[Batch]):
         return tuple(column[index] for column in self.columns)
 
 
-def load_batches(dataset: Dataset[Batch], sampler: Sampler[Any]) -> "DataLoader[Batch]":
+class _Loader(DataLoader[Batch]):
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
+        # Workers read ahead from `iter` on; they too wait for the epoch that Lightning sets after it.
+        yield from super().__iter__()
+
+
+def load_batches(dataset: Dataset[Batch], sampler: Sampler[Any], num_workers: int = 0) -> "DataLoader[Batch]":
     """Return a loader whose items are whole batches already.
 
     Args:
         dataset: Gives a batch for each index that the sampler gives.
         sampler: Gives an index a batch.
+        num_workers: Processes that read ahead; 0 to read in this one.
     """
-    return DataLoader(
+    return _Loader(
         dataset,
         batch_size=None,
         sampler=sampler,
         collate_fn=_as_it_is,
         generator=torch.Generator(),  # or each epoch would draw from the generator that the noise comes from
+        num_workers=num_workers,
+        persistent_workers=num_workers > 0,
+        worker_init_fn=_ignore_signals,
+        # As torch on Linux, until Python 3.14 or a parent says otherwise: a worker that is no fork imports torch anew.
+        multiprocessing_context="fork" if num_workers and sys.platform == "linux" else None,
     )
 
 
 def _as_it_is(batch: Any) -> Any:
     return batch
+
+
+def _ignore_signals(worker: int) -> None:
+    # Ctrl-C and a cluster's warning reach all processes of a group. The training decides when it stops, and until then
+    # needs its batches; torch has a worker end with the process that it reads for.
+    for name in ("SIGINT", "SIGTERM", "SIGUSR1"):
+        if number := getattr(signal, name, None):  # Windows has no SIGUSR1
+            signal.signal(number, signal.SIG_IGN)
 
 
 class TensorData(Data, ABC):
@@ -225,7 +247,12 @@ class TensorData(Data, ABC):
 
     Args:
         batch_size: Items a batch on each device.
+
+    Attributes:
+        num_workers: Processes of each loader that index the columns ahead; 0 where they are tensors.
     """
+
+    num_workers = 0
 
     def __init__(self, batch_size: int = 64) -> None:
         super().__init__()
@@ -294,7 +321,7 @@ class TensorData(Data, ABC):
         if split not in self._loaded():
             raise InputError(f"{type(self).__name__} has no {split} data")
         columns = self._loaded()[split]
-        return load_batches(self._indexed(columns), self.sampler(split, columns))
+        return load_batches(self._indexed(columns), self.sampler(split, columns), self.num_workers)
 
     def _indexed(self, columns: Sequence[Any]) -> Dataset[Batch]:
         return _Indexed(columns)

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +19,7 @@ from dlplug_multimodal.data.captioned_images import CaptionedImageInfo, Captione
 from dlplug_multimodal.data.emoji_scenes import EmojiScenes
 from dlplug_sequence.data.padded import SPECIALS, fitting_min_count, split_indices
 from dlplug_sequence.data.vocabulary import Level, Vocabulary
-from dlplug_vision.data.image_files import read_images
+from dlplug_vision.data.image_files import read_image, read_images
 
 KAGGLE_HEADER = "image,caption"  # of Flickr8k's captions as Kaggle has them
 SURROGATE = re.compile("[\ud800-\udfff]")  # half a character, which JSON can spell
@@ -100,7 +101,8 @@ class CaptionFolder(CaptionedImages):
             else:
                 bad.add(where, f"the {'caption' if name.strip() else 'name of the image'} is empty")
         bad.settle()
-        images = read_images(self.root, texts, self.channels, self.size)
+        read = partial(read_image, channels=self.channels, height=self.size, width=self.size)
+        images = read_images(self.root, texts, read)
         names, parts = list(images), split_indices(len(images), self.split_seed)
         trained = [caption for place in parts["train"] for caption in texts[names[place]]]
         options = {"sentences": self.level != "character", "lowercase": True}

@@ -3,9 +3,9 @@
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import PIL.Image
@@ -16,6 +16,8 @@ from torchvision.transforms.v2 import functional
 
 from dlplug.console import first_few, say
 from dlplug.errors import InputError
+
+T = TypeVar("T")
 
 SUFFIXES = (*IMG_EXTENSIONS, ".gif", ".jfif", ".pbm", ".pnm", ".avif", ".jp2")
 # Photographs that Pillow does not read by itself: named, not passed over.
@@ -46,24 +48,38 @@ def read_image(path: str | Path, channels: int, height: int, width: int) -> Tens
     try:
         return _read(Path(path).expanduser(), channels, height, width)
     except Exception as error:  # what a damaged image makes a decoder raise is anyone's guess
-        raise InputError(f"cannot read the image {path}: {_reason(error, Path(path))}") from error
+        raise _unreadable(path, error) from error
 
 
-def read_images(root: Path, names: Iterable[str], channels: int, size: int) -> dict[str, Tensor]:
-    """Read a folder's images as squares, by file name; those that cannot be read are named in a line and left out.
+def check_image(path: str | Path) -> None:
+    """Raise where a file cannot be read or does not begin as an image does, without decoding it.
+
+    Args:
+        path: The file.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    try:
+        PIL.Image.open(path).close()
+    except Exception as error:  # as above
+        raise _unreadable(path, error) from error
+
+
+def read_images(root: Path, names: Iterable[str], read: Callable[[Path], T]) -> dict[str, T]:
+    """Read a folder's images, by file name; those that cannot be read are named in a line and left out.
 
     Args:
         root: The folder.
         names: Files in it.
-        channels: As for ``read_image``, as is the rest.
-        size: Rows and columns.
+        read: Returns what is read of a file, as ``read_image`` does, or raises an ``InputError`` as that does.
     """
     images, unreadable = {}, []
     for name in names:
         try:
-            images[name] = _read(root / name, channels, size, size)
-        except Exception as error:  # as above
-            unreadable.append(f"{name} ({_reason(error, Path(name))})")
+            images[name] = read((root / name).absolute())  # in which no ~ is a home
+        except InputError as error:
+            unreadable.append(f"{name} ({reason(error, name)})")
     if unreadable:
         count = f"{len(unreadable)} of {len(unreadable) + len(images)} images in {root}"
         say(f"left out, since they cannot be read, {count}: {first_few(unreadable)}")
@@ -72,8 +88,9 @@ def read_images(root: Path, names: Iterable[str], channels: int, size: int) -> d
 
 def to_pixels(image: PIL.Image.Image, channels: int, height: int, width: int) -> Tensor:
     """Return an image of at most 8 bits a sample as ``read_image`` does."""
-    image = image.convert("RGBA")
-    image = PIL.Image.alpha_composite(PIL.Image.new("RGBA", image.size, "white"), image)
+    if image.mode not in ("L", "RGB") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        image = PIL.Image.alpha_composite(PIL.Image.new("RGBA", image.size, "white"), image)
     image = image.convert("RGB" if channels == 3 else "L")
     scale = max(height / image.height, width / image.width)
     resized = functional.resize(
@@ -188,7 +205,16 @@ def _to_8_bits(image: PIL.Image.Image, file: Any) -> PIL.Image.Image:
     return grey
 
 
-def _reason(error: Exception, path: Path) -> str:
+def _unreadable(path: str | Path, error: Exception) -> InputError:
+    return InputError(f"cannot read the image {path}: {_why(error, Path(path))}")
+
+
+def reason(error: InputError, name: str) -> str:
+    """Return why ``read_image`` or ``check_image`` raised, without the path of the file."""
+    return _why(error.__cause__ or error, Path(name))
+
+
+def _why(error: BaseException, path: Path) -> str:
     if isinstance(error, PIL.UnidentifiedImageError):
         if path.suffix.lower() in UNREAD:
             return f"{path.suffix[1:].upper()} is not read: export it as JPEG"

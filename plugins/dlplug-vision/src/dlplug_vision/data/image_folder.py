@@ -1,14 +1,18 @@
 """Your own images, a folder a class, or with a table of their targets."""
 
 import csv
+import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from lightning.fabric.utilities.data import suggested_max_num_workers
 from torch import Tensor
+from torch.utils.data import Dataset
 from torchvision.transforms.v2.functional import to_pil_image
 
 from dlplug.console import first_few, say
@@ -16,8 +20,10 @@ from dlplug.data import Batch, ImageInfo, Target
 from dlplug.errors import InputError
 from dlplug.tables import BadRows, read_header, read_table
 from dlplug.targets import AskedTarget, encode_targets, read_targets, target_names
+from dlplug_vision.data.image_cache import cache_folder, open_cache
 from dlplug_vision.data.image_files import (
     SUFFIXES,
+    check_image,
     is_image,
     natural_key,
     read_image,
@@ -25,7 +31,8 @@ from dlplug_vision.data.image_files import (
     visible,
     walk,
 )
-from dlplug_vision.data.images import ImageData, hold_out, stratified_split
+from dlplug_vision.data.images import ImageData, stratified_split
+from dlplug_vision.data.lazy_images import LazyBatches, LazyImages, ReadableNames
 from dlplug_vision.data.mnist5k import MNIST5k
 
 SPLITS = {  # what their folders may be called: train, Training, train_set, …
@@ -34,7 +41,9 @@ SPLITS = {  # what their folders may be called: train, Training, train_set, …
 }
 
 
-Read = tuple[Target, tuple[str, ...], dict[str, Batch], list[str]]  # kind, names, splits, the test images' names
+Images = Tensor | LazyImages
+Splits = dict[str, tuple[Images, Tensor]]
+Read = tuple[Target, tuple[str, ...], Splits, list[str]]  # kind, names, splits, the test images' names
 
 
 class ImageFolder(ImageData):
@@ -50,8 +59,11 @@ class ImageFolder(ImageData):
     Where ``root`` holds a folder ``train`` (and maybe ``val`` and ``test``), the class folders are in these; they may
     be called ``Training``, ``valid`` or ``test_set`` as well. Otherwise the images are split 80 : 10 : 10, class by
     class. Each image is resized and center-cropped to a square; of an animation it is the first. What is left out is
-    named with the reason, but for hidden files and what systems leave (``__MACOSX``, ``Thumbs.db``). Images are kept as
-    bytes: 10,000 of 64×64 take 123 MB.
+    named with the reason, but for hidden files and what systems leave (``__MACOSX``, ``Thumbs.db``).
+
+    Images are kept in memory as bytes: 10,000 of 64×64 take 123 MB. More than ``in_memory`` are decoded by ``workers``
+    as batches need them, to the same bytes. Then only files' headers are read at the start: one that turns out to be
+    damaged later keeps its place in the split, is named once and left out of its batch.
 
     With ``labels``, a table says what is learned of the images, which lie anywhere in the folder. Its first column has
     their names below ``root``, the others a class, labels or numbers:
@@ -75,6 +87,11 @@ class ImageFolder(ImageData):
         size: Side of the square in pixels.
         channels: 3 for colour, 1 for grey.
         split_seed: Seed of the split into training, validation and test images.
+        in_memory: Megabytes of images up to which they are kept in memory.
+        workers: Processes of each loader that decode what is not; unless given as many as there are CPUs, but for one,
+            at most 8, shared by the processes that train together. 0 decodes in the training process.
+        cache: Gigabytes that images which were decoded once may take in ``~/.cache/dlplug`` (or ``$XDG_CACHE_HOME``),
+            of all folders together; 0 decodes them anew in each epoch.
     """
 
     def __init__(
@@ -87,15 +104,22 @@ class ImageFolder(ImageData):
         label: list[str] | str = "",
         target: AskedTarget = "auto",
         skip_bad: bool = False,
+        in_memory: float = 500,
+        workers: int | None = None,
+        cache: float = 20,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         if size < 1:
             raise InputError(f"size must be at least 1, not {size}")
+        for name, value in (("in_memory", in_memory), ("workers", workers or 0), ("cache", cache)):
+            if value < 0:
+                raise InputError(f"{name} must be at least 0, not {value}")
         self.root, self.size, self.channels, self.split_seed = Path(root).expanduser(), size, channels, split_seed
         if not labels and (label or target != "auto"):
             raise InputError("label and target are about a table: give it as labels")
         self.labels, self.label, self.target, self.skip_bad = labels, label, target, skip_bad
+        self.in_memory, self.workers, self.cache = in_memory, workers, cache
 
     @classmethod
     def write_sample(cls, folder: Path) -> dict[str, Any]:
@@ -111,8 +135,8 @@ class ImageFolder(ImageData):
             csv.writer(file, lineterminator="\n").writerows(rows)
         return {"data.root": folder, "data.size": 28, "data.channels": 1, "data.batch_size": 8}
 
-    def load(self) -> tuple[ImageInfo, Mapping[str, Batch]]:
-        """Read all images."""
+    def load(self) -> tuple[ImageInfo, Mapping[str, Sequence[Any]]]:
+        """Read all images, or of more than memory is to hold their headers."""
         if not self.root.is_dir():
             raise ValueError(f"{self.root} is not a folder; give one that holds a folder of images a class as root")
         true = self.root.resolve()
@@ -124,8 +148,10 @@ class ImageFolder(ImageData):
                 raise ValueError(f"no image is left for {name}: {self.root} holds too few")
         if "test" in splits:
             order = sorted(range(len(names)), key=lambda i: natural_key(names[i]))
-            self.names = [names[i] for i in order]
-            splits = {**splits, "test": tuple(column[order] for column in splits["test"])}
+            images, targets = splits["test"]
+            splits["test"] = images, targets = _take(images, torch.tensor(order)), targets[order]
+            names = [names[i] for i in order]
+            self.names = names if isinstance(images, Tensor) else ReadableNames(names, images)
         if self._others:
             others = [f"{path.relative_to(self.root)} ({reason})" for path, reason in self._others]
             say(f"left out of {self.root}, {len(others)} files or folders: {first_few(others)}")
@@ -169,22 +195,23 @@ class ImageFolder(ImageData):
             else:
                 bad.add(number, f"{name} is named a second time" if name else "the file is missing")
         kind, targets = read_targets(bad, rows, columns, self.target)
-        images: dict[int, Tensor] = {}
+        read = self._reader(len(targets))
+        found: dict[int, Tensor | None] = {}
         for number in targets:
             try:
-                images[number] = read_image(self.root / files[number], self.channels, self.size, self.size)
+                found[number] = read(self.root / files[number])
             except InputError as error:
                 bad.add(number, str(error))
         bad.settle()
-        if not images:
+        if not found:
             raise ValueError(f"{bad.path} names no image")
         unnamed = (path for path in walk(self.root, self._known) if is_image(path))
         self._others += [(p, "not in the table") for p in unnamed if os.path.abspath(p) not in known]
-        labels = target_names(kind, [targets[number] for number in images], columns)
-        names = [files[number] for number in images]
-        data = torch.stack(list(images.values())), encode_targets(kind, [targets[number] for number in images], labels)
-        places = self._places(names, data[1] if kind == "class" else torch.zeros(len(names)))
-        splits: dict[str, Batch] = {split: (data[0][index], data[1][index]) for split, index in places.items()}
+        values, names = [targets[number] for number in found], [files[number] for number in found]
+        labels = target_names(kind, values, columns)
+        images, encoded = self._images(names, list(found.values())), encode_targets(kind, values, labels)
+        places = self._places(names, encoded if kind == "class" else torch.zeros(len(names)))
+        splits: Splits = {split: (_take(images, index), encoded[index]) for split, index in places.items()}
         return kind, labels, splits, [names[i] for i in places.get("test", torch.empty(0)).tolist()]
 
     def _places(self, names: list[str], classes: Tensor) -> dict[str, Tensor]:
@@ -196,9 +223,7 @@ class ImageFolder(ImageData):
         places = {split: torch.tensor([i for i, each in enumerate(of) if each == split]) for split in SPLITS}
         places = {split: index for split, index in places.items() if len(index)}
         if "val" not in places:
-            parts = stratified_split(classes[places["train"]].long(), seed=self.split_seed)
-            held = torch.cat([parts["train"], parts["test"]]).sort().values
-            places |= {"train": places["train"][held], "val": places["train"][parts["val"]]}
+            places |= self._hold_out(places["train"], classes)
         return places
 
     def _parts(self) -> dict[str, str]:
@@ -213,25 +238,36 @@ class ImageFolder(ImageData):
             raise ValueError(f"{self.root} holds {' and '.join(parts.values())}, but no folder train")
         return parts
 
-    def _read_splits(self, parts: dict[str, str], indices: dict[str, int]) -> tuple[dict[str, Batch], list[str]]:
+    def _read_splits(self, parts: dict[str, str], indices: dict[str, int]) -> tuple[Splits, list[str]]:
         """Return the splits, and the names of the test images."""
-        if not parts:
-            images, labels, names = self._read(self.root, indices)
-            places = stratified_split(labels, seed=self.split_seed)
-            splits: dict[str, Batch] = {split: (images[index], labels[index]) for split, index in places.items()}
-            return splits, [names[i] for i in places["test"].tolist()]
-        splits = {}
-        for split, part in parts.items():
-            if unknown := set(self._folders(self.root / part)) - indices.keys():
+        found: dict[str, dict[str, int]] = {}  # labels by file name, of each part
+        for split, part in (parts or {"": ""}).items():
+            if unknown := set(self._folders(self.root / part)) - indices.keys() if parts else ():
                 raise ValueError(f"{self.root / part} holds a class that train lacks: {', '.join(sorted(unknown))}")
-            images, labels, names = self._read(self.root / part, indices)  # the last is test's, or is not asked
-            splits[split] = images, labels
-            if split == "train" and "val" not in parts:
-                splits |= hold_out(images, labels, self.split_seed)
-        return splits, names
+            found[split] = self._find(self.root / part, indices)
+        labels = {name: label for each in found.values() for name, label in each.items()}
+        readable = read_images(self.root, labels, self._reader(len(labels)))
+        for split, each in found.items():
+            folder = self.root / parts.get(split, "")
+            if empty := indices.keys() - {list(indices)[label] for name, label in each.items() if name in readable}:
+                raise ValueError(f"{folder / min(empty)} holds no readable image ({', '.join(SUFFIXES)})")
+        names, classes = list(readable), torch.tensor([labels[name] for name in readable])
+        images = self._images(names, list(readable.values()))
+        if parts:
+            places = {s: torch.tensor([i for i, name in enumerate(names) if name in found[s]]) for s in parts}
+            places |= {} if "val" in parts else self._hold_out(places["train"], classes)
+        else:
+            places = stratified_split(classes, seed=self.split_seed)
+        splits: Splits = {split: (_take(images, index), classes[index]) for split, index in places.items()}
+        return splits, [names[i] for i in places.get("test", torch.empty(0)).tolist()]
 
-    def _read(self, folder: Path, indices: dict[str, int]) -> tuple[Tensor, Tensor, list[str]]:
-        """Return the images, labels and file names in a folder of class folders."""
+    def _hold_out(self, train: Tensor, classes: Tensor) -> dict[str, Tensor]:
+        """Return the training images but for a tenth of each class, and this tenth to validate."""
+        parts = stratified_split(classes[train].long(), seed=self.split_seed)
+        return {"train": train[torch.cat([parts["train"], parts["test"]]).sort().values], "val": train[parts["val"]]}
+
+    def _find(self, folder: Path, indices: dict[str, int]) -> dict[str, int]:
+        """Return the labels of the images in a folder of class folders, by file name."""
         for path in (folder / name for name in indices):
             if (known := self._known.setdefault(os.path.realpath(path), path)) != path:
                 raise ValueError(f"{path} and {known} are the same folder")
@@ -243,12 +279,46 @@ class ImageFolder(ImageData):
                     labels[str(path.relative_to(self.root))] = label
                 else:
                     self._others.append((path, "read already" if path.is_dir() else "no image by its suffix"))
-        images = read_images(self.root, labels, self.channels, self.size)
-        if empty := indices.keys() - {list(indices)[labels[name]] for name in images}:
-            raise ValueError(f"{folder / min(empty)} holds no readable image ({', '.join(SUFFIXES)})")
-        return torch.stack(list(images.values())), torch.tensor([labels[name] for name in images]), list(images)
+        return labels
+
+    def _reader(self, count: int) -> Callable[[Path], Tensor | None]:
+        """Return what is done at the start with each of so many files: it is decoded, or only its header is read."""
+        if count * self.channels * self.size**2 > 1e6 * self.in_memory:
+            return check_image
+        return partial(read_image, channels=self.channels, height=self.size, width=self.size)
+
+    def _images(self, names: Sequence[str], read: Sequence[Tensor | None]) -> Images:
+        """Return a column of images, a tensor where they are decoded."""
+        if decoded := [image for image in read if image is not None]:
+            return torch.stack(decoded)
+        shape = self.channels, self.size, self.size
+        devices = self.trainer.num_devices if self.trainer else 1
+        self.num_workers = min(suggested_max_num_workers(devices), 8) if self.workers is None else self.workers
+        cache = open_cache(self.root, names, shape, 1e9 * self.cache)
+        size = f"{len(names):,} images of {self.size}×{self.size} take {len(names) * math.prod(shape) / 1e6:,.0f} MB"
+        kept = f" and kept in {cache_folder()}" if cache else ""
+        say(f"{size}: they are decoded as batches need them, by {self.num_workers or 'no'} workers{kept}")
+        return LazyImages(self.root, names, shape, cache)
+
+    def _indexed(self, columns: Sequence[Any]) -> Dataset[Batch]:
+        images, *others = columns
+        return LazyBatches(images, others) if isinstance(images, LazyImages) else super()._indexed(columns)
+
+    def prepare_batch(self, batch: Batch) -> Batch:
+        """Return bytes as floats from 0 to 1, augmented in training.
+
+        Raises:
+            InputError: No image of the split can be read any more.
+        """
+        if not len(batch[0]):
+            raise InputError(f"no image in {self.root} can be read any more")
+        return super().prepare_batch(batch)
 
     def _folders(self, folder: Path) -> list[str]:
         """Return the names of a folder's folders, without those that lead back to it in a circle; none of a file."""
         inside = visible(folder) if folder.is_dir() else []
         return [path.name for path in inside if path.is_dir() and os.path.realpath(path) not in self._known]
+
+
+def _take(images: Images, index: Tensor) -> Images:
+    return images.take(index) if isinstance(images, LazyImages) else images[index]

@@ -1,0 +1,121 @@
+"""Images beyond memory: ``image-folder`` beside torchvision's ``ImageFolder`` and ``DataLoader``.
+
+    python benchmarks/scale.py [--images N] [--side PIXELS] [--size PIXELS] [--workers N] [--folder DIR]
+
+Makes JPEGs of ``--side`` by a seeded generator and reads each once, shuffled, in batches of 64 of ``--size``, floats
+from 0 to 1: our training split, torchvision's whole folder. Each program is a process of its own. Printed are images a
+CPU second, without imports; the peak of its memory, pages that its workers share counted once; and the CPU seconds,
+with imports and what workers read ahead, after which the first batch is there. Linux only.
+"""
+
+import argparse
+import multiprocessing
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+PROGRAMS = {
+    "pillow": "torchvision, its default loader",
+    "tensor": "torchvision, decode_image",
+    "uncached": "dlplug, decoded each time",
+    "first": "dlplug, into the cache",
+    "cached": "dlplug, from the cache",
+}
+
+
+def make(root: Path, count: int, side: int) -> None:
+    """Write smooth colours with noise, about as large in JPEG as photographs, ten classes of them."""
+    import numpy as np
+    from PIL import Image
+
+    random = np.random.default_rng(0)
+    noise = random.integers(-12, 13, (64, side, side, 3), dtype=np.int16)
+    for number in range(count):
+        path = root / str(number % 10) / f"{number}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        colours = Image.fromarray(random.integers(0, 256, (24, 24, 3), dtype=np.uint8))
+        pixels = np.asarray(colours.resize((side, side), Image.Resampling.BICUBIC)).astype(np.int16)
+        Image.fromarray((pixels + noise[number % 64]).clip(0, 255).astype(np.uint8)).save(path, quality=85)
+
+
+def processes() -> list[int]:
+    """Return this process and its workers."""
+    return [os.getpid(), *(child.pid for child in multiprocessing.active_children() if child.pid)]
+
+
+def cpu() -> float:
+    """Return the CPU seconds of this process and its workers."""
+    fields = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in processes()]
+    return sum(int(each[11]) + int(each[12]) for each in fields) / os.sysconf("SC_CLK_TCK")
+
+
+def memory() -> float:
+    """Return the gigabytes of this process and its workers."""
+    rollups = [Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in processes()]
+    return sum(int(line.split()[1]) for text in rollups for line in text.splitlines() if line.startswith("Pss:")) / 1e6
+
+
+def be(program: str, root: Path, size: int, workers: int) -> None:
+    """Be one of the programs, and print its figures."""
+    import torch
+
+    loader: Iterable[Any]
+    if program in ("pillow", "tensor"):
+        from torch.utils.data import DataLoader
+        from torchvision.datasets import ImageFolder
+        from torchvision.io import decode_image
+        from torchvision.transforms import v2
+
+        steps = [v2.Resize(size), v2.CenterCrop(size), v2.ToImage(), v2.ToDtype(torch.float32, scale=True)]
+        reads = {"loader": partial(decode_image, mode="RGB")} if program == "tensor" else {}
+        imported = cpu()
+        data = ImageFolder(root, v2.Compose(steps), **reads)
+        loader = DataLoader(data, 64, shuffle=True, num_workers=workers, drop_last=True, persistent_workers=workers > 0)
+        prepare: Callable[[Any], Any] = tuple
+    else:
+        from dlplug_vision.data.image_folder import ImageFolder as OurFolder
+
+        imported = cpu()
+        ours = OurFolder(str(root), size, in_memory=0, workers=workers, cache=0 if program == "uncached" else 20)
+        loader, prepare = ours.train_dataloader(), ours.prepare_batch
+    count, peak, first = 0, 0.0, 0.0
+    for number, batch in enumerate(loader):
+        count += len(prepare(batch)[0])
+        first = first or cpu()
+        if number % 20 == 0:
+            peak = max(peak, memory())
+    print(count / (cpu() - imported), peak, first)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Images beyond memory, beside torchvision.")
+    parser.add_argument("--images", type=int, default=2_000)
+    parser.add_argument("--side", type=int, default=256, help="of the files")
+    parser.add_argument("--size", type=int, default=224, help="of what is trained on")
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--folder", type=Path, help="where the images are, or are made and left")
+    parser.add_argument("--be", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.be:
+        return be(options.be, options.folder, options.size, options.workers)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = options.folder or Path(scratch) / "images"
+        if not folder.exists():
+            make(folder, options.images, options.side)
+        env = {**os.environ, "OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": scratch}
+        line = [sys.executable, __file__, "--folder", str(folder), f"--size={options.size}"]
+        print(f"{'':32} images/CPU s   peak GB   first batch, CPU s")
+        for program, name in PROGRAMS.items():
+            command = [*line, f"--workers={options.workers}", f"--be={program}"]
+            said = subprocess.run(command, env=env, stdout=subprocess.PIPE, check=True, text=True).stdout
+            rate, peak, first = map(float, said.split())
+            print(f"{name:32} {rate:12.0f} {peak:9.2f} {first:12.1f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
