@@ -189,6 +189,7 @@ def test_media_are_shown_in_notebooks():
 
     assert Picture(torch.rand(1, 4, 4))._repr_png_().startswith(b"\x89PNG")
     assert Figure(Drawing())._repr_png_().startswith(b"\x89PNG")
+    assert Figure(Drawing())._repr_html_() is None  # a notebook prefers HTML, and would show "None"
     assert Video(torch.rand(2, 1, 4, 4))._repr_html_().startswith('<img src="data:image/gif;base64,')
     assert Text("<a>")._repr_html_() == "<pre>&lt;a&gt;</pre>"
     assert "<td>1</td><td>&lt;b&gt;</td>" in Table(["n", "x"], [[1, "<b>"]])._repr_html_()

@@ -183,8 +183,7 @@ class Figure(Media):
         return file.getvalue()
 
     def _repr_html_(self) -> str | None:
-        draw = getattr(self.figure, "_repr_html_", None)  # plotly's
-        return str(draw()) if draw else None
+        return str(self.figure._repr_html_()) if self.suffix == "json" else None  # matplotlib's returns None
 
 
 def _picture(pixels: Tensor, low: float, high: float, columns: int | None) -> PillowImage.Image:
