@@ -12,7 +12,15 @@ STAGED = [re.compile(shape, re.IGNORECASE) for shape in (rf"{WORD}[/_.-](?P<name
 RULE = re.compile(r"(?P<metric>\S+) (?:(?P<way>falls|rises)|(?P<sign>[<>]) (?P<bound>\S+))")  # see Panel.expect
 # By what a validation is best where the model does not say, the first that was logged.
 DEFAULT_MONITORS = {"loss": "min", "nll": "min", "perplexity": "min", "acc": "max", "accuracy": "max", "f1": "max"}
-DEFAULT_MONITORS |= {"auroc": "max", "auc": "max", "iou": "max", "map": "max", "r2": "max", "bleu": "max"}
+DEFAULT_MONITORS |= {
+    "auroc": "max",
+    "auc": "max",
+    "iou": "max",
+    "map": "max",
+    "r2": "max",
+    "bleu": "max",
+    "exact_match": "max",
+}
 DEFAULT_MONITORS |= {"error": "min", "mse": "min", "rmse": "min", "mae": "min"}
 
 

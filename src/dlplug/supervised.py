@@ -319,8 +319,8 @@ class NumberObjective(Objective):
             Panel(
                 "Mistakes",
                 "Predictions",
-                "Validation items: the target and the prediction, of the first nine numbers. Healthy: on the line. "
-                "Broken: all predictions alike.",
+                f"Validation items: the target and the prediction{', of nine numbers' if len(names) > 9 else ''}. "
+                "Healthy: on the line. Broken: all predictions alike.",
                 media="answers",
             ),
             Panel(

@@ -315,6 +315,11 @@ def test_models_are_checked_with_other_data():
     assert "Digits" in checks["trains"].run.__self__.run.config.read_text()
     with pytest.raises(SkipTest, match="it is checked with digits"):
         checks["fitting"]()
+    own = {check.name: check for check in checks_of("cnn", data="image-folder")}  # which has a sample
+    own["trains"]()
+    assert "/files" in own["trains"].run.__self__.run.config.read_text()
+    with pytest.raises(InputError, match="--data mnist: its files have to be there first, and it has no sample"):
+        checks_of("cnn", data="mnist")
     with pytest.raises(InputError, match="cnn takes images, but adding-problem gives"):
         checks_of("cnn", data="adding-problem")
     with pytest.raises(InputError, match="--data mnist5k is for models, and digits is none"):

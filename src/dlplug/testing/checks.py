@@ -11,6 +11,7 @@ from unittest import SkipTest
 from dlplug.errors import InputError, did_you_mean
 from dlplug.registry import Plugin, Registry
 from dlplug.registry.job import expand
+from dlplug.registry.source import defines
 from dlplug.specs import ClaimSpec, CommandSpec, DataSpec, ModelSpec, Spec
 from dlplug.testing.claims import ClaimChecks
 from dlplug.testing.command_checks import CommandChecks
@@ -64,7 +65,10 @@ def checks_of(name: str, registry: Registry | None = None, data: str = "") -> li
         if not named:
             raise InputError(f"--data {data} is for models, and {name} is none")
         for _, spec in named:
-            expand("fit", ["--model", spec.class_path, "--data", data], registry)
+            path = expand("fit", ["--model", spec.class_path, "--data", data], registry).chosen["data"]
+            files = registry.spec_of("data", path)
+            if isinstance(files, DataSpec) and files.needs_files and not defines(path, "write_sample"):
+                raise InputError(f"--data {data}: its files have to be there first, and it has no sample")
     checks: list[Check] = []
     for plugin, spec in named:
         checks += _checks(plugin, spec, registry, data)

@@ -2,6 +2,7 @@
 
 import csv
 import math
+import shlex
 from collections.abc import Callable
 from functools import cached_property
 from itertools import count
@@ -182,7 +183,18 @@ class ModelChecks(SpecChecks):
             spec = next((s for s in self.registry if s.kind == "data" and s.name == self.data.rpartition(":")[2]), None)
             options = {k: v for k, v in options.items() if not k.startswith("data.")}
             options |= {k: v for k, v in spec.check_options.items() if k.startswith("data.")} if spec else {}
+            if isinstance(spec, DataSpec) and spec.needs_files:
+                data += self._sample
         return ["--model", f"{self.plugin.name}:{self.spec.name}", *data, *(option(k, v) for k, v in options.items())]
+
+    @cached_property
+    def _sample(self) -> list[str]:
+        """Options that train on a sample of its data, which need files."""
+        place = self._place()
+        made = run_command("sample", self.data, place / "files", folder=place)
+        assert made.returncode == 0, f"dlplug sample fails: {last_line(made.stderr)}"
+        line = shlex.split(made.stdout.splitlines()[-1])
+        return line[line.index("--data") + 2 :]
 
     def _fit(self, *options: str) -> Run:
         run = self._command("fit", *self._line(), *options)

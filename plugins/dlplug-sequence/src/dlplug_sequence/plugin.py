@@ -155,7 +155,7 @@ DATA: list[Spec] = [
     DataSpec(
         "text-table",
         "dlplug_sequence.data.text_table:TextTable",
-        "Your own texts with classes: a CSV or TSV file with named columns.",
+        "Your own texts with classes, labels or numbers: a CSV or TSV file with named columns.",
         lecture="2.4",
         tags=("text", "own", "label"),
         gives="labelled text",

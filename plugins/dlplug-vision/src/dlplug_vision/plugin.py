@@ -87,7 +87,7 @@ def _data() -> list[Spec]:
     mnist = "All 70,000 of MNIST's handwritten digits, 28×28 grey; downloaded, or files that you have."
     fashion = "70,000 images of ten kinds of clothes, 28×28 grey; downloaded, or files that you have."
     cifar10 = "60,000 small photographs of ten classes, 32×32 colour; downloaded, or files that you have."
-    folder = "Your own images, a folder a class."
+    folder = "Your own images: a folder a class, or a table of classes, labels or numbers."
     return [
         images("digits", "digits:Digits", digits, "handwriting", needs_files=False),
         images("mnist5k", "mnist5k:MNIST5k", mnist5k, "handwriting", "mnist", needs_files=False),

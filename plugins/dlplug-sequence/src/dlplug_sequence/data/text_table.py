@@ -27,7 +27,7 @@ class TextTable(LabelledTextData):
         text: The column of the texts.
         label: The column of the classes, or the columns of labels or numbers, as in ``[height,weight]``.
         target: What is learned: a ``class``, ``labels`` (several a text, separated by semicolons, bars or else commas,
-            or columns of 0 and 1), or ``number``, one for each column. ``auto`` takes numbers where all cells are some,
+            or columns of 0 and 1), or ``number``, one for each column. ``auto`` takes numbers where most cells are,
             but a column of at most 20 different whole ones for classes and several columns of 0 and 1 for labels.
         skip_bad: Whether bad rows are left out instead of refused.
     """
