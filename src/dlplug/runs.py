@@ -188,6 +188,18 @@ class Run:
             holder.unlink(missing_ok=True)
             lock.release()
 
+    def is_trained(self) -> bool:
+        """Whether a process trains here."""
+        from filelock import FileLock
+
+        if not (self.path / HOLDER).is_file():
+            return False
+        try:
+            with FileLock(self.path / LOCK, blocking=False):
+                return False  # it was killed
+        except (OSError, NotImplementedError):  # of which Timeout is one
+            return True
+
     def is_empty(self) -> bool:
         """Whether nothing was trained: it holds its config, what it says of itself, and what loggers begin with."""
         begun = {"config.yaml", "about.json", "wandb", "tensorboard", LOCK, HOLDER}
@@ -224,7 +236,7 @@ def _named(name: str) -> Path | None:
     Raises:
         InputError: There are several.
     """
-    paths = [path.parent for path in Path("runs").glob("*/*/config.yaml")]
+    paths = [*run_folders(Path("runs"))]
     found = [path for path in paths if path.name == name] or [path for path in paths if path.name.startswith(name)]
     if len(found) > 1:
         listed = ", ".join(map(str, sorted(found)[:5])) + (", …" if len(found) > 5 else "")
@@ -232,6 +244,19 @@ def _named(name: str) -> Path | None:
     if not found and name == "last" and paths:
         found = [max(paths, key=lambda path: (path / "config.yaml").stat().st_mtime_ns)]
     return found[0] if found else None
+
+
+def run_folders(folder: Path, depth: int = 3) -> Iterator[Path]:
+    """Give the run folders below a folder; links are not followed, nor is what is deeper, as the runs of claims are."""
+    try:
+        names = sorted(e.name for e in os.scandir(folder) if e.name[0] != "." and e.is_dir(follow_symlinks=False))
+    except OSError:  # it may not be read, or has gone
+        return
+    for path in (folder / name for name in names if depth):
+        if (path / "config.yaml").is_file():
+            yield path
+        else:
+            yield from run_folders(path, depth - 1)
 
 
 def _umask() -> int:

@@ -4,23 +4,22 @@ import csv
 import json
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dlplug.errors import InputError
 from dlplug.files import write_atomically
 from dlplug.panels import default_monitor, split_stage
-from dlplug.runs import HOLDER, Run
+from dlplug.runs import Run, run_folders
 
 INDEX = ".runs.json"
 VERSION = 1  # of an entry's fields
 WATCHED = ("about.json", "metrics.csv", "test.csv", "timing.csv")
 SEED, MOST = (re.compile(rf"^{key}: (.+)$", re.MULTILINE) for key in ("seed_everything", "  max_epochs"))
 # Options that say where and what, not how.
-PLACE = ("--model", "--data", "--run", "--resume", "--seed_everything", "--trainer.default_root_dir")
+PLACE = ("--model", "--data", "--run", "--resume", "--open", "--seed_everything", "--trainer.default_root_dir")
 
 
 @dataclass
@@ -109,7 +108,7 @@ def read_entries(folder: Path) -> list[Entry]:
             entry = None
         entry = entry or _read(Run(path))
         kept[key] = [stamp, asdict(entry)]
-        if (path / HOLDER).exists() and _is_trained(path):
+        if Run(path).is_trained():
             entry.state = "running"
         entries.append((stamp[0][1] if stamp[0] else 0, entry))
     if kept != known:
@@ -118,31 +117,12 @@ def read_entries(folder: Path) -> list[Entry]:
     return [entry for _, entry in sorted(entries, key=lambda pair: (pair[1].name, pair[0]), reverse=True)]
 
 
-def run_folders(folder: Path, depth: int = 4) -> Iterator[Path]:
-    """Give the run folders below a folder; links are not followed, nor is what is deeper."""
-    for path in sorted(folder.iterdir()) if depth else ():
-        if path.name[0] == "." or path.is_symlink() or not path.is_dir():
-            continue
-        if (path / "config.yaml").is_file():
-            yield path
-        else:
-            yield from run_folders(path, depth - 1)
-
-
 def _stamp(path: Path) -> list[int] | None:
     try:
         stat = path.stat()
     except OSError:
         return None
     return [stat.st_size, stat.st_mtime_ns]
-
-
-def _is_trained(path: Path) -> bool:
-    try:
-        with Run(path).lock():
-            return False
-    except (InputError, OSError):
-        return True
 
 
 def _read(run: Run) -> Entry:
@@ -156,7 +136,7 @@ def _read(run: Run) -> Entry:
     entry = Entry(str(run.path), seed=seed, note=str(about.get("note", "")), of=most)
     names = (str(about.get(kind, {}).get("name", "")) for kind in ("model", "data"))
     entry.model, entry.data = (name.rpartition(".")[2] for name in names)  # one's own classes have paths
-    typed = _typed(about.get("commands", []))
+    typed = typed_options(about.get("commands", []))
     entry.options = " ".join(f"{key}={value}" if value else key for key, value in typed.items())
     entry.of = typed.get("trainer.max_epochs", entry.of)
     entry.of = "" if entry.of in ("-1", "null") else entry.of
@@ -166,7 +146,7 @@ def _read(run: Run) -> Entry:
             entry.monitor, entry.mode = name, mode
         case "default":
             entry.monitor, entry.mode = default_monitor(columns) or ("", "")
-    if values := columns.get(entry.monitor):
+    if values := [value for value in columns.get(entry.monitor, ()) if value == value]:  # less those that are none
         entry.best = min(values) if entry.mode == "min" else max(values)
     for found in (columns, _columns(run.path / "test.csv")):
         entry.metrics |= {
@@ -179,7 +159,7 @@ def _read(run: Run) -> Entry:
     return entry
 
 
-def _typed(commands: list[Any]) -> dict[str, str]:
+def typed_options(commands: Iterable[Any]) -> dict[str, str]:
     """Return the options of the commands that trained a run, later ones over earlier, but for where and what."""
     options: dict[str, str] = {}
     for command in commands:

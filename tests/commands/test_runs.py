@@ -11,7 +11,7 @@ import pytest
 from dlplug import InputError
 from dlplug.__main__ import main
 from dlplug.commands import run as run_command
-from dlplug.runs import Run
+from dlplug.runs import Run, run_folders
 from dlplug.runs_index import INDEX, read_entries
 
 CONFIG = "seed_everything: {seed}\ntrainer:\n  max_epochs: {epochs}\n"
@@ -74,6 +74,20 @@ def test_sorting_best_columns_and_formats(here, capsys):
         run_command(["runs", "--sort", "val/los"])
 
 
+def test_numbers_are_sorted_as_numbers_and_those_that_are_none_come_last(here, capsys):
+    for name, loss, epochs in (("a", "nan", 9), ("b", 0.5, 10), ("c", 0.4, 2)):
+        rows = "".join(f"{epoch},{epoch},{loss}\n" for epoch in range(epochs))
+        path = make(name).path
+        (path / "metrics.csv").write_text(f"epoch,step,val/loss\n{rows}")
+        (path / "timing.csv").write_text("epoch,seconds\n" + "0,30\n" * epochs)
+    for column, order in (("epochs", "cab"), ("time", "cab"), ("monitored", "cba"), ("val/loss", "cba")):
+        lines = shown(capsys, "--columns", "name", "--sort", column).splitlines()[1:]
+        assert "".join(lines) == order, column
+    with open(path / "metrics.csv", "a") as file:
+        file.write("2,2,nan\n")
+    assert {entry.name: entry.best for entry in read_entries(here / "runs")} == {"a": None, "b": 0.5, "c": 0.4}
+
+
 def test_means_over_seeds(here, capsys):
     for seed, loss in enumerate((0.1, 0.2, 0.3)):
         make(f"s{seed}", loss=loss, seed=seed, accuracy=1 - loss)
@@ -104,6 +118,8 @@ def test_damaged_runs_and_links_are_no_end(here):
     (run.path / "about.json").write_text('{"monitor": 3, "model": {"name": 7}, "commands": ["dlplug \'"]}')
     (run.path / "metrics.csv").write_bytes(b"\0\xff,\n3")
     (here / "runs" / "loop").symlink_to(here / "runs")
+    Run.create(here / "runs" / "verify" / "claim" / "cnn", "", {}, "of-a-claim")
+    assert [*run_folders(here / "gone")] == []
     [entry] = read_entries(here / "runs")
     assert entry.model == "7"
     assert entry.best is None
@@ -135,12 +151,12 @@ def test_removing_asks_and_follows_no_link(here, capsys, monkeypatch):
         assert main(line) == 2
         assert message in capsys.readouterr().err
     (here / "runs" / "cnn" / "link").symlink_to(two.path.absolute())
-    assert main(["runs", "rm", "link", "--yes"]) == 2
+    assert main(["runs", "rm", "runs/cnn/link", "--yes"]) == 2
     assert "is a link" in capsys.readouterr().err
     with two.lock():
         assert main(["runs", "rm", "one", "two", "--yes"]) == 2  # all or none
     assert one.path.exists()
-    assert main(["runs", "rm", "one", "--yes"]) == 0
+    assert main(["runs", "rm", "one", "runs/cnn/one", "--yes"]) == 0
     assert not one.path.exists()
     assert two.path.exists()
 

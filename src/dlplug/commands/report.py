@@ -6,8 +6,7 @@ from itertools import count
 from pathlib import Path
 
 from dlplug.commands.parser import Parser
-from dlplug.runs import Run
-from dlplug.runs_index import run_folders
+from dlplug.runs import Run, run_folders
 
 
 def configure(parser: Parser) -> None:

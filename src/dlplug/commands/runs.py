@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import shutil
 import statistics
 import sys
@@ -74,7 +75,7 @@ def run(options: Namespace) -> int:
         if rows and name not in known:
             raise InputError(f"no run has a {name!r}; " + did_you_mean(name, known))
     if options.sort:
-        rows.sort(key=lambda row: (row.get(options.sort) is None, _sortable(row.get(options.sort))))
+        rows.sort(key=lambda row: _sortable(row.get(options.sort)))
     if options.reverse:
         rows.reverse()
     if options.json:
@@ -103,8 +104,8 @@ def remove(names: Sequence[str], sure: bool) -> int:
     Raises:
         InputError: One is not named in full, is a link, or is being trained; none is removed then.
     """
-    runs = [Run.open(name) for name in names]
-    for found, name in zip(runs, names, strict=True):
+    runs = {Run.open(name): name for name in names}
+    for found, name in runs.items():
         if name not in (found.path.name, str(found.path)) and Path(name).resolve() != found.path.resolve():
             raise InputError(f"rm {name}: name the run in full, {found.path}")
         if found.path.is_symlink():
@@ -161,8 +162,11 @@ def by_config(entries: Sequence[Entry]) -> list[Row]:
     return rows
 
 
-def _sortable(value: Any) -> tuple[bool, Any]:
-    return isinstance(value, str), 0 if value is None else value
+def _sortable(value: Any) -> tuple[bool, list[Any]]:
+    """Return what orders numbers by size, also those within a text such as 10/20; what is no number comes last."""
+    parts = re.split(r"(\d+(?:\.\d+)?(?:e[+-]?\d+)?)", value) if isinstance(value, str) else ["", value]
+    parts[1::2] = map(float, parts[1::2]) if value is not None else [0]
+    return value is None or value != value, parts
 
 
 def _print_csv(rows: Sequence[Row]) -> None:
