@@ -2,9 +2,30 @@
 
 import multiprocessing
 import sys
+from collections.abc import Callable
+from multiprocessing.process import BaseProcess
+from threading import Lock
+from types import ModuleType
 from typing import Any
 
 PRELOAD = ["dlplug.claims", "dlplug.training.preload"]  # what the one that is forked imports; more, before it starts
+
+_STARTING = Lock()
+
+
+def start(target: Callable[..., None], *args: Any) -> BaseProcess:
+    """Start a process that calls a function of ours, and return it.
+
+    It does not import ``__main__``: a script without ``if __name__ == "__main__":`` would begin again in each.
+    """
+    process: BaseProcess = fork_server().Process(target=target, args=args)
+    with _STARTING:
+        main, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
+        try:
+            process.start()
+        finally:
+            sys.modules["__main__"] = main
+    return process
 
 
 def fork_server() -> Any:

@@ -1,13 +1,17 @@
 """``dlplug fit … --seeds``: a run a seed, of which only those that are missing are made again."""
 
+import os
 import re
 import shutil
+import signal
 import statistics
 
 import pytest
 
 from dlplug.__main__ import main
 from dlplug.loggers.csv import read_metrics
+from dlplug.runs_index import read_entries
+from dlplug.testing.commands import start_command
 
 LINE = ["fit", "--model=cnn", "--data=digits", "--model.channels=[8,8]", "--model.hidden=16", "--trainer.max_epochs=1"]
 LINE += ["--trainer.limit_train_batches=4", "--trainer.limit_val_batches=1", "--run=st"]
@@ -29,6 +33,24 @@ def test_a_run_a_seed_and_what_is_missing(tmp_path, monkeypatch, capfd):
     out, said = capfd.readouterr()
     assert re.findall(r"^seed (\d+): done", said, re.MULTILINE) == ["3"]
     assert (folder / "st-seed0" / "metrics.csv").stat().st_mtime_ns == before
+    for other in ("--model.lr=1", "--data=mnist5k"):  # would be reported as though it had been asked for
+        assert main([*LINE, "--seeds=0", other]) == 2
+        assert "st-seed0 is of digits" in capfd.readouterr().err
+
+
+def test_what_stops_the_command_stops_its_runs(tmp_path):
+    line = [arg for arg in LINE if "max_epochs" not in arg]
+    process = start_command(*line, "--trainer.max_epochs=9999", "--seeds=0-2", "--jobs=2", folder=tmp_path)
+    while len([*tmp_path.glob("runs/cnn/st-seed*/metrics.csv")]) < 2:
+        process.join(0.1)
+        assert process.is_alive()
+    os.kill(process.pid, signal.SIGTERM)
+    process.join()
+    assert process.exitcode == 143
+    assert {entry.name: entry.state for entry in read_entries(tmp_path / "runs")} == {
+        "st-seed0": "stopped",
+        "st-seed1": "stopped",
+    }
 
 
 def test_a_seed_that_fails_is_named_and_the_others_go_on(tmp_path, monkeypatch, capfd):

@@ -81,8 +81,12 @@ def generate_media(model: Any, seed: int, options: Mapping[str, Any]) -> "dict[s
     from dlplug import media
 
     refuse_silent(type(model))
-    seed_everything(seed, verbose=False)
     try:
+        signature(model.generate).bind(**options)
+    except TypeError as error:
+        raise InputError(f"generate: {error}") from error
+    try:
+        seed_everything(seed, verbose=False)
         with torch.no_grad():
             made = model.generate(**options)
         return {key: media.of(value) for key, value in (made if isinstance(made, dict) else {"": made}).items()}

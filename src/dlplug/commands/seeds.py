@@ -1,24 +1,32 @@
 """``dlplug fit … --seeds 0-4``: one run a seed, and what they reached together."""
 
+import os
 import re
+import shlex
+import signal
 import sys
+import traceback
 from argparse import ArgumentTypeError
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stderr, redirect_stdout
 from datetime import datetime
+from multiprocessing import active_children
 from pathlib import Path
+from types import FrameType
 
 from dlplug.commands.parser import Parser
 from dlplug.commands.runs import by_config
-from dlplug.console import plain, say
+from dlplug.console import say
 from dlplug.errors import InputError
-from dlplug.processes import fork_server
+from dlplug.processes import start
 from dlplug.registry import Registry
 from dlplug.registry.job import expand
-from dlplug.runs_index import Entry, read_entries
+from dlplug.runs import Run
+from dlplug.runs_index import Entry, read_entries, typed_options
 
 ROOT = "--trainer.default_root_dir"
+EPOCHS = "trainer.max_epochs"  # more of them are a resumed run's
 
 
 def parser() -> Parser:
@@ -47,7 +55,7 @@ def fit_seeds(args: Sequence[str], seeds: Sequence[int], jobs: int, registry: Re
         registry: The installed plugins.
 
     Returns:
-        0 where all are done, 130 after Ctrl-C, else 1.
+        0 where all are done, 130 after Ctrl-C, 143 after SIGTERM, else 1.
 
     Raises:
         InputError: A name or an option cannot be used.
@@ -65,7 +73,15 @@ def fit_seeds(args: Sequence[str], seeds: Sequence[int], jobs: int, registry: Re
         raise InputError(f"{job.run.path} has its seed: --seeds makes new runs")
     folder = Path(options.root) / job.model
     names = {f"{options.run}-seed{seed}": seed for seed in seeds}
-    done = [entry.name for entry in _entries(folder, names) if entry.state == "done"]
+    asked = typed_options([shlex.join(["dlplug", "fit", *rest])])
+    done = []
+    for entry in _entries(folder, names):
+        about = Run(Path(entry.path)).about
+        before = typed_options(about.get("commands", []))
+        data = about.get("data", {}).get("class_path", "")
+        if (data, before | {EPOCHS: ""}) != (job.chosen["data"], asked | {EPOCHS: ""}):
+            raise InputError(f"{entry.path} is of {entry.data} {entry.options}: other options need another --run NAME")
+        done += [entry.name] if entry.state == "done" and before == asked else []
     missing = [name for name in names if name not in done]
     say(
         f"{len(missing)} of {len(names)} runs of {job.model}, {min(jobs, len(missing))} at once"
@@ -75,9 +91,7 @@ def fit_seeds(args: Sequence[str], seeds: Sequence[int], jobs: int, registry: Re
     def fit(name: str) -> None:
         line = [*rest, "--run", name, "--resume", "auto", "--seed_everything", str(names[name]), ROOT, options.root]
         log = folder / f"{name}.log"
-        process = fork_server().Process(target=_fit, args=(line, log))
-        process.start()
-        process.join()
+        start(_fit, line, log).join()
         [entry] = _entries(folder, [name]) or [Entry(str(folder / name), state="failed")]
         best = f", {entry.monitor} {entry.best:.4g}" if entry.best is not None else ""
         say(
@@ -85,20 +99,27 @@ def fit_seeds(args: Sequence[str], seeds: Sequence[int], jobs: int, registry: Re
             + ("" if entry.state == "done" else f"; see {log}")
         )
 
+    handler = signal.signal(signal.SIGTERM, _interrupt)
     with ThreadPoolExecutor(jobs) as pool:
         try:
             list(pool.map(fit, missing))
-        except KeyboardInterrupt:
-            pool.shutdown(wait=True, cancel_futures=True)  # the processes were interrupted too, and end in order
+        except KeyboardInterrupt as error:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in active_children():
+                process.join(1)  # those of a terminal were interrupted too, and end in order
+                if process.is_alive() and process.pid:
+                    os.kill(process.pid, signal.SIGINT)
+            pool.shutdown(wait=True)
             say(f"stopped; go on with the same command and --run {options.run}")
-            return 130
+            return 128 + next(iter(error.args), signal.SIGINT)
+        finally:
+            signal.signal(signal.SIGTERM, handler)
     ended = _entries(folder, names)
     finished = [entry for entry in ended if entry.state == "done"]
     for row in by_config(finished):
         print(f"{len(finished)} seeds: {row.get('monitored') or 'nothing is monitored'}")
     if len(finished) > 1:
         from dlplug.report.page import write  # numpy and Pillow
-        from dlplug.runs import Run
 
         print(write([Run(Path(entry.path)) for entry in finished], folder / f"{options.run}.html"))
     return int(len(finished) < len(names))
@@ -111,14 +132,18 @@ def _entries(folder: Path, names: Collection[str]) -> list[Entry]:
     )
 
 
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt(number)
+
+
 def _fit(line: list[str], log: Path) -> None:
-    from dlplug.commands import run
+    from dlplug.__main__ import main
 
     log.parent.mkdir(parents=True, exist_ok=True)
     with open(log, "a") as file, redirect_stdout(file), redirect_stderr(file):
         try:
-            status = run(["fit", *line])
-        except InputError as error:
-            print(f"dlplug: {plain(error)}")
-            status = 2
+            status = main(["fit", *line])
+        except Exception:
+            traceback.print_exc()
+            status = 1
     sys.exit(status)

@@ -13,7 +13,7 @@ from typing import Any
 from dlplug.commands.parser import Parser, print_wrapped
 from dlplug.errors import InputError, did_you_mean
 from dlplug.files import write_atomically
-from dlplug.processes import fork_server
+from dlplug.processes import start
 from dlplug.registry import Registry
 from dlplug.specs import ClaimSpec
 
@@ -33,8 +33,6 @@ def configure(parser: Parser) -> None:
 
 def run(options: Namespace) -> int:
     """Run the claims asked for; the status is 1 if one does not hold."""
-    if options.seeds < 1 or options.jobs < 1:
-        raise InputError(f"--seeds and --jobs must be at least 1, not {options.seeds} and {options.jobs}")
     claims = chosen(Registry.discover(), options.words, options.full)
     if options.list:
         for claim in claims:
@@ -65,7 +63,12 @@ def measure(claims: Sequence[ClaimSpec], seeds: int, jobs: int) -> Iterator[dict
         claims: What to measure, each in a process of its own.
         seeds: How many seeds each measurement is repeated over.
         jobs: How many claims are measured at once.
+
+    Raises:
+        InputError: Either is less than 1.
     """
+    if seeds < 1 or jobs < 1:
+        raise InputError(f"--seeds and --jobs must be at least 1, not {seeds} and {jobs}")
     pool = ThreadPoolExecutor(jobs)
     try:
         yield from pool.map(lambda claim: _run(claim, range(seeds), jobs), claims)
@@ -127,8 +130,7 @@ def _run(claim: ClaimSpec, seeds: range, jobs: int) -> dict[str, Any]:
     """Run a claim in a process of its own, so that whatever happens to it happens to no other."""
     folder = FOLDER / claim.name
     shutil.rmtree(folder, ignore_errors=True)  # what it found last time, and the runs that were for that
-    process = fork_server().Process(target=_in_child, args=(claim.name, folder, seeds, jobs))
-    process.start()
+    process = start(_in_child, claim.name, folder, seeds, jobs)
     process.join()
     try:
         found = json.loads((folder / "evidence.json").read_text())

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from dlplug.processes import fork_server
+from dlplug.processes import start
 
 
 def run_command(*args: str | Path, folder: Path, input: bytes = b"", **env: str) -> "subprocess.CompletedProcess[str]":
@@ -35,9 +35,7 @@ def start_command(*args: str | Path, folder: Path, **env: str) -> BaseProcess:
     What it reads from stdin is one that ends with ``.in``. Any of them may be a link to a terminal.
     """
     variables = {**os.environ, **env}
-    process: BaseProcess = fork_server().Process(target=_command, args=([*map(str, args)], folder, variables))
-    process.start()
-    return process
+    return start(_command, [*map(str, args)], folder, variables)
 
 
 def _command(line: list[str], folder: Path, env: Mapping[str, str]) -> None:
