@@ -1,26 +1,35 @@
 """Python does what the command does, and leaves nothing behind."""
 
 import logging
+import multiprocessing
 import os
 import random
+import signal
 import subprocess
 import sys
 import warnings
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pytest
 import torch
-from lightning.pytorch import LightningDataModule
+import yaml
+from lightning.pytorch import LightningDataModule, LightningModule
 from own import OwnModel
 from PIL import Image
 from torch.utils.data import DataLoader, TensorDataset
 
 import dlplug
+from dlplug import processes
 from dlplug.claims import Lab
+from dlplug.files import write_atomically
 from dlplug.media import Figure, Table, Text, Video
 from dlplug.media import Image as Picture
 from dlplug.registry import Registry
 from dlplug.testing import run_command
+from dlplug.training import callbacks
 
 OPTIONS = {"model.channels": [8, 8], "model.hidden": 16, "trainer.max_epochs": 1, "trainer.accelerator": "cpu"}
 LINE = ["--model.channels=[8, 8]", "--model.hidden=16", "--trainer.max_epochs=1", "--trainer.accelerator=cpu"]
@@ -69,6 +78,27 @@ def test_command_python_and_lab_give_the_same_metrics(run, tmp_path):
     assert run._run.about["commands"] == [f"dlplug fit --model=cnn --data=digits {' '.join(map(_quoted, LINE))}"]
 
 
+class Points(LightningDataModule):
+    def __init__(self, loaders):
+        super().__init__()
+        self.loaders = loaders
+
+    def train_dataloader(self):
+        return self.loaders[0]
+
+    val_dataloader = train_dataloader
+
+
+class Open(LightningModule):
+    def __init__(self, fails=False):
+        super().__init__()
+        self.layer = torch.nn.Linear(4, 1)
+        self.fails = fails
+
+    def training_step(self, batch, batch_idx):
+        return self.layer(batch[0]).square().mean() * (1 / (1 - int(self.fails and batch_idx == 2)))
+
+
 def _quoted(argument):
     return f"'{argument}'" if " " in argument else argument
 
@@ -100,12 +130,17 @@ def test_new_items_are_files_images_arrays_or_samples(run, tmp_path):
     assert run.predict(sample, top=2)["confidence_2"][0] == pytest.approx(of_file["confidence_2"][0], abs=1e-6)
     broken = run.predict([tmp_path / "a.png", tmp_path / "none.png"])
     assert "none.png" in broken["error"][1]
+    for inputs in (3, b"a.png", [], {"a": 1}, [1, 2], [torch.rand(1, 8, 8), torch.rand(1, 9, 9)]):
+        with pytest.raises(dlplug.InputError, match="predict takes"):
+            run.predict(inputs)
+    with pytest.raises(dlplug.InputError, match="generate: missing a required argument: 'image'"):
+        dlplug.generate(run, n=3)
 
 
 def test_objects_are_trained_as_they_are(folder, loaders):
     model = OwnModel(width=5)
     run = dlplug.fit(model, loaders, {"trainer.max_epochs": 1})
-    assert run.model is model
+    assert run.model is not model
     assert run.test()
     assert len(run.predict(torch.randn(3, 4))["item"]) == 3
     assert max(run.resume({"trainer.max_epochs": 3}).metrics["epoch"]) == 2
@@ -114,17 +149,60 @@ def test_objects_are_trained_as_they_are(folder, loaders):
     assert "class_path: own.OwnModel\n  init_args:\n    width: 5" in config
     assert "data:" not in config
     assert dlplug.load(run.path).model.hparams.width == 5
+    other = dlplug.fit(model, loaders, {"trainer.max_epochs": 1})
+    assert not torch.equal(run.model.net[0].weight, other.model.net[0].weight)
+
+
+def test_what_a_command_gives_an_object_is_taken_back(folder, loaders):
+    model = Open()
+    options = {"optimizer": "SGD", "optimizer.lr": 0.1, "trainer.max_epochs": 1, "trainer.limit_val_batches": 0}
+    run = dlplug.fit(model, loaders[0], options)
+    assert max(run.resume({"trainer.max_epochs": 2}).metrics["epoch"]) == 1
+    assert "configure_optimizers" not in vars(model)
+
+
+def test_a_fit_that_fails_leaves_a_page_that_waits_for_nothing(folder, loaders, monkeypatch):
+    monkeypatch.setattr(callbacks, "FIRST_PAGE", 0)
+    with pytest.raises(ZeroDivisionError):
+        dlplug.fit(Open(fails=True), loaders[0], {"optimizer": "SGD", "trainer.max_epochs": 1, "run": "fails"})
+    page = (folder / "runs" / "open" / "fails" / "report.html").read_text()
+    assert 'id="live"' not in page
+
+
+def test_threads_train_one_after_another(folder, loaders):
+    options = {"trainer.max_epochs": 1}
+    with ThreadPoolExecutor(2) as pool:
+        one, two = pool.map(lambda _: dlplug.fit(OwnModel, Points(loaders), options), range(2))
+    assert (one.path / "metrics.csv").read_bytes() == (two.path / "metrics.csv").read_bytes()
+
+
+def test_a_script_does_not_begin_again_in_its_processes(tmp_path, monkeypatch):
+    script = tmp_path / "script.py"
+    script.write_text("raise SystemExit(3)")
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", str(script), raising=False)
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)
+    monkeypatch.setattr(processes, "fork_server", lambda: multiprocessing.get_context("spawn"))
+    process = processes.start(write_atomically, tmp_path / "written", b"1")
+    process.join()
+    assert process.exitcode == 0
+    assert (tmp_path / "written").exists()
 
 
 def test_classes_take_the_options_of_the_command(folder, loaders):
-    class Points(LightningDataModule):
-        def train_dataloader(self):
-            return loaders[0]
+    class Local(Points):
+        pass
 
-    run = dlplug.fit(OwnModel, Points(), {"model.width": 2, "trainer.max_epochs": 1, "trainer.limit_val_batches": 0})
+    options = {
+        "model.width": np.int64(2),
+        "trainer.max_epochs": 1,
+        "trainer.default_root_dir": Path("my runs"),
+        "open": False,
+    }
+    run = dlplug.fit(OwnModel, Points(loaders), options)
     assert run.model.hparams.width == 2
-    with pytest.raises(dlplug.InputError, match="give an object, Points"):
-        dlplug.fit(OwnModel, Points)
+    assert run.path.parent == Path("my runs/ownmodel")
+    with pytest.raises(dlplug.InputError, match="give an object, Local"):
+        dlplug.fit(OwnModel, Local)
 
 
 def test_tensors_and_datasets_describe_themselves(folder):
@@ -146,6 +224,8 @@ def test_tensors_and_datasets_describe_themselves(folder):
         ),
         (["cnn", "digits", {"model.width": 1}], "has no option 'width'"),
         (["cnn", "digits", {"model.hidden": object()}], "plain values"),
+        (["cnn", "digits", ["model.hidden"]], "plain values by name"),
+        (["cnn", "digits", {"trainer.devices": 2, "trainer.accelerator": "cpu"}], "its own process alone"),
         (["cnn", "digits", {"trainer.fast_dev_run": True}], "nothing is kept"),
     ],
 )
@@ -173,6 +253,9 @@ def test_nothing_global_stays_changed(folder):
             list(sys.path),
             list(warnings.filters),
             torch.get_num_threads(),
+            [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)],
+            (os.getcwd(), sys.stdin, torch.get_default_dtype(), matplotlib.get_backend()),
+            dict(yaml.SafeDumper.yaml_multi_representers),
         )
 
     before = state()

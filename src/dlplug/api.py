@@ -12,6 +12,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import replace
 from functools import cached_property, partial
 from html import escape
@@ -19,18 +20,21 @@ from importlib import import_module
 from importlib.util import find_spec
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
+from dlplug.console import plain
 from dlplug.errors import InputError
 from dlplug.registry import Registry
 from dlplug.registry.job import KINDS, Job, expand, option
-from dlplug.runs import Run
+from dlplug.runs import Run, run_folders
 from dlplug.specs import Spec
 
 if TYPE_CHECKING:
     from dlplug.data import Input
     from dlplug.media import Media
 
+_ONE = RLock()  # random states, warnings and standard input are the process's: threads train one after another
 Table = Any  # a ``pandas.DataFrame``, or a dict of columns where pandas is not installed
 
 
@@ -49,9 +53,12 @@ class TrainedRun:
     """
 
     def __init__(self, path: str | os.PathLike[str], objects: Mapping[str, Any] | None = None) -> None:
-        self._run = Run.open(str(path))
+        self._run = Run.open(os.fspath(path))
         self._objects = objects or {}
         self.path = self._run.path
+
+    def __fspath__(self) -> str:
+        return str(self.path)
 
     def __repr__(self) -> str:
         last = ", ".join(f"{name} {value:.4g}" for name, value in self._last().items())
@@ -76,10 +83,10 @@ class TrainedRun:
         """The model with the weights of its best checkpoint, on the CPU and in evaluation mode."""
         from dlplug.trained import load_trained, read_checkpoint
 
-        model = self._objects.get("model")
-        if model is None:
+        if "model" not in self._objects:
             return load_trained(self._run)
-        model.cpu().load_state_dict(read_checkpoint(self._run.trained)["state_dict"])
+        model = deepcopy(self._objects["model"]).cpu()  # which other fits may go on to train
+        model.load_state_dict(read_checkpoint(self._run.trained)["state_dict"])
         return model.eval()
 
     @cached_property
@@ -123,7 +130,7 @@ class TrainedRun:
         if inputs is None:
             _execute("predict", [str(self.path), *_as_args(options)], self._objects, {"top": top})
             return _as_table(_read_rows(self.path / "predictions.csv"))
-        with tempfile.TemporaryDirectory() as folder, _as_source(inputs, Path(folder)) as source:
+        with _ONE, tempfile.TemporaryDirectory() as folder, _as_source(inputs, Path(folder)) as source:
             output = Path(folder) / "rows.jsonl"
             asked = {"input": source, "output": str(output), "top": top}
             _execute("predict", [str(self.path), *_as_args(options)], self._objects, asked)
@@ -139,7 +146,7 @@ class TrainedRun:
         """
         from dlplug.commands.generate import generate_media
 
-        with _unchanged():
+        with _ONE, _unchanged():
             made = generate_media(self.model, seed, options)
         return made.get("") or made
 
@@ -191,7 +198,7 @@ def fit(model: Any, data: Any = None, options: Mapping[str, Any] | None = None) 
     """Train, as ``dlplug fit --model MODEL --data DATA`` does.
 
     Args:
-        model: A name, class path, class or ``LightningModule``.
+        model: A name, class path, class, or a ``LightningModule``, which is trained in place, as a ``Trainer`` would.
         data: A name, class path, class or ``LightningDataModule``; or what to train on, or a list of what to train,
             validate and test on, each a ``DataLoader``, a ``Dataset``, a tensor or array of inputs, or a tuple of
             inputs and targets (see ``dlplug.data.from_tensors`` and ``from_datasets``); the model's own data if None.
@@ -226,8 +233,8 @@ def load(run: str | os.PathLike[str]) -> TrainedRun:
 
 def list_runs(folder: str | os.PathLike[str] = "runs") -> list[TrainedRun]:
     """Return the runs below a folder, the newest first."""
-    configs = Path(folder).rglob("config.yaml")
-    return [TrainedRun(path.parent) for path in sorted(configs, key=lambda path: path.stat().st_mtime, reverse=True)]
+    paths = sorted(run_folders(Path(folder)), key=lambda path: (path / "config.yaml").stat().st_mtime_ns, reverse=True)
+    return [TrainedRun(path) for path in paths]
 
 
 def test(run: str | os.PathLike[str], options: Mapping[str, Any] | None = None) -> dict[str, float]:  # noqa: PT028
@@ -316,13 +323,21 @@ def _as_module(kind: str, value: Any) -> Any:
 @contextmanager
 def _as_source(inputs: Any, folder: Path) -> "Iterator[str | list[Input]]":
     """Give what ``predict`` reads for new items: a path, names or texts on standard input, or the items themselves."""
+    import numpy as np
     import torch
     from PIL import Image
 
     if isinstance(inputs, str | os.PathLike):
         yield os.fspath(inputs)
         return
-    items = list(inputs)
+    try:
+        items = [] if isinstance(inputs, bytes | Mapping) else list(inputs)
+    except TypeError:
+        items = []
+    if not items:
+        raise InputError(
+            f"predict takes files, texts, images or arrays of numbers, one or more; not {plain(repr(inputs))}"
+        )
     if all(isinstance(item, str | os.PathLike) for item in items):
         stdin, text = sys.stdin, "".join(f"{' '.join(os.fspath(item).splitlines())}\n" for item in items)
         sys.stdin = TextIOWrapper(BytesIO(os.fsencode(text)))
@@ -331,7 +346,7 @@ def _as_source(inputs: Any, folder: Path) -> "Iterator[str | list[Input]]":
         finally:
             sys.stdin = stdin
         return
-    images = [Image.fromarray(i) if str(getattr(i, "dtype", "")) == "uint8" and i.ndim < 4 else i for i in items]
+    images = [Image.fromarray(np.asarray(i)) if _is_picture(i) else i for i in items]
     if all(isinstance(image, Image.Image) for image in images):  # as files, so that they are read as all others
         width = len(str(len(images)))
         for number, image in enumerate(images):
@@ -342,14 +357,33 @@ def _as_source(inputs: Any, folder: Path) -> "Iterator[str | list[Input]]":
         samples = [torch.as_tensor(item) for item in items]
     except (TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"predict takes files, texts, images or arrays of numbers: {error}") from error
+    if len({sample.shape for sample in samples}) > 1 or not samples[0].shape:
+        raise InputError(
+            f"predict takes samples of one shape, a row each; not {', '.join(str(tuple(s.shape)) for s in samples[:3])}"
+        )
     yield [(str(number), partial(tuple, [sample])) for number, sample in enumerate(samples)]
+
+
+def _is_picture(item: Any) -> bool:
+    """Return whether an item is an array or tensor of a picture's shape and type."""
+    shape = tuple(getattr(item, "shape", ()))
+    return str(getattr(item, "dtype", "")).endswith("uint8") and (
+        len(shape) == 2 or (len(shape) == 3 and shape[2] in (3, 4))
+    )
 
 
 def _as_args(options: Mapping[str, Any] | None) -> list[str]:
     try:
-        return [option(key, value) for key, value in (options or {}).items()]
-    except TypeError as error:  # of json
-        raise InputError(f"options are plain values, as they would be typed: {error}") from error
+        return [
+            option(key, json.loads(json.dumps(value, default=_as_plain))) for key, value in dict(options or {}).items()
+        ]
+    except (TypeError, ValueError) as error:  # of json, and of dict
+        raise InputError(f"options are plain values by name, as they would be typed: {error}") from error
+
+
+def _as_plain(value: Any) -> Any:
+    """Return a path as text, and numpy's numbers and arrays as Python's."""
+    return value.tolist() if hasattr(value, "tolist") else os.fspath(value)
 
 
 def _execute(
@@ -359,9 +393,9 @@ def _execute(
     from dlplug.commands.train import check_inputs
     from dlplug.training.cli import prepare
 
-    with _unchanged():
+    with _ONE, _unchanged(), _as_given(objects.get("model")):
         registry = Registry.discover()
-        job: Job = replace(expand(command, args, registry, objects), predictions=predictions or {})
+        job: Job = replace(expand(command, args, registry, objects), predictions=predictions or {}, here=True)
         check_inputs(job, registry)
         try:
             cli = prepare(job, registry)
@@ -408,16 +442,32 @@ def _as_table(rows: Sequence[Mapping[str, Any]]) -> Table:
 
 
 @contextmanager
+def _as_given(model: Any) -> Iterator[None]:
+    """Take back what a command gives an object for its own time; other commands may give it something else."""
+    names = ("top", "gradient_clip", "configure_optimizers")
+    before = {name: vars(model)[name] for name in names if model is not None and name in vars(model)}
+    try:
+        yield
+    finally:
+        for name in names if model is not None else ():
+            vars(model).pop(name, None)
+        if before:
+            vars(model).update(before)
+
+
+@contextmanager
 def _unchanged() -> Iterator[None]:
     """Put back what training changes for the whole process."""
     import torch
+    import yaml
     from lightning.pytorch.utilities.seed import isolate_rng
 
     loggers = [logging.getLogger(f"lightning.{name}") for name in ("pytorch", "fabric")]
     levels = [logger.level for logger in loggers]
+    representers = dict(yaml.SafeDumper.yaml_multi_representers)
     before, path, show = dict(os.environ), list(sys.path), warnings.formatwarning
     backends = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark, torch.is_grad_enabled()
-    deterministic = torch.are_deterministic_algorithms_enabled()
+    deterministic = torch.get_deterministic_debug_mode()
     threads, precision = torch.get_num_threads(), torch.get_float32_matmul_precision()
     if os.getcwd() not in path:
         sys.path.append(os.getcwd())  # a class of the user's own may be in a file here
@@ -427,10 +477,11 @@ def _unchanged() -> Iterator[None]:
     finally:
         torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = backends[:2]
         torch.set_grad_enabled(backends[2])
-        torch.use_deterministic_algorithms(deterministic)
+        torch.set_deterministic_debug_mode(deterministic)
         torch.set_num_threads(threads)
         torch.set_float32_matmul_precision(precision)
         warnings.formatwarning = show
+        yaml.SafeDumper.yaml_multi_representers = representers
         sys.path[:] = path
         for name in os.environ.keys() - before.keys():
             del os.environ[name]

@@ -49,6 +49,7 @@ class Job:
         files: The config files among the arguments.
         predictions: What ``predict`` is asked for besides, by option.
         objects: The model or data themselves, where Python gives them as objects.
+        here: Whether Python asks, which does not end with the command: no process begins its script again.
     """
 
     command: str
@@ -61,6 +62,7 @@ class Job:
     files: tuple[str, ...] = ()
     predictions: Mapping[str, Any] = field(default_factory=dict)
     objects: Mapping[str, Any] = field(default_factory=dict)
+    here: bool = False
 
 
 def expand(command: str, args: list[str], registry: Registry, objects: Mapping[str, Any] | None = None) -> Job:

@@ -70,13 +70,13 @@ class LiveReport(Callback):
         self._run = run
         self._opens = opens
         self._started = self._due = 0.0
-        self._first = 0
+        self._first = self._stepped = 0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Wait for the first seconds' curves."""
         self._started = time.monotonic()
         self._due = self._started + FIRST_PAGE
-        self._first = trainer.fit_loop.total_batch_idx
+        self._first, self._stepped = trainer.fit_loop.total_batch_idx, trainer.global_step
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -100,12 +100,16 @@ class LiveReport(Callback):
     def _progress(self, trainer: Trainer, now: float) -> str:
         done = trainer.fit_loop.total_batch_idx + 1 - self._first
         text = f"Training, epoch {trainer.current_epoch + 1}"
-        if trainer.max_epochs in (None, -1) or trainer.num_training_batches == float("inf"):
+        parts = []  # of the way that are done: by batches, and by steps
+        if trainer.max_epochs not in (None, -1):
+            text += f" of {trainer.max_epochs}"
+            parts.append(done / (trainer.max_epochs * trainer.num_training_batches - self._first))
+        if trainer.max_steps > 0:
+            parts.append((trainer.global_step - self._stepped) / (trainer.max_steps - self._stepped))
+        if not parts or not max(parts):  # open, or batches that nobody has counted
             return text
-        left = trainer.max_epochs * trainer.num_training_batches - self._first - done
-        seconds = (now - self._started) / done * left
-        long = f"{seconds / 60:.0f} min" if seconds > 90 else f"{seconds:.0f} s"
-        return f"{text} of {trainer.max_epochs}, about {long} left"
+        seconds = (now - self._started) * (1 / max(parts) - 1)
+        return f"{text}, about " + (f"{seconds / 60:.0f} min left" if seconds > 90 else f"{seconds:.0f} s left")
 
 
 class OptimizerOverrides(Callback):

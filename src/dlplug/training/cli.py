@@ -44,7 +44,15 @@ from dlplug.specs import CommandSpec
 from dlplug.trained import read_checkpoint, refuse_misfit
 from dlplug.training.callbacks import GradNormAndLRMonitor, LiveReport, OptimizerOverrides, Showcase, guard
 from dlplug.training.checkpoints import AtomicCheckpointIO, Checkpoints
-from dlplug.training.launch import Preemption, agreed, devices, launch_key, refuse_strategy, restarted_run
+from dlplug.training.launch import (
+    Preemption,
+    agreed,
+    devices,
+    launch_key,
+    refuse_strategy,
+    restarted_run,
+    signals_restored,
+)
 from dlplug.training.parse_errors import explain, lightnings, refuse_known, serialised
 from dlplug.training.predictions import InputData, PredictionWriter
 from dlplug.training.progress import ADVICE, EpochSummary, TrainingBar
@@ -160,7 +168,14 @@ class CLI(LightningCLI):
         parser.add_optimizer_args()
         parser.add_lr_scheduler_args()
         if self.job.command == "fit":
-            parser.add_argument("--open", action="store_true", help="Show the page in the browser while it trains.")
+            parser.add_argument(
+                "--open",
+                type=bool,
+                nargs="?",
+                const=True,
+                default=False,
+                help="Show the page in the browser while it trains.",
+            )
         if self.job.command == "fit" and not self.job.run:
             name, resume = os.environ.get("DLPLUG_RUN"), Literal["auto"] | None
             parser.add_argument("--run", type=str | None, default=name, help="Name of the run's folder.")
@@ -257,9 +272,9 @@ class CLI(LightningCLI):
             self._held.enter_context(self.run.lock())
         try:
             trainer = self._make_trainer(asked, kwargs)
-            refuse_strategy(trainer)
+            refuse_strategy(trainer, self.job.here)
             return trainer
-        except Exception:
+        except BaseException:  # Ctrl-C too: Python may go on
             self._discard_unused_run()
             self._held.close()
             raise
@@ -327,7 +342,7 @@ class CLI(LightningCLI):
 
     def execute(self) -> int:
         """Run the command and return the exit status."""
-        with self._held:
+        with self._held, signals_restored():
             status = 1
             try:
                 status = self._execute()
@@ -367,6 +382,8 @@ class CLI(LightningCLI):
             return 128 + self._preemption.signal if is_rank_zero() else 0  # Lightning kills the first for another's
         except Exception as error:
             self._discard_unused_run()
+            if self.run and self.run.path.is_dir() and self.job.command == "fit":
+                self._report()  # or its page would wait for more
             if isinstance(error, MisconfigurationException):
                 raise InputError(lightnings(error)) from error
             refuse_misfit(error, self.config.ckpt_path, self.job.chosen["model"])
@@ -376,13 +393,14 @@ class CLI(LightningCLI):
             if isinstance(file, MetricsFile) and self.job.command != "fit" and is_rank_zero() and file.path.exists():
                 os.replace(file.path, file.path.with_name(f"{self.job.command}.csv"))
         self._report()
-        if self.run and self.job.command != "predict":
+        if self.run and self.job.command != "predict" and not self.job.here:
             others = (spec for plugin in self.registry.plugins if plugin.name != "core" for spec in plugin.specs)
             offered = [spec.name for spec in others if isinstance(spec, CommandSpec) and spec.takes == "run"]
             say(self.run.summary(self.job.command, offered))
         for writer in self.trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(writer, PredictionWriter):
-                say(writer.summary())
+                if not self.job.here:
+                    say(writer.summary())
                 return int(writer.bad == writer.count > 0)
         return self._status()
 

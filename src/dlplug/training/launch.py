@@ -4,8 +4,11 @@ import hashlib
 import os
 import platform
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from subprocess import run
+from threading import current_thread, main_thread
 from types import FrameType
 from typing import Any
 
@@ -67,12 +70,21 @@ def _count(given: Any) -> int | None:
     return int(text) if text.isdecimal() else None  # auto and -1 are all that there are
 
 
-def refuse_strategy(trainer: Trainer) -> None:
+def refuse_strategy(trainer: Trainer, here: bool) -> None:
     """Refuse strategies that would train processes apart, or cannot start them from a command line.
+
+    Args:
+        trainer: The trainer.
+        here: Whether it has to be this process that trains, as in Python, where others would run the script again.
 
     Raises:
         InputError: The trainer's is one.
     """
+    if here and trainer.world_size > 1:
+        raise InputError(
+            f"Python trains in its own process alone, not in {trainer.world_size}: give trainer.devices=1 and "
+            "trainer.num_nodes=1, or let `dlplug fit` do it"
+        )
     name, launcher = type(trainer.strategy).__name__, trainer.strategy.launcher
     if isinstance(trainer.strategy, ModelParallelStrategy):
         raise InputError(f"{name} needs a model that shards its weights, or each process trains its own; take ddp")
@@ -155,6 +167,24 @@ def agreed(checkpoint: str | None, trainer: Trainer) -> str | None:
     return agreed_on
 
 
+def _handlers() -> dict[int, Any]:
+    """Return what the signals of a cluster do now: of no interest outside the main thread, which alone gets them."""
+    numbers = [getattr(signal, name, None) for name in ("SIGUSR1", "SIGTERM")]  # Windows has no SIGUSR1
+    is_main = current_thread() is main_thread()
+    return {number: signal.getsignal(number) for number in numbers if number and is_main}
+
+
+@contextmanager
+def signals_restored() -> Iterator[None]:
+    """Give the signals back what they did before: in Python the process goes on after a fit."""
+    before = _handlers()
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 class Preemption(Callback):
     """Stops all processes at the end of the same batch after SIGUSR1 or SIGTERM, and has Slurm requeue after SIGUSR1.
 
@@ -178,9 +208,8 @@ class Preemption(Callback):
         self._listen()
 
     def _listen(self) -> None:
-        for name in ("SIGUSR1", "SIGTERM"):
-            if number := getattr(signal, name, None):  # Windows has no SIGUSR1
-                signal.signal(number, self._note)
+        for number in _handlers():
+            signal.signal(number, self._note)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.signal = number
