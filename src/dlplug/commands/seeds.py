@@ -17,7 +17,7 @@ from types import FrameType
 
 from dlplug.commands.parser import Parser
 from dlplug.commands.runs import by_config
-from dlplug.console import say
+from dlplug.console import plain, say
 from dlplug.errors import InputError
 from dlplug.processes import start
 from dlplug.registry import Registry
@@ -137,12 +137,17 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _fit(line: list[str], log: Path) -> None:
-    from dlplug.__main__ import main
+    from dlplug.commands import run
 
     log.parent.mkdir(parents=True, exist_ok=True)
     with open(log, "a") as file, redirect_stdout(file), redirect_stderr(file):
         try:
-            status = main(["fit", *line])
+            status = run(["fit", *line])
+        except InputError as error:
+            print(f"dlplug: {plain(error)}")
+            status = 2
+        except KeyboardInterrupt:
+            status = 130
         except Exception:
             traceback.print_exc()
             status = 1
