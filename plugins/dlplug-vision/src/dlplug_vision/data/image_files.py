@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 import numpy as np
 import PIL.Image
 import PIL.ImageOps
+import torch
 from torch import Tensor
 from torchvision.datasets.folder import IMG_EXTENSIONS
-from torchvision.transforms.v2 import functional
 
 from dlplug.console import first_few, say
 from dlplug.errors import InputError
@@ -93,11 +93,12 @@ def to_pixels(image: PIL.Image.Image, channels: int, height: int, width: int) ->
         image = PIL.Image.alpha_composite(PIL.Image.new("RGBA", image.size, "white"), image)
     image = image.convert("RGB" if channels == 3 else "L")
     scale = max(height / image.height, width / image.width)
-    resized = functional.resize(
-        image, [max(height, round(image.height * scale)), max(width, round(image.width * scale))]
-    )
-    pixels: Tensor = functional.pil_to_tensor(functional.center_crop(resized, [height, width]))
-    return pixels
+    size = max(width, round(image.width * scale)), max(height, round(image.height * scale))
+    image = image if image.size == size else image.resize(size, PIL.Image.Resampling.BILINEAR)
+    left, top = round((size[0] - width) / 2), round((size[1] - height) / 2)
+    image = image if size == (width, height) else image.crop((left, top, left + width, top + height))
+    # A channel at a time: turning all of an image's bytes around costs as much as a fifth of decoding it.
+    return torch.from_numpy(np.stack([np.asarray(channel) for channel in image.split()]))
 
 
 def visible(folder: Path) -> list[Path]:

@@ -48,7 +48,7 @@ class ImageData(TensorData):
         """Return bytes as floats from 0 to 1, augmented in training."""
         images, *others = batch
         if images.dtype == torch.uint8:
-            images = images.float() / 255
+            images = images.float().div_(255)
         if self.trainer is not None and self.trainer.training:
             images = random_affine(images, self.augment) if self.augment else images
             images = random_horizontal_flip(images) if self.flip else images
