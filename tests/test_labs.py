@@ -44,6 +44,13 @@ WRONG = [
     ),
     ("4-generative", "reparameterise", "std * torch", "std.detach() * torch", "does not reach mean and std"),
     ("4-generative", "kl", ".sum(1)", ".mean(1)", "independent dimensions add up"),
+    (
+        "4-generative",
+        "elbo",
+        "def elbo",
+        "def kl(*_):\n    raise NotImplementedError\n\ndef elbo",
+        "calls kl, which is",
+    ),
     ("4-generative", "elbo", "- kl", "+ kl", "it is a cost, subtract it"),
     ("4-generative", "gan_losses", "softplus(-fake).mean()", "-softplus(fake).mean()", "minimax loss"),
     ("5-multimodal", "free_energy", "softplus(v @ W + b)", "softplus(v @ W)", "hidden biases are missing"),

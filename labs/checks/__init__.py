@@ -32,9 +32,11 @@ def check(judge: Callable[[Any], str]) -> Callable[[Any], None]:
                 right = judge(answer)
         except NotYet as error:
             raise NotYet(f"{name}: {error}") from None
-        except NotImplementedError:
-            raise NotYet(f"{name} is still to be written: replace its last line") from None
         except Exception as error:
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            if last.line == "raise NotImplementedError":
+                which = name if last.name == name else f"{name} calls {last.name}, which"
+                raise NotYet(f"{which} is still to be written: replace its last line") from None
             raise NotYet(f"{name} stops{_place(answer, error)}: {type(error).__name__}: {error}") from error
         print(f"✓ {name}: {right}")
 
