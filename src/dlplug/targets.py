@@ -81,7 +81,7 @@ def _kind(bad: BadRows, cells: Sequence[Sequence[str]], columns: Sequence[str]) 
     if all(sides.values()):
         numeric, others = map(first_few, sides.values())
         what = "--data.label names those to learn together, --data.target labels takes them all as labels"
-        raise ValueError(f"{bad.path}: of its columns {numeric} hold numbers, {others} do not; {what}")
+        raise ValueError(f"{bad.path}: its columns are of two kinds, numbers ({numeric}) and others ({others}); {what}")
     if len(columns) > 1:
         return "number" if sides[True] and not values <= {"0", "1"} else "labels"
     return "number" if sides[True] and (len(numbers) > FEW or any(number % 1 for number in numbers)) else "class"
