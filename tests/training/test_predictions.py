@@ -1,6 +1,7 @@
 """`dlplug predict` with a plain model and data of a person's own, whose data read new files."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -85,6 +86,16 @@ def test_what_fails_leaves_the_predictions_of_before(own, fit, command, refused,
     plain = fit("--model=own.OwnModel", "--data=own.OwnData", *FEW)
     assert "--input: ownmodel is no model of new files; these are: " in refused("predict", plain, "--input=new.txt")
     assert "ownmodel ranks nothing" in refused("predict", plain, "--top=2")
+
+
+def test_a_pipe_is_written_to_and_not_replaced(own, fit, command, tmp_path):
+    run = fit("--model=reads.Sums", "--data=reads.Reads", *FEW)
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    assert command("predict", run, "--input=new.txt", "--output=pipe").returncode == 0
+    assert os.read(reader, 9999).startswith(b"item,")
+    os.close(reader)
+    assert (tmp_path / "pipe").is_fifo()
 
 
 def test_columns_of_several_lengths_are_refused():

@@ -520,7 +520,9 @@ class CLI(LightningCLI):
             self.datamodule = InputData(self.datamodule, Info.from_dict(info) if info else None, source)
         form = form or ("jsonl" if str(output).endswith(".jsonl") else "csv")
         bar = is_watched() and self.config_init.trainer.enable_progress_bar is not False
-        return [PredictionWriter(Path(output or self.run.path / f"predictions.{form}"), form, bar, self.datamodule)]
+        path = Path(output or self.run.path / f"predictions.{form}")
+        is_stream = bool(output) and path.exists() and not path.is_file()
+        return [PredictionWriter(path, form, bar, self.datamodule, is_stream)]
 
     def _metrics_files(self) -> list[MetricsFile]:
         if not self.run or self.job.command == "predict":

@@ -98,15 +98,16 @@ class PredictionWriter(BasePredictionWriter):
         form: ``csv``, or ``jsonl``, where each row is an object of JSON.
         bar: Whether to draw how far it has come.
         data: What is predicted, which may have ``names``.
+        is_stream: Whether the path is a pipe or a device, which no file may take the place of.
 
     Attributes:
         count: Rows that were written.
         bad: Those among them whose item could not be read.
     """
 
-    def __init__(self, path: Path, form: str, bar: bool, data: Any) -> None:
+    def __init__(self, path: Path, form: str, bar: bool, data: Any, is_stream: bool = False) -> None:
         super().__init__("batch")
-        self.path, self.form, self.data = path, form, data
+        self.path, self.form, self.data, self.is_stream = path, form, data, is_stream
         self.count = self.bad = 0
         items = getattr(data, "items", None)
         total = len(items) if isinstance(items, Sized) else None
@@ -121,7 +122,10 @@ class PredictionWriter(BasePredictionWriter):
             raise InputError("predict writes one file: ask for it with --trainer.devices 1")
         if str(self.path) != "-":
             try:
-                self._file = self._held.enter_context(open_atomically(self.path))
+                if self.is_stream:
+                    self._file = self._held.enter_context(open(self.path, "wb"))  # noqa: SIM115 (the stack closes it)
+                else:
+                    self._file = self._held.enter_context(open_atomically(self.path))
             except OSError as error:
                 raise InputError(f"cannot write {self.path}: {error.strerror or error}") from error
 
