@@ -116,12 +116,15 @@ class Run:
     @property
     def about(self) -> dict[str, Any]:
         """What the run says of itself; empty where it says nothing that can be read."""
+        fields = self._read_about().items()
+        return {name: value for name, value in fields if isinstance(value, ABOUT.get(name, object))}
+
+    def _read_about(self) -> dict[str, Any]:
         try:
             about = json.loads((self.path / "about.json").read_text())
         except (OSError, ValueError, RecursionError):
             return {}
-        fields = about.items() if isinstance(about, dict) else ()
-        return {name: value for name, value in fields if isinstance(value, ABOUT.get(name, object))}
+        return about if isinstance(about, dict) else {}
 
     def note(self, typed: Sequence[str], panels: Sequence[Panel]) -> None:
         """Note a further command that trained it, unless that is empty, and what its model wants drawn."""
@@ -130,8 +133,8 @@ class Run:
         self.say_of_itself(commands=commands, panels=drawn, state="stopped")  # until it ends otherwise
 
     def say_of_itself(self, **fields: Any) -> None:
-        """Change what about.json says."""
-        write_atomically(self.path / "about.json", json.dumps(self.about | fields, indent=1).encode())
+        """Change what about.json says; what another version wrote there stays."""
+        write_atomically(self.path / "about.json", json.dumps(self._read_about() | fields, indent=1).encode())
 
     @property
     def checkpoints(self) -> Path:
@@ -192,7 +195,7 @@ class Run:
         """Whether a process trains here."""
         from filelock import FileLock
 
-        if not (self.path / HOLDER).is_file():
+        if not os.path.isfile(self.path / HOLDER):
             return False
         try:
             with FileLock(self.path / LOCK, blocking=False):
@@ -253,7 +256,7 @@ def run_folders(folder: Path, depth: int = 3) -> Iterator[Path]:
     except OSError:  # it may not be read, or has gone
         return
     for path in (folder / name for name in names if depth):
-        if (path / "config.yaml").is_file():
+        if os.path.isfile(path / "config.yaml"):  # False where it may not be asked
             yield path
         else:
             yield from run_folders(path, depth - 1)

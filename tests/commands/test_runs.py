@@ -137,6 +137,10 @@ def test_notes(here, capsys):
     run = make("one")
     assert main(["runs", "note", "one", "the", "best"]) == 0
     assert run.about["note"] == "the best"
+    (run.path / "about.json").write_text('{"panels": {"of": "a later version"}}')
+    assert main(["runs", "note", "one", "the", "best"]) == 0
+    assert json.loads((run.path / "about.json").read_text())["panels"] == {"of": "a later version"}
+    run.say_of_itself(commands=["dlplug fit"])
     assert run.about["commands"]
     assert "one" in shown(capsys, "best")
 
@@ -185,5 +189,9 @@ def test_a_page_of_runs_and_a_report_of_a_folder(here, capsys):
     html = (here / page).read_text()
     assert 'href="runs/cnn/one/report.html"' in html
     assert "model.note=&lt;b&gt;" in html
+    assert main(["runs", "--html", "runs"]) == 2
+    assert "cannot write runs: Is a directory" in capsys.readouterr().err
+    with pytest.raises(InputError, match="not allowed with"):
+        run_command(["runs", "--json", "--csv"])
     assert main(["report", "runs/cnn", "--out", "both.html"]) == 0
     assert (here / "both.html").read_text().count("runs/cnn/") >= 2

@@ -40,11 +40,10 @@ def configure(parser: Parser) -> None:
     )
     parser.add_argument("--by", choices=["config"], help="means and spreads over the seeds of one config")
     parser.add_argument("--columns", metavar="A,B", help=f"fields and metrics; of {', '.join(SHOWN)}, path, seed, note")
-    parser.add_argument("--json", action="store_true", help="for programs")
-    parser.add_argument("--csv", action="store_true", help="for spreadsheets")
-    parser.add_argument(
-        "--html", type=Path, metavar="FILE", help="a page that can be sorted and filtered, with pictures"
-    )
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="for programs")
+    form.add_argument("--csv", action="store_true", help="for spreadsheets")
+    form.add_argument("--html", type=Path, metavar="FILE", help="a page that can be sorted and filtered, with pictures")
     parser.add_argument("--yes", action="store_true", help="rm asks nothing")
     parser.set_defaults(run=run)
 

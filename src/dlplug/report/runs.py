@@ -10,6 +10,7 @@ from typing import Any
 from markupsafe import Markup
 from PIL import Image
 
+from dlplug.errors import InputError
 from dlplug.files import write_atomically
 from dlplug.report.template import HERE, csp_hash, fill
 from dlplug.runs_index import Entry
@@ -24,6 +25,9 @@ def write_runs(entries: Sequence[Entry], path: Path) -> Path:
     Args:
         entries: The runs.
         path: The page; links to the runs' reports count from its folder.
+
+    Raises:
+        InputError: It cannot be written there.
     """
     rows: list[dict[str, Any]] = []
     for number, entry in enumerate(entries):
@@ -39,7 +43,10 @@ def write_runs(entries: Sequence[Entry], path: Path) -> Path:
     script = (HERE / "runs.js").read_text()
     of_page = {"scripts": [Markup(script)], "hashes": [csp_hash(script)]}
     page = fill("runs.html", rows=rows, columns=columns, epochs=[], axis="step", **of_page)
-    write_atomically(path, page.encode(errors="replace"))
+    try:
+        write_atomically(path, page.encode(errors="replace"))
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
     return path
 
 
