@@ -159,6 +159,8 @@ def test_what_a_command_gives_an_object_is_taken_back(folder, loaders):
     run = dlplug.fit(model, loaders[0], options)
     assert max(run.resume({"trainer.max_epochs": 2}).metrics["epoch"]) == 1
     assert "configure_optimizers" not in vars(model)
+    with pytest.raises(dlplug.InputError, match="model.lr=1: what is given as an object"):
+        dlplug.fit(model, loaders[0], {"model.lr": 1})
 
 
 def test_a_fit_that_fails_leaves_a_page_that_waits_for_nothing(folder, loaders, monkeypatch):

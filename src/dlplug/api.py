@@ -11,7 +11,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import deepcopy
 from dataclasses import replace
 from functools import cached_property, partial
@@ -85,7 +85,10 @@ class TrainedRun:
 
         if "model" not in self._objects:
             return load_trained(self._run)
-        model = deepcopy(self._objects["model"]).cpu()  # which other fits may go on to train
+        model = self._objects["model"]
+        with suppress(TypeError):  # of what cannot be copied, a lock or a file
+            model = deepcopy(model)  # since other fits may go on to train it
+        model.cpu()
         model.load_state_dict(read_checkpoint(self._run.trained)["state_dict"])
         return model.eval()
 
@@ -393,6 +396,8 @@ def _execute(
     from dlplug.commands.train import check_inputs
     from dlplug.training.cli import prepare
 
+    if taken := [arg for arg in args if arg.startswith(tuple(f"--{kind}." for kind in objects))]:
+        raise InputError(f"{taken[0][2:]}: what is given as an object has its options already")
     with _ONE, _unchanged(), _as_given(objects.get("model")):
         registry = Registry.discover()
         job: Job = replace(expand(command, args, registry, objects), predictions=predictions or {}, here=True)

@@ -146,16 +146,16 @@ class TrainingBar(ProgressBar):
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start again from the left."""
         epochs = "" if trainer.max_epochs in (None, -1) else f"/{trainer.max_epochs}"
-        self._bar.close()
-        self._bar = tqdm(
-            desc=f"epoch {trainer.current_epoch + 1}{epochs}",
-            total=None if self.total_train_batches == float("inf") else int(self.total_train_batches),
-            disable=not self._enabled,
-            leave=False,
-            dynamic_ncols=True,
-            unit=" batches",
-            bar_format="{desc} {bar} {n_fmt}/{total_fmt} {rate_noinv_fmt}{postfix}",
-        )
+        if self._bar.disable:  # else it is the last epoch's: a notebook keeps what it has shown of each
+            self._bar = tqdm(
+                disable=not self._enabled,
+                leave=False,
+                dynamic_ncols=True,
+                unit=" batches",
+                bar_format="{desc} {bar} {n_fmt}/{total_fmt} {rate_noinv_fmt}{postfix}",
+            )
+        self._bar.set_description_str(f"epoch {trainer.current_epoch + 1}{epochs}", refresh=False)
+        self._bar.reset(None if self.total_train_batches == float("inf") else int(self.total_train_batches))
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
