@@ -170,7 +170,6 @@ def wav(path):
 
 def move_a_slider(page, folder):
     page.tab("Latent space")
-    page.press()
     first = page.answer("img").get_attribute("src")
     slider = page.page.locator("input[type=range]:visible").first
     slider.focus()

@@ -2,13 +2,14 @@
 
 import base64
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
 from dlplug import InputError
-from dlplug_play.pictures import Frame, fit, read_data_url
+from dlplug_play.pictures import Frame, fit, read_pad, read_picture
 
 MNIST = Frame((0.0,), 20 / 28, True)
 
@@ -88,8 +89,23 @@ def test_what_the_pad_sends_is_read_and_anything_else_refused():
     file = BytesIO()
     drawn((20, 20), (20, 80)).save(file, "PNG")
     url = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
-    assert read_data_url(url).size == (336, 336)
-    assert read_data_url("") is None
-    for damaged in (url[:200], "file:///etc/passwd", "data:image/gif;base64,R0lGODlhAQABAAAAACw="):
-        with pytest.raises(InputError, match="the drawing cannot be read"):
-            read_data_url(damaged)
+    assert read_pad(url).size == (336, 336)
+    assert read_pad("") is None
+    for damaged in (
+        url[:200],
+        "/etc/passwd",
+        "file:///etc/passwd",
+        str(Path(__file__).parents[3] / "docs" / "play.png"),
+    ):
+        with pytest.raises(InputError, match="cannot be read"):
+            read_pad(damaged)
+
+
+def test_a_photograph_is_upright_and_bounded(tmp_path):
+    exif = Image.Exif()
+    exif[274] = 6  # turned to the right
+    Image.new("RGB", (2000, 1000)).save(tmp_path / "turned.jpg", exif=exif)
+    assert read_picture(str(tmp_path / "turned.jpg")).size == (512, 1024)
+    Image.new("1", (10_000, 6_000)).save(tmp_path / "huge.png")
+    with pytest.raises(InputError, match="60 million pixels: 50 at most"):
+        read_picture(str(tmp_path / "huge.png"))

@@ -91,7 +91,7 @@ def explore_demo(decode: Callable[[Tensor], Tensor], start: Tensor) -> Demo:
         """Move in the latent space; the first dimensions change the picture most."""
         point = torch.empty_like(start)
         point[order] = torch.tensor(latent).to(start)
-        return Image(decode(point[None]))
+        return Image(decode(point[None])[0])
 
     return explore
 

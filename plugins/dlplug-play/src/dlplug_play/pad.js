@@ -10,7 +10,7 @@ const at = (event) => {
 };
 const send = () => {
   props.value = canvas.toDataURL();
-  trigger("release");
+  trigger("submit");
 };
 canvas.addEventListener("pointerdown", (event) => {
   drawing = true;

@@ -1,5 +1,6 @@
 """The page: a tab for each demo, its widgets beside the answer of each run."""
 
+import math
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,18 +24,20 @@ from dlplug_play.sounds import check_sound
 # Gradio's own themes ask Google for fonts.
 THEME = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
 CSS = (Path(__file__).parent / "page.css").read_text()
-EVENTS = ("release", "submit", "input", "change")  # the first that a widget has, where it answers at once
+EVENTS = ("submit", "change")  # the first that a widget has, where it answers at once
 HINTS = {  # what is still to be given
     "image": "Draw or upload a picture ({}).",
     "sound": "Record or upload a sound ({}).",
     "file": "Upload a file ({}).",
     "text": "Type something ({}).",
 }
-SLIDERS = 12  # numbers of a vector that have one
+SLIDERS = 8  # numbers of a vector that have one; the others stay as they are
 # Gradio's own sketchpad wants its pen to be picked up first, and draws with WebGL.
 PAD = """<canvas width="336" height="336" aria-label="draw here"></canvas>
 <div class="tools"><button type="button">clear</button><label>pen <input type="color" value="#000000"></label></div>"""
 PAD_SCRIPT = (Path(__file__).parent / "pad.js").read_text()
+PLANE = '<div class="plane" aria-label="move in the plane of the first two"><i></i></div>'
+PLANE_SCRIPT = (Path(__file__).parent / "plane.js").read_text()
 
 
 @dataclass
@@ -57,11 +60,10 @@ class Player:
     def load(cls, run: TrainedRun) -> "Player":
         """Load a run's model, and look at its data where a drawn picture is to be like them."""
         about = Run(run.path).about
-        names = [str(about.get(kind, {}).get("name", "")) for kind in ("model", "data")]
+        names = [str(about.get(kind, {}).get("name", "")).rpartition(".")[2] for kind in ("model", "data")]
         demos = demos_of(run)
         seen = any(field.kind == "image" for demo in demos for field in demo.fields)
-        name = f"{' on '.join(filter(None, names))} · {run.path.name}"
-        return cls(run, name, demos, pictures.frame_of(run) if seen else None)
+        return cls(run, " on ".join(filter(None, names)), demos, pictures.frame_of(run) if seen else None)
 
     def answer(self, demo: Demo, values: dict[str, Any], seed: int) -> str:
         """Return the answer as HTML; what cannot be used is said there."""
@@ -81,7 +83,8 @@ class Player:
                         check_sound(value)
                     elif field.kind in FILES:
                         values[field.name] = value or ""
-                return told + render(demo.answer(seed=seed, **values))
+                own = self.demos[self.demos.index(demo)]  # equal, but of this run
+                return told + render(own.answer(seed=seed, **values))
             except InputError as error:
                 return told + render_error(str(error))
 
@@ -99,6 +102,9 @@ def build(runs: Sequence[TrainedRun]) -> gr.Blocks:
         InputError: A run has nothing to play with.
     """
     players = [Player.load(run) for run in runs]
+    if len({player.name for player in players}) < len(players):
+        for player in players:
+            player.name += f" · {player.run.path.name}"
     demos = list(dict.fromkeys(demo for player in players for demo in player.demos))  # the same of two are one
     with gr.Blocks(title="dlplug play", analytics_enabled=False) as page:
         gr.HTML(f"<h1>{escape(' beside '.join(player.name for player in players))}</h1>")
@@ -108,7 +114,7 @@ def build(runs: Sequence[TrainedRun]) -> gr.Blocks:
                 others = {d.title for d in demos if d != demo}
                 title = f"{demo.title}: {asked[0].name.partition(' ')[0]}" if demo.title in others else demo.title
                 with gr.Tab(title):
-                    _add_demo(demo, asked)
+                    _add_demo(demo, asked, page.load)
     return page
 
 
@@ -133,14 +139,15 @@ def mount(page: gr.Blocks, size: int) -> FastAPI:
     )
 
 
-def _add_demo(demo: Demo, players: Sequence[Player]) -> None:
+def _add_demo(demo: Demo, players: Sequence[Player], on_load: Any) -> None:
     seeded = not demo.live
-    with gr.Row():
+    moves = any(field.kind == "vector" for field in demo.fields)
+    with gr.Row(elem_classes="moves" if moves else None):
         with gr.Column(min_width=300):
             gr.Markdown(demo.help)
             widgets = {field.name: _widgets(field) for field in demo.fields}
             seed = gr.Number(None, label="seed", placeholder="another each time", precision=0) if seeded else None
-            button = gr.Button(demo.title, variant="primary")
+            button = gr.Button(demo.title, variant="primary", visible=not moves)
         shown = []
         for player in players:
             with gr.Column(min_width=300):
@@ -151,14 +158,17 @@ def _add_demo(demo: Demo, players: Sequence[Player]) -> None:
 
     def answer(*values: Any) -> Any:
         given = iter(values)
-        asked = {field.name: _value(field, [next(given) for _ in widgets[field.name]]) for field in demo.fields}
+        try:
+            asked = {field.name: _value(field, [next(given) for _ in widgets[field.name]]) for field in demo.fields}
+        except InputError as error:
+            return [render_error(str(error))] * len(players) if len(players) > 1 else render_error(str(error))
         chosen = next(given, 0)
         chosen = randrange(2**31) if chosen is None else int(chosen) % 2**32
         answers = [player.answer(demo, dict(asked), chosen) for player in players]
         return answers[0] if len(answers) == 1 else answers
 
     inputs = [*flat, *([seed] if seed else [])]
-    events = [button.click]
+    events = [button.click, *([on_load] if moves else [])]
     for widget in flat:
         if demo.live:
             events.append(next(getattr(widget, name) for name in EVENTS if hasattr(widget, name)))
@@ -172,16 +182,26 @@ def _widgets(field: Field) -> list[Any]:
     label, info = field.name.replace("_", " "), field.help or None
     match field.kind:
         case "vector":
-            return [
-                gr.Slider(-3, 3, float(value), step=0.05, label=f"{label} {place + 1}")
-                for place, value in enumerate(field.default or [0.0])
-            ][:SLIDERS]
+            start = [round(float(value), 2) for value in field.default or [0.0]][:SLIDERS]
+            reach = max(3, *(math.ceil(2 * abs(value)) for value in start))
+            plane = gr.HTML("", html_template=PLANE, js_on_load=PLANE_SCRIPT, visible=len(start) > 1)
+            sliders = [
+                gr.Slider(-reach, reach, value, step=0.05, label=f"{label} {place}", buttons=["reset"])
+                for place, value in enumerate(start, start=1)
+            ]
+            js = f"at => at.split(',').map(share => share * {reach})"
+            plane.submit(None, plane, sliders[:2], js=js, api_visibility="private")
+            return sliders
         case "image":
-            with gr.Tab("draw"):
-                pad = gr.HTML("", html_template=PAD, js_on_load=PAD_SCRIPT, elem_classes="pad")
-            with gr.Tab("upload or photograph"):
-                photograph = gr.Image(label=label, type="pil", sources=["upload", "webcam", "clipboard"])
-            pad.release(lambda: None, None, photograph, show_progress="hidden", api_visibility="private")
+            gr.Markdown(f"**{label}** {escape(field.help)}")
+            with gr.Tabs():
+                with gr.Tab("draw"):
+                    pad = gr.HTML("", html_template=PAD, js_on_load=PAD_SCRIPT, elem_classes="pad")
+                with gr.Tab("upload or photograph"):
+                    photograph = gr.Image(
+                        label=label, type="filepath", image_mode=None, sources=["upload", "webcam", "clipboard"]
+                    )
+            pad.submit(lambda: None, None, photograph, show_progress="hidden", api_visibility="private")
             return [pad, photograph]
         case "sound":
             return [
@@ -205,6 +225,5 @@ def _value(field: Field, values: list[Any]) -> Any:
         rest = [float(value) for value in field.default or [0.0]][len(values) :]
         return [float(value) for value in values] + rest
     if field.kind == "image":
-        drawn = pictures.read_data_url(values[0] or "")
-        return values[1] or drawn
+        return pictures.read_picture(values[1]) if values[1] else pictures.read_pad(values[0] or "")
     return values[0]

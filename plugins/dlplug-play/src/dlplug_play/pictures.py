@@ -13,6 +13,7 @@ from dlplug.errors import InputError
 
 Array = NDArray[Any]
 PNG = "data:image/png;base64,"
+PIXELS, LARGEST = 50_000_000, 1024  # of an upload, and the longer side that is looked at
 INK, FLAT = 0.25, 0.15  # what differs from the background by so much of the range is drawn; by so little is flat
 
 
@@ -96,20 +97,36 @@ def fit(picture: Image.Image, shape: tuple[int, int, int], frame: Frame | None) 
     return Image.fromarray(levels[..., 0] if channels == 1 else levels), told
 
 
-def read_data_url(url: str) -> Image.Image | None:
-    """Return the PNG in a data URL; None where it holds none, or nothing is drawn there.
+def read_pad(url: str) -> Image.Image | None:
+    """Return what is drawn on a pad, a PNG in a data URL; None where nothing is.
 
     Raises:
         InputError: It is damaged.
     """
-    if not url:
-        return None
     try:
         content = base64.b64decode(url.removeprefix(PNG), validate=True)
-        picture = Image.open(BytesIO(content), formats=["PNG"]).convert("RGBA")
-    except Exception as error:  # what a damaged image makes a decoder raise is anyone's guess
+    except ValueError as error:
         raise InputError("the drawing cannot be read") from error
-    return picture if picture.getchannel("A").getbbox() else None
+    picture = read_picture(BytesIO(content)) if content else None
+    return picture if picture and picture.getchannel("A").getbbox() else None
+
+
+def read_picture(file: str | BytesIO) -> Image.Image:
+    """Return a picture upright, with transparency, no larger than a person draws.
+
+    Raises:
+        InputError: It is damaged or has too many pixels.
+    """
+    try:
+        with Image.open(file) as opened:
+            pixels = opened.width * opened.height
+            picture = ImageOps.exif_transpose(opened).convert("RGBA") if pixels <= PIXELS else None
+    except Exception as error:  # what a damaged image makes a decoder raise is anyone's guess
+        raise InputError("that picture cannot be read") from error
+    if picture is None:
+        raise InputError(f"that picture has {pixels / 1e6:.0f} million pixels: {PIXELS / 1e6:.0f} at most")
+    picture.thumbnail((LARGEST, LARGEST))
+    return picture
 
 
 def frame_of(run: Any) -> Frame | None:

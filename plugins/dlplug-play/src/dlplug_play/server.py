@@ -20,7 +20,7 @@ from dlplug.errors import InputError
 
 LOOPBACK = "127.0.0.1"
 PORT = 7860  # Gradio's own
-BYTES, PIXELS = 20 * 2**20, 25_000_000  # of what is sent; a phone's photographs are smaller
+BYTES = 20 * 2**20  # of what is sent; a phone's photographs are smaller
 # Gradio writes its scripts into the page and evaluates some; what the page loads is this machine's all the same.
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
@@ -56,11 +56,9 @@ def serve(runs: Sequence[TrainedRun], host: str, port: int | None, open_page: bo
         signal.signal(signal.SIGTERM, lambda number, _: exit(128 + number))
         settle(folder)
         import uvicorn
-        from PIL import Image
 
         from dlplug_play.page import build, mount
 
-        Image.MAX_IMAGE_PIXELS = PIXELS // 2  # Pillow refuses twice as many
         bound = server.getsockname()[1]
         app = Guard(mount(build(runs), BYTES), host, bound, token)
         shown = f"[{host}]" if ":" in host else host
