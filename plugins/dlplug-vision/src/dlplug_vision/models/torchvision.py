@@ -61,14 +61,14 @@ class Torchvision(Pretrained):
     Auxiliary outputs of ``googlenet`` and ``inception_v3`` are left out.
 
     Args:
-        name: The network, such as ``mobilenet_v3_small``, ``efficientnet_b0`` or ``convnext_tiny``.
+        name: The network, such as ``resnet18``, ``efficientnet_b0`` or ``convnext_tiny``.
         weights: Pretrained weights: a file in torchvision's layout, as it publishes them, or ``imagenet`` for its own,
             which are downloaded once; none from scratch. The last layer is new where there are other classes.
     """
 
     def __init__(
         self,
-        name: str = "mobilenet_v3_small",
+        name: str = "resnet18",  # of this, a MobileNetV3 and a ShuffleNet the best on mnist5k's validation digits
         weights: str = "",
         lr: float = 2e-3,
         weight_decay: float = 0.05,
