@@ -193,3 +193,12 @@ def test_datasets_say_what_is_missing():
         from_datasets(numbered, [], labels=["a", "b", "c"])
     with pytest.raises(InputError, match=r"do not become a batch.*transform=ToTensor"):
         from_datasets([(object(), 1)])
+
+
+def test_what_differs_between_descriptions_of_many_names_is_named():
+    many = tuple(f"a label of a long name {i}" for i in range(40))
+    there, here = (ImageInfo(3, 8, 8, 40, names) for names in (many, (*many[:-1], "x")))
+    assert there.differences(here) == "labels: a label of a long name 39 there; x here"
+    said = there.differences(ImageInfo(3, 8, 8, 1, ("x",)))
+    assert "classes: 40 there; 1 here, labels: a label of a long name 0, " in said
+    assert said.endswith("and 30 more there; x here")

@@ -13,7 +13,7 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler, default_collate
 
-from dlplug.console import say
+from dlplug.console import MAX_NAMED, first_few, say
 from dlplug.errors import InputError
 
 Batch = tuple[Tensor, ...]
@@ -60,14 +60,17 @@ class Info:
         """Return where another description differs from this one, field by field, in words."""
         if type(here) is type(self):
             pairs = [(each.name, getattr(self, each.name), getattr(here, each.name)) for each in fields(self)]
-            named = [f"{name}: {_shown(a)} there; {_shown(b)} here" for name, a, b in pairs if a != b]
-            if max(map(len, named), default=LONG) < LONG:
-                return ", ".join(named)
+            pairs = [(name, a, b) for name, a, b in pairs if a != b]
+            if pairs and all(len(value) < LONG for _, *both in pairs for value in both if isinstance(value, str)):
+                return ", ".join(f"{name}: {_shown(a, b)} there; {_shown(b, a)} here" for name, a, b in pairs)
         return f"{self} there; {here} here"
 
 
-def _shown(value: Any) -> str:
-    return ", ".join(map(str, value)) or "none" if isinstance(value, tuple | list) else str(value)
+def _shown(value: Any, other: Any) -> str:
+    if not isinstance(value, tuple | list):
+        return str(value)
+    own = [str(each) for each in value if each not in other]  # of many names, those that the other lacks
+    return first_few(own if own and len(value) > MAX_NAMED else [*map(str, value)]) or "none"
 
 
 def _type_of(kind: type[Info]) -> str:
