@@ -32,7 +32,7 @@ def test_default_run_is_as_its_panels_expect(name, tmp_path):
     from lightning.pytorch import LightningModule
 
     head, table = RUNS[name].read_text().split("\n", 1)
-    assert head.startswith(f"# dlplug fit --model {name} --seed_everything 0")
+    assert head.startswith(f"# dlplug fit --model {name} --seed_everything ")
     (tmp_path / "metrics.csv").write_text(table)
     found, _ = curves.read(tmp_path / "metrics.csv")
     model = load_class(Registry.discover().find("model", name).class_path, LightningModule)
