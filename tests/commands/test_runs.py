@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -72,6 +73,16 @@ def test_sorting_best_columns_and_formats(here, capsys):
     assert [row["name"] for row in csv.DictReader(shown(capsys, "--csv").splitlines())] == ["d", "c", "b", "a"]
     with pytest.raises(InputError, match="did you mean 'val/loss'"):
         run_command(["runs", "--sort", "val/los"])
+
+
+def test_a_narrow_terminal_shows_what_was_measured(here, capsys, monkeypatch):
+    make("2026-01-01_10-00-00", model="multimodal-dbm", loss=0.1234, accuracy=0.9)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    head, line = shown(capsys).splitlines()
+    assert head.split() == ["name", "model", "state", "monitored", "test"]
+    assert "val/loss 0.1234  test/accuracy 0.9" in line
+    assert len(line) <= 80
 
 
 def test_numbers_are_sorted_as_numbers_and_those_that_are_none_come_last(here, capsys):

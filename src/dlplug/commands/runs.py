@@ -8,7 +8,7 @@ import shutil
 import statistics
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from dlplug.runs_index import Entry, read_entries
 
 SHOWN = ("name", "model", "data", "state", "epochs", "time", "monitored", "test", "options")
 WIDEST = 28  # characters of a cell that is no option
+SPARED = ("data", "time", "epochs", "state", "model")  # the first to go where a terminal is too narrow
 Row = dict[str, Any]
 
 
@@ -177,17 +178,18 @@ def _print_csv(rows: Sequence[Row]) -> None:
 
 
 def _print_table(rows: Sequence[Row], names: Sequence[str]) -> None:
-    """Print a line a run, cut to the terminal's width where somebody looks."""
-    cells = [[plain(_text(row.get(name))) for name in names] for row in rows]
-    for number, name in enumerate(names[:-1]):
-        width = min(max(len(name), *(len(line[number]) for line in cells)), WIDEST)
-        cells = [[*line[:number], _cut(line[number], width).ljust(width), *line[number + 1 :]] for line in cells]
-    widths = [len(cell) for cell in cells[0][:-1]]
-    head = [*(name.ljust(width) for name, width in zip(names, widths, strict=False)), names[-1]]
-    full = shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() else None
-    shorten: Callable[[str], str] = (lambda line: _cut(line, full)) if full else (lambda line: line)
-    for line in [head, *cells]:
-        print(shorten("  ".join(line).rstrip()))
+    """Print a line a run; where somebody looks, it fits the terminal: without what says least, and cut."""
+    columns = {name: [name, *(_cut(plain(_text(row.get(name))), WIDEST) for row in rows)] for name in names[:-1]}
+    widths = {name: max(map(len, cells)) for name, cells in columns.items()}
+    full = shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() else sys.maxsize
+    last = [names[-1], *(plain(_text(row.get(names[-1]))) for row in rows)]
+    room = full - (0 if names[-1] == "options" else max(map(len, last)))  # of options a beginning says something too
+    for name in SPARED:
+        if sum(widths.values()) + 2 * len(widths) > room:
+            widths.pop(name, None)
+    for number, text in enumerate(last):
+        cells = [columns[name][number].ljust(width) for name, width in widths.items()]
+        print(_cut("  ".join([*cells, text]).rstrip(), full))
 
 
 def _cut(text: str, width: int) -> str:
