@@ -32,7 +32,8 @@ def main() -> int:
                     line, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "SOURCE_DATE_EPOCH": TIME}
                 )
         files = sorted(folder.glob("*"))
-        problems = [f"{file.name}: another build differs" for file in files if digest(file) != digest(again, file.name)]
+        made = {file.name: digest(file) for file in Path(again).iterdir()}
+        problems = [f"{f.name}: another build differs, or lacks it" for f in files if digest(f) != made.get(f.name)]
     for file in files:
         names = contents(file)
         problems += [f"{file.name}: holds {name}" for name in names if name.endswith(UNWANTED)]
@@ -43,9 +44,9 @@ def main() -> int:
     return int(bool(problems or checked.returncode))
 
 
-def digest(folder: Path | str, name: str = "") -> str:
+def digest(file: Path) -> str:
     """Return the SHA-256 of a file."""
-    return hashlib.sha256(Path(folder, name).read_bytes()).hexdigest()
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def contents(file: Path) -> list[str]:
