@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import PIL
+import torch
 from torch import Tensor
 
 UNUSED = 30 * 24 * 60 * 60  # seconds after which a file that nobody opened is removed
@@ -34,14 +35,15 @@ class ImageCache:
         self.path = path
         self._row = CHECKSUM + size
 
-    def read(self, place: int, into: Tensor) -> bool:
-        """Read an image, bytes, into a tensor, and return whether it was there."""
+    def read(self, place: int, shape: tuple[int, int, int]) -> Tensor | None:
+        """Return an image of a shape, bytes; None where it is not there."""
+        image = torch.empty(shape, dtype=torch.uint8)
         with suppress(OSError), open(self.path, "rb", buffering=0) as file:  # another run may have swept it away
             file.seek(place * self._row)
-            checksum = file.read(CHECKSUM)
-            pixels = into.numpy().data.cast("B")
-            return file.readinto(pixels) == len(pixels) and checksum == _checksum(pixels)
-        return False
+            checksum, pixels = file.read(CHECKSUM), image.numpy().data.cast("B")
+            if file.readinto(pixels) == len(pixels) and checksum == _checksum(pixels):
+                return image
+        return None
 
     def write(self, place: int, image: Tensor) -> None:
         """Keep an image, where there is room."""

@@ -4,12 +4,13 @@ import os
 import sys
 from collections.abc import Sequence
 from copy import copy
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, default_collate
 
 from dlplug.console import first_few
 from dlplug.data import Batch
@@ -62,34 +63,37 @@ class LazyImages:
             Bytes of shape (k, channels, height, width), and which ones they are, shape (k,). Where none of them can be
             read it is the next one that can, so that no batch is empty while any image can be read.
         """
-        images = torch.empty(len(index), *self.shape, dtype=torch.uint8)
+        images: list[Tensor] = []
+        kept: list[int] = []
         failed: list[str] = []
-        kept = [n for n, each in enumerate(index.tolist()) if self._read(each, images[n], failed)]
-        if not kept and len(self):
-            index = (index[-1] + 1 + torch.arange(len(self))) % len(self)
-            kept = next(([n] for n, each in enumerate(index.tolist()) if self._read(each, images[0], failed)), [])
-            images = images[: len(kept)]
-        elif len(kept) < len(images):
-            images = images[kept]
+        following = ((int(index[-1]) + step) % len(self) for step in range(1, len(self) + 1))
+        for number, each in enumerate(chain(index.tolist(), following)):
+            if number >= len(index) and images:
+                break
+            if (image := self._read(each, failed)) is not None:
+                images.append(image)
+                kept.append(each)
         if failed:  # each process of several says so of its own batches
             print(f"left out, since they cannot be read: {first_few(failed)}", file=sys.stderr, flush=True)
-        return images, index[kept]
+        # In a worker, collate fills the memory that it shares, and saves a copy.
+        batch: Tensor = default_collate(images) if images else torch.empty(0, *self.shape, dtype=torch.uint8)
+        return batch, torch.tensor(kept, dtype=torch.long)
 
-    def _read(self, each: int, into: Tensor, failed: list[str]) -> bool:
+    def _read(self, each: int, failed: list[str]) -> Tensor | None:
         place = int(self._places[each])
-        if self.cache and self.cache.read(place, into):
-            return True
+        if self.cache and (image := self.cache.read(place, self.shape)) is not None:
+            return image
         name = os.fsdecode(self._names[place])
         try:
-            into.copy_(read_image(self.root / name, *self.shape))
+            image = read_image(self.root / name, *self.shape)
         except InputError as error:
             if not self._unreadable[place]:
                 self._unreadable[place] = True
                 failed.append(f"{name} ({reason(error, name)})")
-            return False
+            return None
         if self.cache:
-            self.cache.write(place, into)
-        return True
+            self.cache.write(place, image)
+        return image
 
 
 class LazyBatches(Dataset[Batch]):
