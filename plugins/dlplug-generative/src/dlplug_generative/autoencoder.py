@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from dlplug import Panel
 from dlplug.data import Batch, ImageInfo
 from dlplug.media import Figure, Image, ImageFile, Media
+from dlplug.model import Parts
 from dlplug.optim import WarmupCosine
 from dlplug_generative.latent import Demo, explore_demo, interpolate_demo, mlp, plot_latent
 from dlplug_vision.data.image_files import load_image
@@ -109,6 +110,14 @@ class Autoencoder(WarmupCosine):
         _, height, width = self.shape
         images: Tensor = self.decoder(latents)
         return images[..., :height, :width].sigmoid()
+
+    def export_parts(self, batch: Batch) -> Parts:
+        """Return encoder and decoder."""
+        latents = self.encode(batch[0])
+        return {
+            "encoder": (lambda images: {"latents": self.encode(images)}, {"images": batch[0]}, {}),
+            "decoder": (lambda latents: {"images": self(latents)}, {"latents": latents}, {}),
+        }
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the reconstruction error of a batch, and the L1 penalty where the latents are to be sparse."""

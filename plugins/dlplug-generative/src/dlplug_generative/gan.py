@@ -13,7 +13,7 @@ from torch.nn.functional import one_hot, pad, softplus
 from dlplug import InputError, Panel
 from dlplug.data import Batch, ImageInfo
 from dlplug.media import Image, Media
-from dlplug.model import Model
+from dlplug.model import Model, Parts
 from dlplug_generative.latent import Demo, explore_demo, labels_to_sample, slerp
 
 
@@ -139,6 +139,14 @@ class GAN(Model):
         """
         images: Tensor = self.generator_ema(noise, labels) / 2 + 0.5
         return images
+
+    def export_parts(self, batch: Batch) -> Parts:
+        """Return the averaged generator."""
+        inputs = {
+            "noise": self.noise,
+            **({"labels": torch.arange(len(self.noise)) % self.classes} if self.classes else {}),
+        }
+        return {"generator": (lambda *inputs: {"images": self(*inputs)}, inputs, {})}
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Take a step of the discriminator, then one of the generator."""

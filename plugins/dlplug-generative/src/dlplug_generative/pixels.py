@@ -11,6 +11,7 @@ from torch.nn.functional import conv2d, log_softmax, logsigmoid
 from dlplug import Panel
 from dlplug.data import Batch, ImageInfo
 from dlplug.media import Image, ImageFile, Media
+from dlplug.model import Parts
 from dlplug.optim import WarmupCosine
 from dlplug_generative.latent import labels_to_sample
 from dlplug_generative.likelihood import LEVELS, binarise, discretised_normal
@@ -158,6 +159,11 @@ class PixelModel(WarmupCosine, ABC):
         x = 2 * images - 1
         parameters: Tensor = self.head(self.net(x, labels), x)
         return parameters
+
+    def export_parts(self, batch: Batch) -> Parts:
+        """Return the network: quantised images to the parameters of each value given those before it."""
+        inputs = {"images": self.quantise(batch[0]), **({"labels": batch[1]} if self.classes else {})}
+        return {"network": (lambda *inputs: {"parameters": self(*inputs)}, inputs, {})}
 
     def log_likelihood(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return log p(x), or log p(x|label), in nats, shape (n,), of images from 0 to 1."""

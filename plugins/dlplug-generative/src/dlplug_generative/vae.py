@@ -11,6 +11,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 from dlplug import Panel
 from dlplug.data import Batch, ImageInfo
 from dlplug.media import Figure, Image, ImageFile, Media
+from dlplug.model import Parts
 from dlplug.optim import WarmupCosine
 from dlplug_generative.latent import Demo, explore_demo, interpolate_demo, mlp, plot_latent, slerp
 from dlplug_generative.likelihood import binarise, discretised_normal
@@ -154,6 +155,17 @@ class VAE(WarmupCosine):
         """Decode: return the mean images, shape (n, channels, height, width), of latent variables (n, latent_dim)."""
         images: Tensor = self.decoder(z).sigmoid().view(-1, *self.shape)
         return images
+
+    def export_parts(self, batch: Batch) -> Parts:
+        """Return the encoder, to means and standard deviations, and the decoder, from latent variables."""
+
+        def encode(images: Tensor) -> dict[str, Tensor]:
+            return dict(zip(("mean", "std"), self.encode(images), strict=True))
+
+        return {
+            "encoder": (encode, {"images": batch[0]}, {}),
+            "decoder": (lambda latents: {"images": self(latents)}, {"latents": self.encode(batch[0])[0]}, {}),
+        }
 
     def log_weights(self, images: Tensor, samples: int) -> Tensor:
         """Return log p(x, z) - log q(z|x) in nats, shape (samples, n), for z sampled from q(z|x)."""

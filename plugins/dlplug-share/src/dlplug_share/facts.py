@@ -20,7 +20,7 @@ def describe(trained: TrainedRun) -> dict[str, Any]:
         "model": {"name": type(model).__name__.lower(), **_of_spec("model", model)},
         "data": _of_spec("data", data),
         **({"labels": list(labels)} if labels else {}),
-        "info": {name: getattr(info, name) for name in INFO if _is_plain(getattr(info, name, None))},
+        "info": {name: value for name in INFO if _is_plain(value := getattr(info, name, getattr(model, name, None)))},
         "preprocessing": preprocessing(info, hasattr(data, "read_inputs")),
     }
 

@@ -139,7 +139,7 @@ def _forget_sources(message: Any) -> None:
 
 
 def _to_pt2(part: Part) -> tuple[Run, Callable[[str], bytes]]:
-    dynamic = tuple(dict.fromkeys(part.axes[name], torch.export.Dim.DYNAMIC) for name in part.inputs)
+    dynamic = tuple(dict.fromkeys(part.axes[name], torch.export.Dim.AUTO) for name in part.inputs)
     program = torch.export.export(part.network, _example(part), dynamic_shapes={"inputs": dynamic})
     for module in program.graph_module.modules():
         for node in module.graph.nodes if isinstance(module, torch.fx.GraphModule) else ():

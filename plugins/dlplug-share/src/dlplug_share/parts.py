@@ -71,7 +71,7 @@ def parts_of(model: Any, data: Any) -> list[Part]:
         declared = model.export_parts(batch) if hasattr(model, "export_parts") else _of_forward(model, batch)
         parts = []
         for part, (function, inputs, axes) in declared.items():
-            every = {each: {0: "batch", **axes.get(each, {})} for each in inputs}
+            every = {each: _with_batch(axes.get(each, {})) for each in inputs}
             inputs = {each: _long_enough(value.detach(), every[each]) for each, value in inputs.items()}
             parts.append(Part(part, Network(model, function).eval(), inputs, every))
     if not parts:
@@ -79,10 +79,14 @@ def parts_of(model: Any, data: Any) -> list[Part]:
     return parts
 
 
+def _with_batch(axes: Mapping[int, str]) -> Mapping[int, str]:
+    return axes if "batch" in axes.values() else {0: "batch", **axes}
+
+
 def _long_enough(value: Tensor, axes: Mapping[int, str]) -> Tensor:
     """Return an input with a few items at most, and two along each dynamic axis at least: exporters fix sizes of 1."""
-    value = value[:MOST]
-    for axis in axes:
+    for axis, name in axes.items():
+        value = value.narrow(axis, 0, min(MOST, value.shape[axis])) if name == "batch" else value
         if value.shape[axis] == 1:
             value = torch.cat([value, value], axis)
     return value.contiguous()

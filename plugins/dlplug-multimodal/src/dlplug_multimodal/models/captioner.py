@@ -15,6 +15,7 @@ from torch.nn.functional import adaptive_avg_pool2d, cross_entropy, interpolate
 from dlplug.console import say
 from dlplug.data import Batch, ImageInfo
 from dlplug.media import Figure, ImageFile, Media, Table, Text
+from dlplug.model import Parts
 from dlplug.panels import Panel
 from dlplug.trained import start_from
 from dlplug_multimodal.data.captioned_images import CaptionedImageInfo
@@ -191,6 +192,18 @@ class Captioner(TextGenerator[Row]):
         """
         logits: Tensor = self.decoder(captions, *self.encode_image(images))[0]
         return logits
+
+    def export_parts(self, batch: Batch) -> Parts:
+        """Return the encoder, and the decoder, which goes on from a state."""
+        memory, state = self.encode_image(batch[0])
+        decode, inputs, _ = self.decoder.export_part(batch[1][:, 0], memory, state)
+        names = [name for name in inputs if name != "tokens"]
+
+        def encode(images: Tensor) -> dict[str, Tensor]:
+            memory, state = self.encode_image(images)
+            return dict(zip(names, (*memory, *state), strict=True))
+
+        return {"encoder": (encode, {"images": batch[0]}, {}), "decoder": (decode, inputs, {"tokens": {1: "time"}})}
 
     def attention_maps(self, images: Tensor, captions: Tensor) -> Tensor:
         """Return the attention weights of each token after the first of captions (n, captions, time).

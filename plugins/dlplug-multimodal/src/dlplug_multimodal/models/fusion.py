@@ -12,7 +12,7 @@ from dlplug.console import say
 from dlplug.data import Batch, ImageInfo
 from dlplug.errors import InputError
 from dlplug.media import ImageFile, Media, SoundFile, Table, Text
-from dlplug.model import rank
+from dlplug.model import Parts, rank
 from dlplug.trained import read_weights, take
 from dlplug_multimodal.data.audio_visual import AudioVisualInfo
 from dlplug_multimodal.data.ranges import require
@@ -153,12 +153,20 @@ class Fusion(TwoPhase):
             together = torch.cat([images.flatten(1) * image_given, waves * sound_given], 1)  # (n, pixels + samples)
         else:
             image_used, sound_used = self.used  # what is never used costs nothing
-            image = self.image(images) * image_given if image_used else images.new_zeros(len(images), self.widths[0])
-            sound = waves.new_zeros(len(waves), self.widths[1])
+            image = (
+                self.image(images) * image_given if image_used else images.new_zeros(images.shape[0], self.widths[0])
+            )
+            sound = waves.new_zeros(waves.shape[0], self.widths[1])
             sound = self.sound.features(waves) * sound_given if sound_used else sound
             together = torch.cat([image, sound], 1)
         logits: Tensor = self.classifier(self.joint(together))
         return logits
+
+    def export_parts(self, batch: Batch) -> Parts:
+        """Return the network, which is told which of image and sound are given."""
+        given = torch.ones(len(batch[0]), 1)
+        inputs = {"images": batch[0], "waves": batch[1], "image_given": given, "sound_given": given}
+        return {"network": (lambda *inputs: {"logits": self(*inputs)}, inputs, {})}
 
     def first_loss(self, batch: Batch) -> Tensor:
         """Return the sum of both models' own losses."""

@@ -12,6 +12,7 @@ from torch.nn.functional import cross_entropy, normalize, relu
 from dlplug.console import say
 from dlplug.data import Batch, ImageInfo
 from dlplug.media import Figure, Image, ImageFile, Media, Text
+from dlplug.model import Parts
 from dlplug.optim import WarmupCosine
 from dlplug.panels import Panel
 from dlplug_multimodal.data.ranges import require
@@ -185,6 +186,14 @@ class JointEmbedding(WarmupCosine):
         """Return embeddings of length 1, shape (n, embedding_dim), of texts, given as counts of words (n, words)."""
         means = counts @ self.word_embedding / counts.sum(1, keepdim=True).clamp_min(1)  # (n, dimension of words)
         return normalize(self.text_encoder(means).float(), dim=1)
+
+    def export_parts(self, batch: Batch) -> Parts:
+        """Return both encoders: the nearer two embeddings, the better image and text fit."""
+        images, counts = batch
+        return {
+            "image_encoder": (lambda images: {"embeddings": self.encode_images(images)}, {"images": images}, {}),
+            "text_encoder": (lambda counts: {"embeddings": self.encode_texts(counts)}, {"counts": counts}, {}),
+        }
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss on a batch, with words of its texts dropped at random."""

@@ -182,7 +182,7 @@ class MultimodalDBM(Boltzmann):
         visible = None if images is None else self.encode_image(images)
         given = visible if counts is None else counts
         assert given is not None
-        lengths = self.length.expand(len(given), 1) if counts is None else counts.sum(1, keepdim=True)
+        lengths = self.length.expand(given.shape[0], 1) if counts is None else counts.sum(1, keepdim=True)
         if gibbs_steps:
             return self.machine.gibbs_mean(visible, counts, lengths, gibbs_steps)
         return self.machine.mean_field(visible, counts, lengths, self.mean_field_steps)

@@ -9,6 +9,7 @@ from dlplug import Panel
 from dlplug.data import Batch
 from dlplug.errors import InputError
 from dlplug.media import Media, Table, Text
+from dlplug.model import Parts
 from dlplug_multimodal.data.tagged_images import TaggedImageInfo, count_query_words
 from dlplug_multimodal.evaluation.retrieval import most_likely
 from dlplug_multimodal.models.boltzmann import ENERGY_PANEL, LIKELIHOOD_PANEL, SingleRBM
@@ -71,6 +72,10 @@ class ReplicatedSoftmax(SingleRBM):
     def forward(self, counts: Tensor) -> Tensor:
         """Return the hidden units' probabilities, shape (n, hidden), given counts of words (n, words)."""
         return self.machine.hidden_logits(counts).sigmoid()
+
+    def export_parts(self, batch: Batch) -> Parts:
+        """Return the inference of hidden units."""
+        return {"network": (lambda counts: {"hidden": self(counts)}, {"counts": self.visible(batch)}, {})}
 
     def nll(self, counts: Tensor, steps: int) -> Tensor:
         """Return nats, shape (n,), of counts (n, words), the partition function of each length estimated in steps."""

@@ -11,6 +11,7 @@ from torchmetrics import MeanMetric
 
 from dlplug.data import Batch
 from dlplug.media import Figure, Media, OutputFile, Table, Text
+from dlplug.model import Parts
 from dlplug.optim import WarmupCosine
 from dlplug.panels import Panel
 from dlplug_multimodal.data.ranges import require
@@ -196,6 +197,11 @@ class SkipGram(WarmupCosine):
         """Return the index of the word that is least like the others: furthest from their mean direction."""
         vectors = self.vectors([self.places[word] for word in words])
         return int((vectors @ vectors.sum(0)).argmin())
+
+    def export_parts(self, batch: Batch) -> Parts:
+        """Return the table of words' vectors."""
+        places = torch.arange(len(self.words))
+        return {"embedding": (lambda words: {"vectors": self.centre(words)}, {"words": places}, {})}
 
     def vectors(self, places: Sequence[int] | slice = slice(None)) -> Tensor:
         """Return words' vectors at length 1, shape (words, embedding_dim)."""

@@ -15,7 +15,7 @@ from dlplug.console import say
 from dlplug.data import Batch, ImageInfo, Info
 from dlplug.errors import InputError
 from dlplug.media import Figure, Media, SoundFile, Table, Text
-from dlplug.model import rank
+from dlplug.model import Parts, rank
 from dlplug.plots import plot_confusion_matrix
 from dlplug.runs import Run
 from dlplug.trained import read_checkpoint, start_from
@@ -176,6 +176,10 @@ class SoundNet(TwoPhase):
         """Return the student's logits (n, classes) of sounds (n, samples) from -1 to 1."""
         logits: Tensor = self.student(waves)
         return logits
+
+    def export_parts(self, batch: Batch) -> Parts:
+        """Return the student."""
+        return {"student": (lambda waves: {"logits": self(waves)}, {"waves": batch[1]}, {})}
 
     def features(self, waves: Tensor) -> Tensor:
         """Return the student's features of sounds (n, samples): mean and maximum over each quarter."""

@@ -16,7 +16,7 @@ from torch.nn.functional import interpolate
 from dlplug import InputError, Panel
 from dlplug.console import say
 from dlplug.media import Media, Text, Video
-from dlplug.model import Model
+from dlplug.model import Model, Parts
 from dlplug_rl.data.environments import EnvInfo, VectorEnv
 
 RECENT_EPISODES = 100  # their mean return is logged while training, as Stable-Baselines3 does
@@ -73,6 +73,15 @@ class Agent(Model):
     @abstractmethod
     def act(self, observations: Tensor) -> Tensor:
         """Return the actions (n, ...) that the agent is evaluated by, for observations (n, *shape)."""
+
+    @abstractmethod
+    def evaluate_actions(self, observations: Tensor) -> dict[str, Tensor]:
+        """Return the actions, and what says of them how good or how likely they are, by name."""
+
+    def export_parts(self, batch: Tensor) -> Parts:
+        """Return the policy, with the first observations of evaluation episodes."""
+        observations = self.evaluation_envs(len(batch)).reset(batch.tolist())
+        return {"policy": (self.evaluate_actions, {"observations": observations}, {})}
 
     def setup(self, stage: str) -> None:
         """Refuse precisions that the updates are not made for.

@@ -147,6 +147,11 @@ class DQN(Agent):
         """Return the actions of the highest value."""
         return torch.argmax(self(observations), 1)
 
+    def evaluate_actions(self, observations: Tensor) -> dict[str, Tensor]:
+        """Return the actions of the highest value, and the value of each action."""
+        values = self(observations)
+        return {"actions": values.argmax(1), "q_values": values}
+
     def on_fit_start(self) -> None:
         """Make the replay buffer, and fill it with what a resumed run had saved."""
         super().on_fit_start()

@@ -52,3 +52,9 @@ class PolicyAgent(Agent):
     def act(self, observations: Tensor) -> Tensor:
         """Return the most probable actions, or drawn ones where not ``deterministic``."""
         return self.policy.act(observations, self.deterministic)
+
+    def evaluate_actions(self, observations: Tensor) -> dict[str, Tensor]:
+        """Return the most probable actions, and log-probabilities of discrete ones; values where there is a critic."""
+        params = self.policy(observations)
+        found = {"actions": params.argmax(-1), "log_probs": params} if self.info.actions else {"actions": params}
+        return {**found, **({"values": self.policy.values(observations)} if self.policy.critic else {})}

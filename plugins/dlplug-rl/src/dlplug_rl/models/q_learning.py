@@ -103,6 +103,11 @@ class QLearning(Agent):
         """Return the actions of the highest value, the first of several."""
         return self.table[observations].argmax(1)
 
+    def evaluate_actions(self, observations: Tensor) -> dict[str, Tensor]:
+        """Return the actions of the highest value, and the value of each action."""
+        values = self(observations)
+        return {"actions": values.argmax(1), "q_values": values}
+
     def training_step(self, envs: VectorEnv, batch_idx: int) -> None:
         """Act and learn, step by step."""
         epsilon = linear_epsilon(self.exploration_final_eps, self.env_steps / self.exploration_steps)

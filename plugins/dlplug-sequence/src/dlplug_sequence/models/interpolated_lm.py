@@ -8,6 +8,7 @@ from torch import Tensor
 
 from dlplug.data import Batch
 from dlplug.errors import InputError
+from dlplug.model import Parts
 from dlplug.trained import load_offered, load_trained
 from dlplug_sequence.data.vocabulary import Vocabulary
 from dlplug_sequence.models.language_model import GradientFreeLM, LanguageModel, State
@@ -87,6 +88,10 @@ class InterpolatedLM(GradientFreeLM):
     def on_test_epoch_end(self) -> None:
         """Log what was measured."""
         super().on_validation_epoch_end()
+
+    def export_parts(self, batch: Batch) -> Parts:
+        """Refuse."""
+        raise InputError("mixture has no network of its own to export: export the runs of its two models")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep what restores the two."""

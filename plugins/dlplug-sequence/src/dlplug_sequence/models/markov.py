@@ -10,6 +10,7 @@ from torch import Tensor
 
 from dlplug.data import Batch
 from dlplug.errors import InputError
+from dlplug.model import Parts
 from dlplug_sequence.data.vocabulary import Vocabulary
 from dlplug_sequence.models.language_model import GradientFreeLM, State
 
@@ -73,6 +74,10 @@ class Markov(GradientFreeLM):
         context = self._context(torch.cat([*state, tokens], dim=1))
         found = np.stack([self.ngrams.distribution(row) for row in context.cpu().numpy()])
         return torch.from_numpy(found).log().to(tokens.device), (context,)
+
+    def export_parts(self, batch: Batch) -> Parts:
+        """Refuse."""
+        raise InputError("markov has no network to export: its n-grams are counted, and looked up in sorted arrays")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the counts beside the weights, of which there are none."""

@@ -4,7 +4,6 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from dlplug_sequence.data.padded import PAD_ID
 from dlplug_sequence.models.text_classifier import TextClassifier
@@ -83,18 +82,14 @@ class RNNEncoder(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Return logits (n, classes) of tokens (n, time), padded with 0."""
-        lengths = (tokens != PAD_ID).sum(1).cpu()
-        x = self.embed(tokens)  # (n, time, embedding_dim)
-        packed, state = self.recurrent(pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False))
+        kept = tokens != PAD_ID  # (n, time)
+        states, state = self.recurrent.read_padded(self.embed(tokens), kept)  # (n, time, hidden_size × directions)
         if self.pool == "last":
             directions = self.recurrent.net.bidirectional + 1
             pooled = state[0][-directions:].transpose(0, 1).flatten(1)  # (n, hidden_size × directions)
+        elif self.pool == "max":
+            pooled = states.masked_fill(~kept[..., None], -torch.inf).amax(1)
         else:
-            states, _ = pad_packed_sequence(packed, batch_first=True)  # (n, time, hidden_size × directions)
-            padding = (tokens == PAD_ID)[:, : states.shape[1], None]
-            if self.pool == "max":
-                pooled = states.masked_fill(padding, -torch.inf).amax(1)
-            else:
-                pooled = states.masked_fill(padding, 0).sum(1) / lengths.to(states.device)[:, None]
+            pooled = states.sum(1) / kept.sum(1, keepdim=True)
         logits: Tensor = self.out(self.drop(pooled))  # (n, classes)
         return logits

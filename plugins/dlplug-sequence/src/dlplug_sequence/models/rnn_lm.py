@@ -7,6 +7,7 @@ from torch.nn.functional import cross_entropy
 
 from dlplug.data import Batch
 from dlplug.media import Figure, Media
+from dlplug.model import Parts
 from dlplug.panels import Panel
 from dlplug.plots import plot_curves
 from dlplug_sequence.data.vocabulary import Vocabulary
@@ -83,6 +84,18 @@ class RNNLM(NeuralLM):
         h, state = self.recurrent(x, state or None)  # (n, time, hidden_size)
         logits: Tensor = self.out(self.project(self.drop(h)))  # (n, time, vocabulary)
         return logits, state
+
+    def export_parts(self, batch: Batch) -> Parts:
+        """Return the network: tokens, and the state before them, to logits, and the state after them."""
+        state = self(batch[0])[1]
+        names = ("h", "c")[: len(state)]
+
+        def network(tokens: Tensor, *state: Tensor) -> dict[str, Tensor]:
+            logits, after = self(tokens, state)
+            return {"logits": logits, **{f"next_{name}": part for name, part in zip(names, after, strict=True)}}
+
+        inputs = {"tokens": batch[0], **dict(zip(names, state, strict=True))}
+        return {"network": (network, inputs, {"tokens": {1: "time"}, **{key: {1: "batch"} for key in names}})}
 
     def showcase(self, batch: Batch) -> dict[str, Media]:
         """Show also how the gradient falls with the lag."""

@@ -5,6 +5,7 @@ from torch.nn.functional import mse_loss
 
 from dlplug.data import Batch
 from dlplug.media import Figure, Media
+from dlplug.model import Parts
 from dlplug.optim import WarmupCosine
 from dlplug.panels import Panel
 from dlplug.plots import plot_regression
@@ -70,6 +71,11 @@ class RNNRegressor(WarmupCosine):
         h, _ = self.recurrent(sequences)  # (n, time, hidden_size)
         predictions: Tensor = self.out(h[:, -1]).squeeze(1)  # (n,)
         return predictions
+
+    def export_parts(self, batch: Batch) -> Parts:
+        """Return the network."""
+        sequences = {"sequences": batch[0]}
+        return {"network": (lambda sequences: {"predictions": self(sequences)}, sequences, {"sequences": {1: "time"}})}
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the squared error on a batch."""

@@ -5,10 +5,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from dlplug.data import Batch
 from dlplug.media import Figure, Media, Text
+from dlplug.model import Parts
 from dlplug.panels import Panel
 from dlplug_sequence.data.padded import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 from dlplug_sequence.models.translator import MAPS, Translator, plot_alignment, token_texts
@@ -81,12 +81,10 @@ class Seq2Seq(Translator):
 
     def encode(self, source: Tensor) -> tuple[Memory, State]:
         """Return the encoder's states, their keys and where there is padding, and the decoder's first state."""
-        lengths = (source != PAD_ID).sum(1).cpu()
         x = self.drop(self.embed(source))  # (n, time, embedding_dim)
-        packed, state = self.encoder(pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False))
+        states, state = self.encoder.read_padded(x, source != PAD_ID)  # (n, time, hidden_size)
         # The last states of the two directions side by side are the first state of a layer of the decoder.
-        first = tuple(part.unflatten(0, (-1, 2)).permute(2, 0, 1, 3).flatten(2)[:, None] for part in state)
-        states, _ = pad_packed_sequence(packed, batch_first=True, total_length=source.shape[1])  # (n, time, hidden)
+        first = tuple(part.view(-1, 2, *part.shape[1:]).permute(2, 0, 1, 3).flatten(2)[:, None] for part in state)
         return self.decoder.precompute_keys(states, source == PAD_ID), first  # (n, 1, num_layers, hidden_size)
 
     def decode_step(self, memory: Memory, state: State, tokens: Tensor) -> tuple[Tensor, State]:
@@ -96,6 +94,18 @@ class Seq2Seq(Translator):
     def forward(self, source: Tensor, target: Tensor) -> Tensor:
         """Return logits (n, time, vocabulary) of what follows each token of ``target``, with teacher forcing."""
         return self._teacher_forcing(source, target)[0]
+
+    def export_parts(self, batch: Batch) -> Parts:
+        """Return the encoder, and the decoder, which goes on from a state."""
+        memory, state = self.encode(batch[0])
+        decoder = self.decoder.export_part(batch[1], memory, state)
+        names = [name for name in decoder[1] if name != "tokens"]
+
+        def encode(tokens: Tensor) -> dict[str, Tensor]:
+            memory, state = self.encode(tokens)
+            return dict(zip(names, (*memory, *state), strict=True))
+
+        return {"encoder": (encode, {"tokens": batch[0]}, {"tokens": {1: "positions"}}), "decoder": decoder}
 
     def align(self, source: Tensor, target: Tensor) -> Tensor:
         """Return the attention weights of each token after the first of ``target``.

@@ -13,6 +13,7 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassRecall
 from dlplug.data import Batch
 from dlplug.files import asked_lines
 from dlplug.media import Media, Table, Text, TextFile
+from dlplug.model import Parts
 from dlplug.panels import Panel
 from dlplug.supervised import Supervised
 from dlplug_sequence.data.labelled_text import LabelledTextInfo
@@ -116,6 +117,10 @@ class TextClassifier(Supervised):
         columns = ("predicted", "confidence", "true", "text")
         mistakes = Table(columns, rows) if rows else Text("No mistakes any more.")
         return {**self.objective.show(self(tokens), targets), "mistakes": mistakes}
+
+    def export_parts(self, batch: Batch) -> Parts:
+        """Return the network, from tokens to what ``named_outputs`` says."""
+        return {"network": (self.named_outputs, {"tokens": batch[0]}, {"tokens": {1: "time"}})}
 
     def generate(self, text: str = "", file: TextFile = "") -> Text:
         """Predict texts, a line each: class or labels with their probabilities, or numbers; and the text.

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
+from dlplug.data import Batch
+from dlplug.model import Parts
 from dlplug_sequence.data.padded import PAD_ID
 from dlplug_sequence.models.translator import Translator
 from dlplug_sequence.nn.beam_search import State
@@ -63,7 +65,7 @@ class Transformer(Translator):
             x, _ = layer(x, keep)
         x = self.norm_source(x)
         memory = [part for layer in self.decoder for part in layer.cross_attention.keys_values(x)]  # type: ignore[operator, union-attr]
-        nothing = x.new_zeros(len(source), 1, self.num_heads, 0, self.d_model // self.num_heads)
+        nothing = x.new_zeros(source.shape[0], 1, self.num_heads, 0, self.d_model // self.num_heads)
         return (keep, *memory), (nothing,) * (2 * self.num_layers)
 
     def decode_step(self, memory: Memory, state: State, tokens: Tensor) -> tuple[Tensor, State]:
@@ -82,7 +84,28 @@ class Transformer(Translator):
 
     def forward(self, source: Tensor, target: Tensor) -> Tensor:
         """Return logits (n, time, vocabulary) of what follows each token of ``target``, with teacher forcing."""
-        (keep, *memory), _ = self.encode(source)
+        return self._decode(target, *self.encode(source)[0])
+
+    def export_parts(self, batch: Batch) -> Parts:
+        """Return the encoder, and the decoder, which is given all tokens so far: it keeps no state."""
+        source, target = batch[:2]
+        memory = self.encode(source)[0]
+        names = ["keep", *(f"{kind}_{layer}" for layer in range(self.num_layers) for kind in ("keys", "values"))]
+
+        def encode(tokens: Tensor) -> dict[str, Tensor]:
+            return dict(zip(names, self.encode(tokens)[0], strict=True))
+
+        def decode(tokens: Tensor, *memory: Tensor) -> dict[str, Tensor]:
+            return {"logits": self._decode(tokens, *memory)}
+
+        axes = {"tokens": {1: "time"}, **{key: {2: "positions"} for key in names}, "keep": {3: "positions"}}
+        inputs = {"tokens": target, **dict(zip(names, memory, strict=True))}
+        return {
+            "encoder": (encode, {"tokens": source}, {"tokens": {1: "positions"}}),
+            "decoder": (decode, inputs, axes),
+        }
+
+    def _decode(self, target: Tensor, keep: Tensor, *memory: Tensor) -> Tensor:
         time = target.shape[1]
         causal = torch.ones(time, time, dtype=torch.bool, device=target.device).tril()
         x = self.embed_target(target) + positional_encoding(time, self.d_model, target.device)  # (n, time, d_model)

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from dlplug.data import Batch
+from dlplug.model import Parts
 from dlplug_sequence.data.vocabulary import Vocabulary
 from dlplug_sequence.models.language_model import NeuralLM
 
@@ -64,6 +66,13 @@ class TransformerLM(NeuralLM):
             pieces.append(self._logits(seen)[:, -piece.shape[1] :])
             state = (seen[:, 1 - self.context_length :],) if self.context_length > 1 else ()
         return torch.cat(pieces, dim=1), state
+
+    def export_parts(self, batch: Batch) -> Parts:
+        """Return the network: tokens, at most ``context_length`` in a row, to logits."""
+        tokens = batch[0][:, : self.context_length]
+        return {
+            "network": (lambda tokens: {"logits": self._logits(tokens)}, {"tokens": tokens}, {"tokens": {1: "time"}})
+        }
 
     def _logits(self, tokens: Tensor) -> Tensor:
         time = tokens.shape[1]

@@ -10,6 +10,7 @@ from dlplug_sequence.nn.attention import Attention, Score
 from dlplug_sequence.nn.beam_search import BeamResult, State, beam_search
 from dlplug_sequence.nn.recurrent import Cell, Recurrent
 
+ExportPart = tuple[Callable[..., dict[str, Tensor]], dict[str, Tensor], dict[str, dict[int, str]]]
 Memory = tuple[Tensor, ...]  # what the decoder may attend to: each of shape (n, …)
 
 
@@ -77,6 +78,24 @@ class Decoder(nn.Module):
             h, weights = torch.cat([h, context], dim=2), weights.unflatten(1, (beams, time))
         logits = self.out(self.drop(self.mix(h).tanh())).unflatten(1, (beams, time))
         return logits, weights, tuple(part.transpose(0, 1).unflatten(0, (n, beams)) for part in end)
+
+    def export_part(self, tokens: Tensor, memory: Memory, state: State) -> ExportPart:
+        """Return the decoder as ``dlplug.model.Parts`` have it: tokens, memory and state to logits and the state after.
+
+        Args:
+            tokens: Shape (n, time).
+            memory: What ``precompute_keys`` returned.
+            state: Before the first token.
+        """
+        memories = dict(zip(("keys", "states", "padding"), memory, strict=False))
+        names = [f"state_{place}" for place in range(len(state))]
+
+        def decode(tokens: Tensor, *known: Tensor) -> dict[str, Tensor]:
+            logits, _, after = self(tokens[:, None], known[: len(memory)], known[len(memory) :])
+            return {"logits": logits[:, 0], **{f"next_{n}": part for n, part in zip(names, after, strict=True)}}
+
+        inputs = {"tokens": tokens, **memories, **dict(zip(names, state, strict=True))}
+        return decode, inputs, {"tokens": {1: "time"}, **{key: {1: "positions"} for key in memories}}
 
     def decode_step(self, memory: Memory, state: State, tokens: Tensor) -> tuple[Tensor, State]:
         """Take one step for all hypotheses, whose last tokens are ``tokens`` (n, num_beams); see ``search_texts``."""

@@ -1,18 +1,26 @@
 """A stack of recurrent cells: what the models of sequences share."""
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import PackedSequence
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 Cell = Literal["rnn", "gru", "lstm", "irnn"]
 Activation = Literal["tanh", "relu"]
 Init = Literal["default", "orthogonal", "identity"]
 State = tuple[Tensor, ...]  # (h,), for lstm (h, c); each of shape (num_layers × directions, n, hidden_size)
 
+WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 GATES = {"rnn": 1, "gru": 3, "lstm": 4}
+STEPS: dict[str, Callable[..., Any]] = {
+    "tanh": torch.rnn_tanh_cell,
+    "relu": torch.rnn_relu_cell,
+    "gru": torch.gru_cell,
+    "lstm": torch.lstm_cell,
+}
+is_exporting: Callable[[], bool] = getattr(torch.compiler, "is_exporting", bool)  # torch 2.6 has none
 CLASSES: dict[str, Callable[..., nn.RNNBase]] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 
 
@@ -56,7 +64,7 @@ class Recurrent(nn.Module):
             cell, activation, init = "rnn", "relu", "identity"
         if activation != "tanh" and cell != "rnn":
             raise ValueError(f"activation {activation} is an option of cell rnn: the gates of a {cell} have their own")
-        self.cell = cell
+        self.cell, self._step = cell, STEPS[activation if cell == "rnn" else cell]
         options = {"nonlinearity": activation} if cell == "rnn" else {}
         self.net = CLASSES[cell](
             input_size,
@@ -70,22 +78,72 @@ class Recurrent(nn.Module):
         if init != "default":
             self._initialise(init)
 
-    def forward(
-        self, x: "Tensor | PackedSequence", state: State | None = None
-    ) -> "tuple[Tensor | PackedSequence, State]":
+    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Read a sequence.
 
         Args:
-            x: Shape (n, time, input_size), or packed sequences.
+            x: Shape (n, time, input_size).
             state: The state before the first step; zeros if None.
 
         Returns:
-            The last layer's outputs, shape (n, time, hidden_size × directions) or packed, and the state after the last
-            step.
+            The last layer's outputs, shape (n, time, hidden_size × directions), and the state after the last step.
         """
+        if is_exporting():
+            return self._scan(x, torch.ones_like(x[..., 0], dtype=torch.bool), state)
         start = None if state is None else state if self.cell == "lstm" else state[0]
         out, end = self.net(x, start)
         return out, end if self.cell == "lstm" else (end,)
+
+    def read_padded(self, x: Tensor, kept: Tensor) -> tuple[Tensor, State]:
+        """Read sequences of different lengths, packed: no cell reads padding.
+
+        Args:
+            x: Shape (n, time, input_size).
+            kept: Where there is no padding, shape (n, time); padding comes last.
+
+        Returns:
+            The last layer's outputs, 0 where there is padding, and the state after each sequence's last step.
+        """
+        if is_exporting():
+            return self._scan(x, kept)
+        packed = pack_padded_sequence(x, kept.sum(1).cpu(), batch_first=True, enforce_sorted=False)
+        out, end = self.net(packed)
+        states, _ = pad_packed_sequence(out, batch_first=True, total_length=x.shape[1])
+        return states, end if self.cell == "lstm" else (end,)
+
+    def _scan(self, x: Tensor, kept: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Do so step by step, for exporters, which know no packed sequences and would unroll PyTorch's own kernels."""
+        from torch._higher_order_ops.scan import scan
+
+        directions = 1 + self.net.bidirectional
+        zeros = x.new_zeros(self.net.num_layers * directions, x.shape[0], self.net.hidden_size)
+        start = state or (zeros,) * (2 if self.cell == "lstm" else 1)
+        keep = kept.T.unsqueeze(2).to(x.dtype)  # (time, n, 1)
+        ends: list[State] = []
+        x = x.transpose(0, 1)
+        for layer in range(self.net.num_layers):
+            outs = []
+            for direction in range(directions):
+                suffix = f"l{layer}{'_reverse' * direction}"
+                weights = [getattr(self.net, f"{name}_{suffix}") for name in WEIGHTS]
+
+                def step(
+                    before: State, now: tuple[Tensor, Tensor], weights: list[Tensor] = weights
+                ) -> tuple[State, Tensor]:
+                    values, keep = now
+                    after = self._step(values, before if self.cell == "lstm" else before[0], *weights)
+                    after = after if self.cell == "lstm" else (after,)
+                    # Where there is padding the state stays: read backwards it is still 0 at the last token.
+                    after = tuple(a * keep + b * (1 - keep) for a, b in zip(after, before, strict=True))
+                    return after, after[0] * keep
+
+                first = tuple(part[len(ends)].clone() for part in start)
+                inputs = (x.flip(0), keep.flip(0)) if direction else (x, keep)
+                end, out = scan(step, first, inputs)
+                ends.append(end)
+                outs.append(out.flip(0) if direction else out)
+            x = torch.cat(outs, 2)
+        return x.transpose(0, 1), tuple(torch.stack(parts) for parts in zip(*ends, strict=True))
 
     @torch.no_grad()
     def _initialise(self, init: Init) -> None:

@@ -1,0 +1,130 @@
+"""``dlplug card``: a run's weights and model card, a folder that hubs take as it is."""
+
+import argparse
+import csv
+import inspect
+import json
+import re
+from numbers import Real
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dlplug import ClaimSpec, InputError, ModelSpec, load
+from dlplug.api import TrainedRun
+from dlplug.console import say
+from dlplug.files import write_atomically
+from dlplug.registry import Registry
+
+TRAINER = ("max_epochs", "max_steps", "accumulate_grad_batches", "gradient_clip_val", "limit_train_batches")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("folder", metavar="RUN", help="the run")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="where to; RUN/card unless given")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Write README.md, the weights, and the JSON beside them."""
+    trained = load(options.folder)
+
+    from dlplug_share.facts import describe
+    from dlplug_share.formats import weights_of
+
+    folder = options.out or trained.path / "card"
+    [weights] = weights_of(trained.model).values()
+    facts = {"layout": 1, **describe(trained), "parts": {"weights": {"file": "model.safetensors"}}}
+    files = {
+        "README.md": card(trained, facts).encode(),
+        "model.safetensors": weights.encode(json.dumps(facts, ensure_ascii=False)),
+        "model.safetensors.json": json.dumps(facts, ensure_ascii=False, indent=1).encode(),
+    }
+    try:
+        for name, content in files.items():
+            write_atomically(folder / name, content)
+    except OSError as error:
+        raise InputError(f"cannot write into {folder}: {error.strerror}") from error
+    say(f"card: {folder / 'README.md'}, with the weights beside it")
+
+
+def card(trained: TrainedRun, facts: dict[str, Any]) -> str:
+    """Return a run's model card, Markdown with the YAML head that model hubs read; what is not known is left out."""
+    registry = Registry.discover()
+    model, data = trained.model, trained.data
+    found = registry.spec_of("model", f"{type(model).__module__}.{type(model).__qualname__}")
+    spec = found if isinstance(found, ModelSpec) else None
+    name, source = facts["model"]["name"], facts["data"].get("name", "")
+    measured = figures(trained.path / "test.csv")
+    head: dict[str, Any] = {"library_name": "dlplug", "tags": ["dlplug", name, *(spec.tags if spec else ())]}
+    if measured and source:
+        values = [{"type": metric, "name": metric, "value": value} for metric, value in measured.items()]
+        task = {"type": f"{facts['info']['target']}-prediction" if "target" in facts["info"] else name}
+        results = [{"task": task, "dataset": {"type": source, "name": source, "split": "test"}, "metrics": values}]
+        head["model-index"] = [{"name": name, "results": results}]
+    config = yaml.safe_load((trained.path / "config.yaml").read_text())
+    seed = config.get("seed_everything")
+    splits = getattr(data, "splits", None) or {}
+    sizes = ", ".join(f"{len(columns[0]):,} {split}" for split, columns in splits.items())
+    claims = [s for s in registry if isinstance(s, ClaimSpec) and name in s.models] if spec else []
+    sections = {
+        "": [facts["model"].get("summary", ""), documented(model) if spec else ""],
+        "Data": [facts["data"].get("summary", ""), documented(data) if source else "", sizes and f"Items: {sizes}."],
+        "Figures": [
+            measured and f"On the test data, of one run{f' with seed {seed}' if isinstance(seed, int) else ''}.",
+            "\n".join(["| metric | value |", "|---|---|", *(f"| {k} | {v:.4g} |" for k, v in measured.items())])
+            if measured
+            else "",
+        ],
+        "What is claimed of it": [
+            claims and "Sentences of the course that `dlplug verify` measures, each against a control:",
+            "\n".join(f"- {each.lecture}: {each.summary} (`{each.name}`)" for each in claims),
+        ],
+        "Limits": [measured and "It was measured on the test data above alone."],
+        "To train it again": [spec and source and f"```sh\n{command(model, spec, source, config)}\n```"],
+    }
+    text = [f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---", f"# {name}"]
+    for title, paragraphs in sections.items():
+        kept = [str(each) for each in paragraphs if each]
+        text += [*([f"## {title}"] if title and kept else []), *kept]
+    return "\n\n".join(text) + "\n"
+
+
+def figures(path: Path) -> dict[str, float]:
+    """Return the metrics of a run's test by name; none where it was not tested."""
+    if not path.is_file():
+        return {}
+    with path.open(newline="", encoding="utf-8") as file:
+        cells = [cell for row in csv.DictReader(file) for cell in row.items()]
+    return {name: float(value) for name, value in cells if value and re.fullmatch(r"test/[\w@ .-]+", name)}
+
+
+def documented(thing: Any) -> str:
+    """Return what a class says of itself, up to its arguments."""
+    text = inspect.getdoc(type(thing)) or ""
+    return re.split(r"^(?:Args|Attributes|Raises):$", text, flags=re.MULTILINE)[0].replace("``", "`").strip()
+
+
+def command(model: Any, spec: ModelSpec, data: str, config: dict[str, Any]) -> str:
+    """Return a command that trains with the run's numbers where they are not the recipe's.
+
+    Words are left out: they may be paths.
+    """
+    recipe = spec.recipe_for(data)
+    given = {f"model.{name}": value for name, value in model.hparams.items()}
+    given |= {f"trainer.{name}": config.get("trainer", {}).get(name) for name in TRAINER}
+    given["seed_everything"] = config.get("seed_everything")
+    defaults = {f"model.{name}": each.default for name, each in inspect.signature(type(model)).parameters.items()}
+    usual = {**defaults, "seed_everything": 0, "trainer.max_steps": -1, "trainer.accumulate_grad_batches": 1, **recipe}
+    typed = [f"dlplug fit --model {spec.name} --data {data}"]
+    for name, value in given.items():
+        numbers = list(value) if isinstance(value, list | tuple) else [value]
+        if all(isinstance(each, Real) for each in numbers) and _plain(value) != _plain(usual.get(name)):
+            typed.append(f"--{name} {json.dumps(_plain(value), separators=(',', ':'))}")
+    return " ".join(typed)
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
