@@ -103,7 +103,7 @@ def test_plugin_of_the_contributing_guide(command, tmp_path, monkeypatch):
 
 def test_tensors_of_the_page_train_a_cnn(fit, tmp_path):
     text = (ROOT / "docs" / "own-data.md").read_text()
-    (tmp_path / "my_file.py").write_text(re.search(r"```python\n(.*?)```", text, re.DOTALL)[1])
+    (tmp_path / "my_file.py").write_text(re.search(r"```python\n(import torch\n.*?)```", text, re.DOTALL)[1])
     [line] = re.findall(r"`dlplug (fit .*my_data.*?)`", text)
     run = fit(*line.split()[1:], *SHORT)
     assert "n: 1000" in (run / "config.yaml").read_text()

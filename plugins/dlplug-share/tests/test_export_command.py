@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
 
 import dlplug
@@ -83,6 +84,31 @@ def test_files_say_what_is_needed_and_hold_no_secret(run, kind, request, tmp_pat
         images = torch.rand(3, 1, 8, 8)
         torch.testing.assert_close(network(images)["logits"], run.model(images))
     for path in tmp_path.iterdir():
+        assert b"s3cret" not in path.read_bytes(), path
+
+
+def test_the_card_has_what_is_known_and_no_secret(run, tmp_path, capsys):
+    pytest.importorskip("safetensors", reason="what the distribution requires")
+    accuracy = run.test()["test/accuracy"]
+    assert said(capsys, "card", run.path, "--out", tmp_path / "card")[0] == 0
+    text = (tmp_path / "card" / "README.md").read_text()
+    head = yaml.safe_load(text.split("---\n")[1])
+    assert head["pipeline_tag"] == "image-classification"
+    [result] = head["model-index"][0]["results"]
+    assert result["dataset"]["name"] == "digits"
+    assert {each["name"]: each["value"] for each in result["metrics"]}["accuracy"] == accuracy
+    assert "BSD-3" in text
+    assert "1,445 train, 176 val, 176 test" in text
+    assert "`conv-is-local`" in text
+    assert re.findall("^dlplug fit .*$", text, re.MULTILINE) == [
+        "dlplug fit --model cnn --data digits --trainer.max_epochs 1 --trainer.limit_train_batches 2"
+    ]
+    assert sorted(path.name for path in (tmp_path / "card").iterdir()) == [
+        "README.md",
+        "model.safetensors",
+        "model.safetensors.json",
+    ]
+    for path in (tmp_path / "card").iterdir():
         assert b"s3cret" not in path.read_bytes(), path
 
 

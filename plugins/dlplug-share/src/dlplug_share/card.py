@@ -59,10 +59,13 @@ def card(trained: TrainedRun, facts: dict[str, Any]) -> str:
     name, source = facts["model"]["name"], facts["data"].get("name", "")
     measured = figures(trained.path / "test.csv")
     head: dict[str, Any] = {"library_name": "dlplug", "tags": ["dlplug", name, *(spec.tags if spec else ())]}
-    if measured and source:
+    task = task_of(facts)
+    if task:
+        head["pipeline_tag"] = task
+    if task and measured and source:
         values = [{"type": metric, "name": metric, "value": value} for metric, value in measured.items()]
-        task = {"type": f"{facts['info']['target']}-prediction" if "target" in facts["info"] else name}
-        results = [{"task": task, "dataset": {"type": source, "name": source, "split": "test"}, "metrics": values}]
+        dataset = {"type": source, "name": source, "split": "test"}
+        results = [{"task": {"type": task}, "dataset": dataset, "metrics": values}]
         head["model-index"] = [{"name": name, "results": results}]
     config = yaml.safe_load((trained.path / "config.yaml").read_text())
     seed = config.get("seed_everything")
@@ -92,13 +95,22 @@ def card(trained: TrainedRun, facts: dict[str, Any]) -> str:
     return "\n\n".join(text) + "\n"
 
 
+def task_of(facts: dict[str, Any]) -> str:
+    """Return the hubs' word for what a model is for, where its data settle that; empty where not."""
+    if "actions" in facts["info"]:
+        return "reinforcement-learning"
+    kinds = [kind for kind in ("images", "texts") if kind in facts["preprocessing"]]
+    classifies = facts["info"].get("target") == "class" and "labels" in facts
+    return f"{kinds[0][:-1]}-classification" if classifies and len(kinds) == 1 else ""
+
+
 def figures(path: Path) -> dict[str, float]:
     """Return the metrics of a run's test by name; none where it was not tested."""
     if not path.is_file():
         return {}
     with path.open(newline="", encoding="utf-8") as file:
         cells = [cell for row in csv.DictReader(file) for cell in row.items()]
-    return {name: float(value) for name, value in cells if value and re.fullmatch(r"test/[\w@ .-]+", name)}
+    return {name[5:]: float(value) for name, value in cells if value and re.fullmatch(r"test/[\w@ .-]+", name)}
 
 
 def documented(thing: Any) -> str:
@@ -116,8 +128,10 @@ def command(model: Any, spec: ModelSpec, data: str, config: dict[str, Any]) -> s
     given = {f"model.{name}": value for name, value in model.hparams.items()}
     given |= {f"trainer.{name}": config.get("trainer", {}).get(name) for name in TRAINER}
     given["seed_everything"] = config.get("seed_everything")
-    defaults = {f"model.{name}": each.default for name, each in inspect.signature(type(model)).parameters.items()}
-    usual = {**defaults, "seed_everything": 0, "trainer.max_steps": -1, "trainer.accumulate_grad_batches": 1, **recipe}
+    classes = [kind for kind in reversed(type(model).__mro__) if "__init__" in vars(kind)]
+    arguments = [item for kind in classes for item in inspect.signature(kind).parameters.items()]
+    usual = {f"model.{name}": argument.default for name, argument in arguments}
+    usual |= {"seed_everything": 0, "trainer.max_steps": -1, "trainer.accumulate_grad_batches": 1, **recipe}
     typed = [f"dlplug fit --model {spec.name} --data {data}"]
     for name, value in given.items():
         numbers = list(value) if isinstance(value, list | tuple) else [value]

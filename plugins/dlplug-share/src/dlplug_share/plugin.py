@@ -14,4 +14,11 @@ def dlplug_specs() -> list[Spec]:
             usage="RUN [--to onnx|pt2|safetensors] [--out FILE]",
             takes="run",
         ),
+        CommandSpec(
+            "card",
+            "dlplug_share.card:configure",
+            "Write a run's model card and weights into a folder that model hubs take as it is.",
+            usage="RUN [--out FOLDER]",
+            takes="run",
+        ),
     ]
