@@ -153,10 +153,9 @@ class Fusion(TwoPhase):
             together = torch.cat([images.flatten(1) * image_given, waves * sound_given], 1)  # (n, pixels + samples)
         else:
             image_used, sound_used = self.used  # what is never used costs nothing
-            image = (
-                self.image(images) * image_given if image_used else images.new_zeros(images.shape[0], self.widths[0])
-            )
-            sound = waves.new_zeros(waves.shape[0], self.widths[1])
+            n = images.shape[0]  # an export fixes what len returns
+            image = self.image(images) * image_given if image_used else images.new_zeros(n, self.widths[0])
+            sound = waves.new_zeros(n, self.widths[1])
             sound = self.sound.features(waves) * sound_given if sound_used else sound
             together = torch.cat([image, sound], 1)
         logits: Tensor = self.classifier(self.joint(together))

@@ -59,13 +59,10 @@ class DeepBoltzmann(nn.Module):
             lengths: Words a row, shape (n, 1).
             steps: Updates of each layer.
         """
-        v = self.image.visible_bias.expand(lengths.shape[0], -1) if image is None else image
-        w = (
-            self.text.visible_mean(self.text.visible_bias.expand(lengths.shape[0], -1), lengths)
-            if text is None
-            else text
-        )
-        j = self.joint.hidden_bias.sigmoid().expand(lengths.shape[0], -1)
+        n = lengths.shape[0]  # an export fixes what len returns
+        v = self.image.visible_bias.expand(n, -1) if image is None else image
+        w = self.text.visible_mean(self.text.visible_bias.expand(n, -1), lengths) if text is None else text
+        j = self.joint.hidden_bias.sigmoid().expand(n, -1)
         from_image, from_text = self.image.hidden_logits(v), self.text.hidden_logits(w)
         for _ in range(steps):
             hidden = (torch.cat([from_image, from_text], 1) + self.joint.visible_input(j)).sigmoid()
