@@ -159,11 +159,12 @@ def test_torchvisions_network_loads_its_weights_but_another_last_layer(tmp_path,
 
     theirs = mobilenet_v3_small(num_classes=9).eval()
     torch.save(theirs.state_dict(), tmp_path / "w.pth")
-    model = built(Torchvision, ImageInfo(3, 32, 32, classes=4), weights=str(tmp_path / "w.pth")).eval()
+    colour, name = ImageInfo(3, 32, 32, classes=4), "mobilenet_v3_small"
+    model = built(Torchvision, colour, name=name, weights=str(tmp_path / "w.pth")).eval()
     model.initialise()
     assert "left as initialised: classifier.3 (9×1024 there, 4×1024 here)" in capsys.readouterr().err
     torch.save({"state_dict": {f"net.{k}": v for k, v in theirs.state_dict().items()}}, tmp_path / "run.ckpt")
-    of_run = built(Torchvision, ImageInfo(3, 32, 32, classes=4), weights=str(tmp_path / "run.ckpt"))
+    of_run = built(Torchvision, colour, name=name, weights=str(tmp_path / "run.ckpt"))
     of_run.initialise()
     assert torch.equal(of_run.net.features[0][0].weight, theirs.features[0][0].weight)
     model.net.classifier[3] = theirs.classifier[3]
