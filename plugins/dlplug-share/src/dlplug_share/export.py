@@ -2,14 +2,18 @@
 
 import argparse
 import json
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+from packaging.version import Version
 
 from dlplug import InputError, load
 from dlplug.console import say
 from dlplug.files import write_atomically
 
+OLDEST = Version("2.9")  # of torch; tested with 2.14 alone
 NEEDED = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "pt2": (), "safetensors": ("safetensors",)}
 
 
@@ -34,6 +38,8 @@ def run(options: argparse.Namespace) -> None:
         raise InputError(f"--out {options.out}: name a format, --to {', '.join(NEEDED)}")
     if missing := [name for name in NEEDED[kind] if find_spec(name) is None]:
         raise InputError(f"--to {kind} needs {', '.join(missing)}: pip install 'dlplug-share[onnx]'")
+    if kind != "safetensors" and Version(version("torch")) < OLDEST:
+        raise InputError(f"--to {kind} needs torch {OLDEST}, and here is {version('torch')}")
     trained = load(options.folder)
     model = trained.model
 
