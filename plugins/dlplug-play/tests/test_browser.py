@@ -158,7 +158,9 @@ def test_a_digit_is_drawn_and_a_text_continued_side_by_side(browser, play, tmp_p
     # What a text says is shown, and neither a template nor HTML.
     page.page.get_by_label("prompt").fill("<b>${1 + 1} {{value}}</b> the c")
     page.press()
-    assert "<b>${1 + 1} {{value}}</b> the ca" in page.answer("pre").inner_text()
+    text = page.answer("pre").inner_text()
+    assert text.startswith("<b>${1 + 1} {{value}}</b> the c")
+    assert "the cat sat" in text
     page.close()
 
 
@@ -219,9 +221,7 @@ def search(page, folder):
 
 def listen(page, folder):
     page.tab("Predict")
-    page.page.locator("input[type=file][accept*=audio]:visible, input[type=file]").last.set_input_files(
-        wav(folder / "silence.wav")
-    )
+    page.page.locator("input[type=file][accept*=audio]").last.set_input_files(wav(folder / "silence.wav"))
     page.answer(".bars th")
 
 

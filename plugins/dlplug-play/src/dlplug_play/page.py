@@ -146,7 +146,7 @@ def _add_demo(demo: Demo, players: Sequence[Player], on_load: Any) -> None:
         with gr.Column(min_width=300):
             gr.Markdown(demo.help)
             widgets = {field.name: _widgets(field) for field in demo.fields}
-            seed = gr.Number(None, label="seed", placeholder="another each time", precision=0) if seeded else None
+            seed = gr.Textbox(label="seed", placeholder="another each time", max_lines=1) if seeded else None
             button = gr.Button(demo.title, variant="primary", visible=not moves)
         shown = []
         for player in players:
@@ -162,8 +162,8 @@ def _add_demo(demo: Demo, players: Sequence[Player], on_load: Any) -> None:
             asked = {field.name: _value(field, [next(given) for _ in widgets[field.name]]) for field in demo.fields}
         except InputError as error:
             return [render_error(str(error))] * len(players) if len(players) > 1 else render_error(str(error))
-        chosen = next(given, 0)
-        chosen = randrange(2**31) if chosen is None else int(chosen) % 2**32
+        typed = str(next(given, 0)).strip()
+        chosen = int(typed) % 2**32 if typed.isdecimal() else randrange(2**31)
         answers = [player.answer(demo, dict(asked), chosen) for player in players]
         return answers[0] if len(answers) == 1 else answers
 
@@ -199,13 +199,22 @@ def _widgets(field: Field) -> list[Any]:
                     pad = gr.HTML("", html_template=PAD, js_on_load=PAD_SCRIPT, elem_classes="pad")
                 with gr.Tab("upload or photograph"):
                     photograph = gr.Image(
-                        label=label, type="filepath", image_mode=None, sources=["upload", "webcam", "clipboard"]
+                        label=label,
+                        type="filepath",
+                        image_mode=None,
+                        sources=["upload", "webcam", "clipboard"],
+                        buttons=[],
                     )
             pad.submit(lambda: None, None, photograph, show_progress="hidden", api_visibility="private")
             return [pad, photograph]
         case "sound":
             return [
-                gr.Audio(label=f"{label}: record or upload a WAV", sources=["microphone", "upload"], type="filepath")
+                gr.Audio(
+                    label=f"{label}: record or upload a WAV",
+                    sources=["upload", "microphone"],
+                    type="filepath",
+                    buttons=[],
+                )
             ]
         case "file":
             return [gr.File(label=label, type="filepath")]
