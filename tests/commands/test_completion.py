@@ -11,8 +11,9 @@ import time
 import pytest
 
 from dlplug.__main__ import main
-from dlplug.commands import COMMANDS, OWN_PARSER, parser_of
+from dlplug.commands import COMMANDS, OWN_PARSER, offered, parser_of
 from dlplug.commands.completion import SCRIPTS, Files, complete
+from dlplug.registry import Registry
 
 SETUP = {
     "bash": (["bash", "--norc", "-i"], 'eval "$(dlplug completion bash)"'),
@@ -23,7 +24,7 @@ SETUP = {
 
 def test_every_command_is_offered():
     offers = complete([""])
-    assert set(offers) == {*COMMANDS, "--help", "--version"}
+    assert set(offers) == {*offered(Registry.discover()), "--help", "--version"}
     assert offers["fit"].startswith("train a model")
 
 
