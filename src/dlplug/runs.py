@@ -204,8 +204,8 @@ class Run:
             return True
 
     def is_empty(self) -> bool:
-        """Whether nothing was trained: it holds its config, what it says of itself, and what loggers begin with."""
-        begun = {"config.yaml", "about.json", "wandb", "tensorboard", LOCK, HOLDER}
+        """Whether nothing was trained: it holds its config, what it says of itself, a page, and loggers' beginnings."""
+        begun = {"config.yaml", "about.json", "report.html", "wandb", "tensorboard", LOCK, HOLDER}
         return self.path.is_dir() and {path.name for path in self.path.iterdir()} <= begun
 
     def summary(self, command: str, offered: Sequence[str] = ()) -> str:

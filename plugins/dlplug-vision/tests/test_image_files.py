@@ -91,6 +91,8 @@ def test_modes_and_animations(tmp_path):
     pixels = PIL.Image.new("RGB", (2, 1), (255, 0, 0))
     pixels.putpixel((1, 0), (0, 0, 255))
     for mode, suffix in (("P", "png"), ("CMYK", "tiff"), ("CMYK", "jpg"), ("YCbCr", "tiff"), ("RGBA", "webp")):
+        if mode == "YCbCr" and int(PIL.__version__.split(".")[0]) < 13:
+            continue  # which Pillow before 13 refuses as truncated
         big = pixels.resize((32, 16), PIL.Image.Resampling.NEAREST).convert(mode)
         big.save(tmp_path / f"x.{suffix}", **({"lossless": True} if suffix == "webp" else {}))
         red, blue = (read_image(tmp_path / f"x.{suffix}", 3, 16, 32)[:, 8, place].tolist() for place in (4, 28))
