@@ -134,7 +134,8 @@ class Run:
 
     def say_of_itself(self, **fields: Any) -> None:
         """Change what about.json says; what another version wrote there stays."""
-        write_atomically(self.path / "about.json", json.dumps(self._read_about() | fields, indent=1).encode())
+        content = json.dumps(self._read_about() | fields, indent=1).encode()
+        write_atomically(self.path / "about.json", content, inside=self.path)
 
     @property
     def checkpoints(self) -> Path:
