@@ -13,7 +13,7 @@ from dlplug.panels import Panel
 from dlplug.specs import ClaimSpec, CommandSpec, DataSpec, LoggerSpec, ModelSpec, Spec
 
 if TYPE_CHECKING:
-    from dlplug.api import fit, generate, info, list_models, list_runs, load, predict, test, verify
+    from dlplug.api import find_lr, fit, generate, info, list_models, list_runs, load, predict, test, verify
 
 __all__ = [
     "ClaimSpec",
@@ -24,6 +24,7 @@ __all__ = [
     "ModelSpec",
     "Panel",
     "Spec",
+    "find_lr",
     "fit",
     "generate",
     "hookimpl",

@@ -4,6 +4,7 @@ Everything takes the words of the command line, and trains by the same code. Err
 the command's exit status is 2. Nothing global stays changed: seeds, threads, warnings and logging are put back.
 """
 
+import copy
 import json
 import logging
 import os
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from dlplug.media import Media
 
 _ONE = RLock()  # random states, warnings and standard input are the process's: threads train one after another
+FINDER_SKIPS = 10  # losses, whose running mean still begins, as in Lightning's own suggestion
 Table = Any  # a ``pandas.DataFrame``, or a dict of columns where pandas is not installed
 
 
@@ -215,14 +217,69 @@ def fit(model: Any, data: Any = None, options: Mapping[str, Any] | None = None) 
         FloatingPointError: A loss is not a number; the run's folder has all until then.
         KeyboardInterrupt: It was stopped; ``dlplug.load(...)`` and ``resume`` go on.
     """
-    given = {"model": model, "data": data}
-    names = {kind: _name(kind, value) for kind, value in given.items() if value is not None}
-    objects = {kind: _as_module(kind, value) for kind, value in given.items() if value is not None and not names[kind]}
-    args = [f"--{kind}={name}" for kind, name in names.items() if name] + _as_args(options)
+    args, objects = _as_command(model, data, options)
     run = _execute("fit", args, objects)
     if run is None:
         raise InputError("with trainer.fast_dev_run nothing is kept: `dlplug.fit` returns what is")
     return TrainedRun(run.path, objects)
+
+
+def find_lr(model: Any, data: Any = None, options: Mapping[str, Any] | None = None, num_training: int = 100) -> float:
+    """Suggest a learning rate, by Lightning's finder: where the loss falls fastest over the logarithm of the rate.
+
+    That is the range test of Smith (2017). Lightning's own suggestion takes the slope over the rate itself, which is
+    steepest where rates are so small that nothing but noise moves the loss.
+
+    Args:
+        model: As for ``fit``, with an attribute ``lr``; a schedule of ours stands still. An object is not changed.
+        data: As for ``fit``.
+        options: As for ``fit``.
+        num_training: How many batches are trained on.
+
+    Returns:
+        A rate to give as ``model.lr``: a place to start from, since it has seen no validation.
+
+    Raises:
+        InputError: Something given cannot be used, or the finder suggests nothing.
+    """
+    import numpy as np
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
+    from lightning.pytorch import Trainer
+    from lightning.pytorch.tuner.tuning import Tuner
+
+    from dlplug.optim import WarmupCosine
+    from dlplug.training.cli import prepare
+
+    args, objects = _as_command(model, data, options)
+    registry = Registry.discover()
+    with _ONE, _unchanged(), _as_given(objects.get("model")), tempfile.TemporaryDirectory() as folder:
+        cli = prepare(replace(expand("validate", args, registry, objects), here=True), registry)
+        module = copy.deepcopy(cli.model)
+        if isinstance(module, WarmupCosine):
+            module.on_train_batch_start = lambda *_: None  # type: ignore[method-assign]
+        device = str((options or {}).get("trainer.accelerator", "auto"))
+        # Enough epochs, since the finder counts batches.
+        trainer = Trainer(
+            accelerator=device,
+            devices=1,
+            max_epochs=num_training,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            default_root_dir=folder,
+        )
+        try:
+            found = Tuner(trainer).lr_find(
+                module, datamodule=cli.datamodule, num_training=num_training, update_attr=False
+            )
+        except MisconfigurationException as error:
+            raise InputError(" ".join(str(error).split())) from error
+    curve: dict[str, list[float]] = found.results if found else {"loss": [], "lr": []}
+    losses = np.array(curve["loss"])[FINDER_SKIPS:]
+    if not np.isfinite(losses).all() or len(losses) < 2:
+        raise InputError("the finder suggests no rate: try more batches, num_training=300")
+    return float(curve["lr"][FINDER_SKIPS + int(np.gradient(losses).argmin())])
 
 
 def load(run: str | os.PathLike[str]) -> TrainedRun:
@@ -387,6 +444,14 @@ def _as_args(options: Mapping[str, Any] | None) -> list[str]:
 def _as_plain(value: Any) -> Any:
     """Return a path as text, and numpy's numbers and arrays as Python's."""
     return value.tolist() if hasattr(value, "tolist") else os.fspath(value)
+
+
+def _as_command(model: Any, data: Any, options: Mapping[str, Any] | None) -> tuple[list[str], dict[str, Any]]:
+    """Return the arguments that a model and data are, and those of them that are objects."""
+    given = {kind: value for kind, value in (("model", model), ("data", data)) if value is not None}
+    names = {kind: _name(kind, value) for kind, value in given.items()}
+    objects = {kind: _as_module(kind, value) for kind, value in given.items() if not names[kind]}
+    return [f"--{kind}={name}" for kind, name in names.items() if name] + _as_args(options), objects
 
 
 def _execute(
