@@ -68,7 +68,7 @@ class Torchvision(Pretrained):
 
     def __init__(
         self,
-        name: str = "resnet18",  # of this, a MobileNetV3 and a ShuffleNet the best on mnist5k's validation digits
+        name: str = "resnet18",  # of this and a ShuffleNet the better on mnist5k's validation digits
         weights: str = "",
         lr: float = 2e-3,
         weight_decay: float = 0.05,
