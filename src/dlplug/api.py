@@ -4,7 +4,6 @@ Everything takes the words of the command line, and trains by the same code. Err
 the command's exit status is 2. Nothing global stays changed: seeds, threads, warnings and logging are put back.
 """
 
-import copy
 import json
 import logging
 import os
@@ -34,6 +33,7 @@ from dlplug.specs import Spec
 if TYPE_CHECKING:
     from dlplug.data import Input
     from dlplug.media import Media
+    from dlplug.training.cli import CLI
 
 _ONE = RLock()  # random states, warnings and standard input are the process's: threads train one after another
 FINDER_SKIPS = 10  # losses, whose running mean still begins, as in Lightning's own suggestion
@@ -248,13 +248,11 @@ def find_lr(model: Any, data: Any = None, options: Mapping[str, Any] | None = No
     from lightning.pytorch.tuner.tuning import Tuner
 
     from dlplug.optim import WarmupCosine
-    from dlplug.training.cli import prepare
 
     args, objects = _as_command(model, data, options)
-    registry = Registry.discover()
     with _ONE, _unchanged(), _as_given(objects.get("model")), tempfile.TemporaryDirectory() as folder:
-        cli = prepare(replace(expand("validate", args, registry, objects), here=True), registry)
-        module = copy.deepcopy(cli.model)
+        cli = _prepare("validate", args, objects)
+        module = deepcopy(cli.model)
         if isinstance(module, WarmupCosine):
             module.on_train_batch_start = lambda *_: None  # type: ignore[method-assign]
         device = str((options or {}).get("trainer.accelerator", "auto"))
@@ -458,17 +456,9 @@ def _execute(
     command: str, args: list[str], objects: Mapping[str, Any], predictions: Mapping[str, Any] | None = None
 ) -> Run | None:
     """Run a training command and return its run folder."""
-    from dlplug.commands.train import check_inputs
-    from dlplug.training.cli import prepare
-
-    if taken := [arg for arg in args if arg.startswith(tuple(f"--{kind}." for kind in objects))]:
-        raise InputError(f"{taken[0][2:]}: what is given as an object has its options already")
     with _ONE, _unchanged(), _as_given(objects.get("model")):
-        registry = Registry.discover()
-        job: Job = replace(expand(command, args, registry, objects), predictions=predictions or {}, here=True)
-        check_inputs(job, registry)
         try:
-            cli = prepare(job, registry)
+            cli = _prepare(command, args, objects, predictions)
             status = cli.execute()
         except SystemExit as error:
             raise InputError(f"{command} ends the process: {error}") from error
@@ -477,6 +467,21 @@ def _execute(
     if status and command != "predict":
         raise FloatingPointError(f"{cli.run.path if cli.run else command}: a loss is not a number")
     return cli.run
+
+
+def _prepare(
+    command: str, args: list[str], objects: Mapping[str, Any], predictions: Mapping[str, Any] | None = None
+) -> "CLI":
+    """Make what a training command needs, ready to execute in this process."""
+    from dlplug.commands.train import check_inputs
+    from dlplug.training.cli import prepare
+
+    if taken := [arg for arg in args if arg.startswith(tuple(f"--{kind}." for kind in objects))]:
+        raise InputError(f"{taken[0][2:]}: what is given as an object has its options already")
+    registry = Registry.discover()
+    job: Job = replace(expand(command, args, registry, objects), predictions=predictions or {}, here=True)
+    check_inputs(job, registry)
+    return prepare(job, registry)
 
 
 def _read_rows(path: Path) -> list[dict[str, Any]]:

@@ -93,9 +93,9 @@ def fit_seeds(args: Sequence[str], seeds: Sequence[int], jobs: int, registry: Re
         log = folder / f"{name}.log"
         start(_fit, line, log).join()
         [entry] = _entries(folder, [name]) or [Entry(str(folder / name), state="failed")]
-        best = f", {entry.monitor} {entry.best:.4g}" if entry.best is not None else ""
+        best = entry.row()["monitored"]
         say(
-            f"seed {names[name]}: {entry.state}{best} ({entry.seconds:.0f} s)"
+            f"seed {names[name]}: {entry.state}{f', {best}' if best else ''} ({entry.seconds:.0f} s)"
             + ("" if entry.state == "done" else f"; see {log}")
         )
 

@@ -27,6 +27,7 @@ class TensorBoard(TensorBoardLogger):
 
     def __init__(self) -> None:
         self._run: Run | None = None
+        self._monitor: Any = None
         if find_spec("tensorboard"):  # where it is missing `attach` says so: what is raised here, jsonargparse hides
             super().__init__(save_dir="", name="", version="tensorboard", default_hp_metric=False)
 
@@ -39,6 +40,7 @@ class TensorBoard(TensorBoardLogger):
         if not find_spec("tensorboard"):
             raise InputError("--logger tensorboard needs TensorBoard: pip install tensorboard")
         self._run, self._root_dir = run, str(run.path)
+        self._monitor = run.about.get("monitor")
 
     @rank_zero_only
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
@@ -53,8 +55,7 @@ class TensorBoard(TensorBoardLogger):
             step: Batches trained so far.
         """
         super().log_metrics(metrics, step)
-        monitor = self._run.about.get("monitor") if self._run else None
-        monitor = default_monitor(metrics) if monitor == "default" else monitor
+        monitor = default_monitor(metrics) if self._monitor == "default" else self._monitor
         if self._run and monitor and monitor[0] in metrics:
             from torch.utils.tensorboard.summary import hparams  # which needs tensorboard
 
