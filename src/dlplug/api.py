@@ -326,12 +326,12 @@ def info(name: str) -> list[Spec]:
     return [spec for spec in registry if spec.name == name.rpartition(":")[2]]
 
 
-def verify(*words: str, seeds: int = 3, jobs: int = 1, full: bool = False) -> Findings:
+def verify(*words: str, seeds: int | None = None, jobs: int = 1, full: bool = False) -> Findings:
     """Measure claims, as ``dlplug verify WORDS``, each in a process of its own.
 
     Args:
         words: Names of claims or models, or sections; all claims if none.
-        seeds: How many seeds each measurement is repeated over.
+        seeds: How many seeds each measurement is repeated over; None for each claim's own.
         jobs: How many claims are measured at once.
         full: The quality tables too, which take much longer.
     """

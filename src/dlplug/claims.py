@@ -4,7 +4,7 @@ A claim is a function from a ``Lab``, which trains through the same code as the 
 """
 
 import json
-import statistics
+import math
 import time
 import traceback
 from collections.abc import Mapping, Sequence
@@ -14,8 +14,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule, seed_everything
+from scipy.stats import beta, t
 
 from dlplug import media
 from dlplug.data import Info
@@ -29,17 +31,22 @@ from dlplug.registry.source import load_class
 from dlplug.runs import Run
 from dlplug.training.cli import CLI, prepare
 
+CONFIDENCE = 0.95
+
 
 @dataclass(frozen=True)
 class Measure:
-    """A number held against a threshold.
+    """A number held against a threshold by a one-sided 95 % confidence bound.
 
     Attributes:
         name: What was measured, with its unit.
-        values: One a seed; their mean is what counts.
-        sense: ``">="`` or ``"<="``: how the mean has to compare with the threshold.
-        threshold: The bar, set before measuring.
+        values: One a seed, each already the difference where two things are compared by seed (a paired comparison).
+        sense: ``">="`` or ``"<="``: how the number has to compare with the threshold.
+        threshold: The bar, set before measuring or with its history in the claim's spec.
         baseline: What the bar comes from, with its figure.
+        trials: Independent cases that each value is a share of, 0 where it is no share: the bound is then the exact
+            one of all cases together (Clopper and Pearson, 1934), not Student's t over seeds.
+        exact: Whether the values are counted or derived, the same for every seed: they are their own bound.
     """
 
     name: str
@@ -47,6 +54,8 @@ class Measure:
     sense: Literal[">=", "<="]
     threshold: float
     baseline: str = ""
+    trials: int = 0
+    exact: bool = False
 
     def __post_init__(self) -> None:
         if not self.values:
@@ -55,17 +64,48 @@ class Measure:
     @property
     def mean(self) -> float:
         """The mean of the seeds."""
-        return statistics.fmean(self.values)
+        return float(np.mean(self.values))
 
     @property
     def spread(self) -> float:
         """The standard deviation of the seeds; 0 for a single value."""
-        return statistics.stdev(self.values) if len(self.values) > 1 else 0.0
+        return float(np.std(self.values, ddof=1)) if len(self.values) > 1 else 0.0
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The one-sided 95 % bounds from below and from above; nan for one value, neither exact nor a share."""
+        if self.exact:
+            return min(self.values), max(self.values)
+        count = len(self.values)
+        if self.trials:
+            cases = self.trials * count
+            hits = self.mean * cases
+            below, above = beta(hits, cases - hits + 1), beta(hits + 1, cases - hits)
+            return (
+                float(below.ppf(1 - CONFIDENCE)) if hits > 0 else 0.0,
+                float(above.ppf(CONFIDENCE)) if hits < cases else 1.0,
+            )
+        if count == 1:
+            return math.nan, math.nan
+        margin = float(t(count - 1).ppf(CONFIDENCE)) * self.spread / math.sqrt(count)
+        return self.mean - margin, self.mean + margin
+
+    @property
+    def reached(self) -> bool:
+        """Whether the mean is on the right side of the threshold, whatever its uncertainty."""
+        return self.mean >= self.threshold if self.sense == ">=" else self.mean <= self.threshold
 
     @property
     def holds(self) -> bool:
-        """Whether the mean is a number and on the right side of the threshold."""
-        return self.mean >= self.threshold if self.sense == ">=" else self.mean <= self.threshold
+        """Whether the bound of a measure is on the right side of the threshold."""
+        below, above = self.interval
+        return below >= self.threshold if self.sense == ">=" else above <= self.threshold
+
+    @property
+    def fails(self) -> bool:
+        """Whether the bound of a control is on the wrong side of the threshold: it is shown to fail."""
+        below, above = self.interval
+        return above < self.threshold if self.sense == ">=" else below > self.threshold
 
 
 @dataclass(frozen=True)
@@ -75,7 +115,7 @@ class Evidence:
     Attributes:
         measures: What has to hold.
         controls: The same measured where the claim must not hold (labels shuffled, the mechanism taken out, a planted
-            error): each has to fail its threshold, or the claim could not have failed either.
+            error): each has to be shown to fail its threshold, or the claim could not have failed either.
         figures: What a person looks at, by title.
         note: What a reader should know besides.
     """
@@ -91,8 +131,8 @@ class Evidence:
 
     @property
     def holds(self) -> bool:
-        """Whether every measure holds and every control fails."""
-        return all(m.holds for m in self.measures) and not any(c.holds for c in self.controls)
+        """Whether every measure holds and every control is shown to fail."""
+        return all(m.holds for m in self.measures) and all(c.fails for c in self.controls)
 
 
 @dataclass(frozen=True)
@@ -210,7 +250,14 @@ def _as_dict(evidence: Evidence, folder: Path) -> dict[str, Any]:
         figures[title] = path.name
 
     def plain(measure: Measure) -> dict[str, Any]:
-        return {**asdict(measure), "mean": measure.mean, "spread": measure.spread, "holds": measure.holds}
+        return {
+            **asdict(measure),
+            "mean": measure.mean,
+            "spread": measure.spread,
+            "interval": [None if math.isnan(end) else end for end in measure.interval],
+            "holds": measure.holds,
+            "fails": measure.fails,
+        }
 
     return {
         "holds": evidence.holds,

@@ -24,8 +24,11 @@ def _check_field(what: str, annotation: Any, value: Any) -> None:
         except (TypeError, ValueError) as error:
             raise ValueError(f"{what} holds more than plain values: {error}") from None
     elif kind.startswith("tuple"):
-        if not isinstance(value, tuple) or not all(isinstance(word, str) and word.isprintable() for word in value):
-            raise ValueError(f"{what} is not a tuple of words")
+        item = int if "int" in kind else str
+        if not isinstance(value, tuple) or not all(
+            isinstance(part, item) and str(part).isprintable() for part in value
+        ):
+            raise ValueError(f"{what} is not a tuple of {'whole numbers' if item is int else 'words'}")
     elif "bool" in kind:
         if not isinstance(value, bool):
             raise ValueError(f"{what} is neither True nor False")
@@ -147,10 +150,26 @@ class ClaimSpec(Spec):
     Attributes:
         models: Names of the models that it is about.
         full: Whether it takes longer than a few minutes, and so runs only with ``--full``.
+        seeds: What its measurements are repeated over; fresh ones where its bar, data or budget changed after a look.
+        since: When its bar was fixed, as ``"2026-07-14"``.
+        history: What changed after a look: one line each, with its date.
+        corrects: A sentence of the notes that is too strong as it stands, where this one says what is true instead.
+        equation: What it is about, as plain text.
+        predict: What a reader should predict before looking, as a question.
+        seen: What is seen, in a sentence without figures that a run would change.
+        why: Why it is so, in a sentence.
     """
 
     models: tuple[str, ...] = ()
     full: bool = False
+    seeds: tuple[int, ...] = (0, 1, 2)
+    since: str = field(default="", kw_only=True)
+    history: tuple[str, ...] = field(default=(), kw_only=True)
+    corrects: str = field(default="", kw_only=True)
+    equation: str = field(default="", kw_only=True)
+    predict: str = field(default="", kw_only=True)
+    seen: str = field(default="", kw_only=True)
+    why: str = field(default="", kw_only=True)
 
     kind = "claim"
 

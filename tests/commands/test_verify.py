@@ -36,7 +36,7 @@ def holding(lab):
     return Evidence([rate(lab, 0.1)], [rate(lab, 1e-9)], {"a/figure": Text("seen")}, note="A note.")
 
 def failing(lab):
-    return Evidence([Measure("one", [1.0], ">=", 2)], [Measure("zero", [0.0], ">=", 2)])
+    return Evidence([Measure("one", [1.0], ">=", 2)], [Measure("zero", [0.0], ">=", 2, exact=True)])
 
 def toothless(lab):
     return Evidence([Measure("one", [1.0], ">=", 0)], [Measure("two", [2.0], ">=", 0)])
@@ -85,7 +85,7 @@ def test_each_claim_is_measured_and_none_stops_the_others(verify, tmp_path):
     assert len(found["holding"]["measures"][0]["values"]) == 2
     page = (tmp_path / "runs" / "verify" / "report.html").read_text()
     assert "1 of 5 claims hold" in page
-    for seen in ("This one is failing.", "learning rate", "A note.", "no luck", "it should fail"):
+    for seen in ("This one is failing.", "learning rate", "A note.", "no luck", "not shown to fail"):
         assert seen in page
     folder = tmp_path / "runs" / "verify" / "holding"
     assert (folder / "a%2Ffigure.txt").read_text() == "seen"
@@ -108,11 +108,28 @@ def test_claims_are_listed_and_chosen_without_running(verify):
     assert "try: dlplug verify raising" in card
 
 
-def test_measure_compares_the_mean_of_the_seeds():
-    assert Measure("m", [1.0, 3.0], ">=", 2).holds
-    assert not Measure("m", [1.0, 3.0], "<=", 1.9).holds
+def test_a_measure_holds_by_its_bound_and_not_by_its_mean():
+    measure = Measure("m", [1.0, 2.0, 3.0], ">=", 0.3)  # t of 2 degrees of freedom: 2 - 2.920 / 3 ** .5 = .314
+    assert measure.interval == pytest.approx((0.3141, 3.6859), abs=1e-4)
+    assert measure.holds
+    assert not Measure("m", [1.0, 2.0, 3.0], ">=", 0.4).holds
+    assert Measure("m", [1.0, 2.0, 3.0], ">=", 2).reached
+    assert Measure("m", [1.0, 2.0, 3.0], "<=", 0.3).fails
+    assert not Measure("m", [1.0, 2.0, 3.0], "<=", 1).fails
     assert not Measure("m", [1.0, float("nan")], ">=", 0).holds
-    assert Measure("m", [1.0, 3.0], ">=", 2).spread == pytest.approx(2**0.5)
+
+
+def test_one_seed_shows_nothing_unless_it_is_exact():
+    assert not Measure("m", [1.0], ">=", 0).holds
+    assert not Measure("m", [1.0], ">=", 2).fails
+    assert Measure("m", [1.0], ">=", 0, exact=True).holds
+    assert Measure("m", [1.0], ">=", 2, exact=True).fails
+
+
+def test_shares_have_the_exact_bound_of_all_cases():
+    assert Measure("m", [1.0, 1.0], ">=", 0.9, trials=20).interval[0] == pytest.approx(0.05 ** (1 / 40))
+    assert Measure("m", [0.0], "<=", 0.2, trials=20).interval == pytest.approx((0.0, 1 - 0.05 ** (1 / 20)))
+    assert Measure("m", [0.5], ">=", 0.3, trials=100).holds
 
 
 def test_evidence_without_a_control_is_refused():

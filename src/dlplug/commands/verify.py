@@ -24,7 +24,7 @@ def configure(parser: Parser) -> None:
     """Add the arguments of ``dlplug verify``."""
     parser.add_argument("words", nargs="*", help="names of claims or models, or sections; all claims if none")
     parser.add_argument("--list", action="store_true", help="only say which claims these are")
-    parser.add_argument("--seeds", type=int, default=3, help="how many seeds each measurement is repeated over (3)")
+    parser.add_argument("--seeds", type=int, help="seeds each measurement is repeated over (each claim's own)")
     parser.add_argument("--jobs", type=int, default=1, help="claims at once, a process each (1)")
     parser.add_argument("--full", action="store_true", help="the quality tables too, which take much longer")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write what was found as JSON too")
@@ -56,22 +56,24 @@ def run(options: Namespace) -> int:
     return int(bool(failed))
 
 
-def measure(claims: Sequence[ClaimSpec], seeds: int, jobs: int) -> Iterator[dict[str, Any]]:
+def measure(claims: Sequence[ClaimSpec], seeds: int | None, jobs: int) -> Iterator[dict[str, Any]]:
     """Give what each claim found, in order.
 
     Args:
         claims: What to measure, each in a process of its own.
-        seeds: How many seeds each measurement is repeated over.
+        seeds: How many seeds each measurement is repeated over, from 0; None for each claim's own.
         jobs: How many claims are measured at once.
 
     Raises:
-        InputError: Either is less than 1.
+        InputError: There are fewer than two seeds, which have no spread, or no job.
     """
-    if seeds < 1 or jobs < 1:
-        raise InputError(f"--seeds and --jobs must be at least 1, not {seeds} and {jobs}")
+    if seeds is not None and seeds < 2:
+        raise InputError(f"--seeds must be at least 2, not {seeds}: a bound needs a spread")
+    if jobs < 1:
+        raise InputError(f"--jobs must be at least 1, not {jobs}")
     pool = ThreadPoolExecutor(jobs)
     try:
-        yield from pool.map(lambda claim: _run(claim, range(seeds), jobs), claims)
+        yield from pool.map(lambda claim: _run(claim, claim.seeds if seeds is None else range(seeds), jobs), claims)
     except KeyboardInterrupt:
         pool.shutdown(wait=False, cancel_futures=True)
         for process in multiprocessing.active_children():
@@ -126,7 +128,7 @@ def _measure(measure: dict[str, Any]) -> str:
     return f"{measure['name']} {measure['mean']:.4g}{spread} ({bar})"
 
 
-def _run(claim: ClaimSpec, seeds: range, jobs: int) -> dict[str, Any]:
+def _run(claim: ClaimSpec, seeds: Sequence[int], jobs: int) -> dict[str, Any]:
     """Run a claim in a process of its own, so that whatever happens to it happens to no other."""
     folder = FOLDER / claim.name
     shutil.rmtree(folder, ignore_errors=True)  # what it found last time, and the runs that were for that
