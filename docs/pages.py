@@ -18,7 +18,7 @@ from dlplug.__main__ import main as command
 from dlplug.commands import COMMANDS, OWN_PARSER
 from dlplug.registry import Registry
 from dlplug.registry.source import read_class
-from dlplug.specs import Spec
+from dlplug.specs import ClaimSpec, Spec
 
 ROOT = Path(__file__).parents[1]
 PICTURE = re.compile(r"!\[[^]]*\]\(([^)\s]+)")
@@ -52,11 +52,38 @@ def offers(lecture: str) -> str:
 
 
 def claims(lecture: str) -> str:
-    """Return the rows of claims.md that are of a lecture."""
+    """Return the sentences that claims measure; for a lecture, those without a claim too."""
+    measured: dict[str, list[str]] = {}
+    for spec in _claims():
+        for note in spec.notes:
+            measured.setdefault(note, []).append(f"`{spec.name}`" + " (with `--full`)" * spec.full)
+    rows = [(*note.split(" ", 1), ", ".join(names)) for note, names in measured.items()]
+    if lecture:
+        rows += [(section, sentence, why) for section, sentence, why in unmeasured()]
+    rows = [row for row in rows if not lecture or _is_of(row[0], lecture)]
+    lines = [f"| {' | '.join(row)} |" for row in sorted(rows, key=lambda row: row[0].split("."))]
+    return "\n".join(["| section | the notes | claim |", "|---|---|---|", *lines]) if lines else "None is measured yet."
+
+
+def unmeasured() -> list[list[str]]:
+    """Return the sentences of the notes without a claim, which claims.md lists: section, sentence, reason."""
     lines = (ROOT / "docs" / "claims.md").read_text().splitlines()
-    rows = [line for line in lines if line.startswith("|") and _is_of(line.strip("|").split("|")[0].strip(), lecture)]
-    head = [line for line in lines if line.startswith(("| section", "|---"))]
-    return "\n".join([*head, *rows]) if rows else "None is measured yet."
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if re.match(r"\| \d", line)]
+
+
+def corrections(_: str) -> str:
+    """Return the sentences of the notes that claims correct, each with what is true instead."""
+    parts = []
+    for spec in _claims():
+        if spec.corrects:
+            said = f"## {spec.corrects}\n\n{spec.lecture}; what is true: {spec.summary} (`{spec.name}`)"
+            sentences = " ".join(filter(None, (spec.seen, spec.why)))
+            parts += [said, *([sentences] if sentences else []), *([f"`{spec.equation}`"] if spec.equation else [])]
+    return "\n\n".join(parts) or "None was found yet."
+
+
+def _claims() -> list[ClaimSpec]:
+    return [spec for spec in Registry.discover() if isinstance(spec, ClaimSpec)]
 
 
 def readme(plugin: str) -> str:
@@ -91,7 +118,15 @@ def usage(_: str) -> str:
     return "\n\n".join(parts)
 
 
-FILLERS = {"layout": layout, "offers": offers, "claims": claims, "readme": readme, "guide": guide, "usage": usage}
+FILLERS = {
+    "layout": layout,
+    "offers": offers,
+    "claims": claims,
+    "corrections": corrections,
+    "readme": readme,
+    "guide": guide,
+    "usage": usage,
+}
 
 
 def _is_of(section: str, lecture: str) -> bool:

@@ -150,6 +150,7 @@ class ClaimSpec(Spec):
     Attributes:
         models: Names of the models that it is about.
         full: Whether it takes longer than a few minutes, and so runs only with ``--full``.
+        notes: The sentences of the course's notes that it measures, each after its section.
         seeds: What its measurements are repeated over; fresh ones where its bar, data or budget changed after a look.
         since: When its bar was fixed, as ``"2026-07-14"``.
         history: What changed after a look: one line each, with its date.
@@ -163,6 +164,7 @@ class ClaimSpec(Spec):
     models: tuple[str, ...] = ()
     full: bool = False
     seeds: tuple[int, ...] = (0, 1, 2)
+    notes: tuple[str, ...] = field(default=(), kw_only=True)
     since: str = field(default="", kw_only=True)
     history: tuple[str, ...] = field(default=(), kw_only=True)
     corrects: str = field(default="", kw_only=True)

@@ -17,7 +17,7 @@ PIXELS_ON_DIGITS = {
 @hookimpl
 def dlplug_specs() -> list[Spec]:
     """Return the models and the claims."""
-    return [*_models(), *_claims()]
+    return [*_models(), *CLAIMS]
 
 
 def _models() -> list[Spec]:
@@ -92,31 +92,105 @@ def _recipe(epochs: int, validate_every: int, batch_size: int, augment: float) -
     return {**trainer, "data.batch_size": batch_size, "data.augment": augment}
 
 
-def _claims() -> list[Spec]:
-    def claim(name: str, target: str, lecture: str, sentence: str, *models: str) -> Spec:
-        return ClaimSpec(name, f"dlplug_generative.claims.{target}", sentence, lecture, models=models)
-
-    logs = "The log of the product of probabilities is the sum of their logs."
-    bayes = "A generative model classifies too, by Bayes' rule, but needs more labels than learning X → Y alone."
-    steps = "Predicting each step from those before it gives a distribution over whole images."
-    normal = "If x is continuous, the network gives a normal density's mean and variance."
-    slow = "Autoregressive models generate slowly, one step at a time."
-    features = "Autoregressive models are no good for learning representations: an autoencoder's few latents are."
-    bottleneck = "A bottleneck forces the network to learn a compressed representation."
-    bound = "A VAE is trained on a lower bound of the log-probability."
-    blur = "A VAE's output distributions are limited: its samples are blurrier than a GAN's."
-    fooled = "The discriminator learns to tell genuine from generated images, the generator to fool it."
-    tie = "Two networks compete until generated and genuine data cannot be told apart."
-    return [
-        claim("product-is-sum-of-logs", "autoregressive:sum_of_logs", "4.1", logs, "pixel-cnn"),
-        claim("bayes-rule-classifies", "labels:bayes", "4.1", bayes, "pixel-cnn"),
-        claim("probabilities-sum-to-one", "autoregressive:normalised", "4.2", steps, "pixel-cnn", "pixel-rnn"),
-        claim("continuous-output", "autoregressive:continuous", "4.2", normal, "pixel-cnn"),
-        claim("sampling-is-sequential", "autoregressive:sequential", "4.3", slow, "pixel-cnn"),
-        claim("features-add-nothing", "labels:representations", "4.3", features, "pixel-cnn", "autoencoder"),
-        claim("bottleneck-compresses", "latent:bottleneck", "4.4", bottleneck, "autoencoder"),
-        claim("bound-stays-below", "latent:bound", "4.5", bound, "vae"),
-        claim("vae-is-blurrier", "samples:blur", "4.6", blur, "vae", "gan"),
-        claim("game-fools-newcomers", "samples:fooled", "4.6", fooled, "gan"),
-        claim("game-ends-in-a-tie", "equilibrium:tie", "4.6", tie, "gan"),
-    ]
+CLAIMS: list[Spec] = [
+    ClaimSpec(
+        "product-is-sum-of-logs",
+        "dlplug_generative.claims.autoregressive:sum_of_logs",
+        "The log of the product of probabilities is the sum of their logs.",
+        lecture="4.1",
+        models=("pixel-cnn",),
+        notes=("4.1 ∏ p(x) = ∑ log p(x). (A log is missing: that of the product is the sum.)",),
+    ),
+    ClaimSpec(
+        "bayes-rule-classifies",
+        "dlplug_generative.claims.labels:bayes",
+        "A generative model classifies too, by Bayes' rule, but needs more labels than learning X → Y alone.",
+        lecture="4.1",
+        models=("pixel-cnn",),
+        notes=("4.1 Discriminative models learn X → Y, generative models recover p(x).",),
+    ),
+    ClaimSpec(
+        "probabilities-sum-to-one",
+        "dlplug_generative.claims.autoregressive:normalised",
+        "Predicting each step from those before it gives a distribution over whole images.",
+        lecture="4.2",
+        models=(
+            "pixel-cnn",
+            "pixel-rnn",
+        ),
+        notes=("4.2 Predict the next step; if x is discrete, give a probability for each value.",),
+    ),
+    ClaimSpec(
+        "continuous-output",
+        "dlplug_generative.claims.autoregressive:continuous",
+        "If x is continuous, the network gives a normal density's mean and variance.",
+        lecture="4.2",
+        models=("pixel-cnn",),
+        notes=("4.2 If x is continuous, give a normal density's mean and variance.",),
+    ),
+    ClaimSpec(
+        "sampling-is-sequential",
+        "dlplug_generative.claims.autoregressive:sequential",
+        "Autoregressive models generate slowly, one step at a time.",
+        lecture="4.3",
+        models=("pixel-cnn",),
+        notes=("4.3 Sequential generation can be slow.",),
+    ),
+    ClaimSpec(
+        "features-add-nothing",
+        "dlplug_generative.claims.labels:representations",
+        "Autoregressive models are no good for learning representations: an autoencoder's few latents are.",
+        lecture="4.3",
+        models=(
+            "pixel-cnn",
+            "autoencoder",
+        ),
+        notes=(
+            "4.3 Autoregressive models are not very good for learning representations.",
+            "4.4 The bottleneck forces the network to learn a compressed representation.",
+        ),
+    ),
+    ClaimSpec(
+        "bottleneck-compresses",
+        "dlplug_generative.claims.latent:bottleneck",
+        "A bottleneck forces the network to learn a compressed representation.",
+        lecture="4.4",
+        models=("autoencoder",),
+        notes=("4.4 The bottleneck forces the network to learn a compressed representation.",),
+    ),
+    ClaimSpec(
+        "bound-stays-below",
+        "dlplug_generative.claims.latent:bound",
+        "A VAE is trained on a lower bound of the log-probability.",
+        lecture="4.5",
+        models=("vae",),
+        notes=("4.5 log p(x) is at least what a VAE is trained to raise.",),
+    ),
+    ClaimSpec(
+        "vae-is-blurrier",
+        "dlplug_generative.claims.samples:blur",
+        "A VAE's output distributions are limited: its samples are blurrier than a GAN's.",
+        lecture="4.6",
+        models=(
+            "vae",
+            "gan",
+        ),
+        notes=("4.6 Encoder's and decoder's distributions are limited. (implied: VAE samples are blurry)",),
+    ),
+    ClaimSpec(
+        "game-fools-newcomers",
+        "dlplug_generative.claims.samples:fooled",
+        "The discriminator learns to tell genuine from generated images, the generator to fool it.",
+        lecture="4.6",
+        models=("gan",),
+        notes=("4.6 D tells genuine from generated, G tries to fool it, until it no longer can.",),
+    ),
+    ClaimSpec(
+        "game-ends-in-a-tie",
+        "dlplug_generative.claims.equilibrium:tie",
+        "Two networks compete until generated and genuine data cannot be told apart.",
+        lecture="4.6",
+        models=("gan",),
+        notes=("4.6 D tells genuine from generated, G tries to fool it, until it no longer can.",),
+    ),
+]

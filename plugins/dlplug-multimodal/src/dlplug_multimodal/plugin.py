@@ -199,6 +199,9 @@ CLAIMS: list[Spec] = [
         "Modalities are learned jointly, one assists the other, or one goes in and the other comes out.",
         lecture="5.1",
         models=("multimodal-dbm",),
+        notes=(
+            "5.1 Several modalities are learned jointly; one assists the other; one goes in and another comes out.",
+        ),
     ),
     ClaimSpec(
         "images-dense-text-sparse",
@@ -206,6 +209,7 @@ CLAIMS: list[Spec] = [
         "Images are real-valued and dense, text discrete and sparse: a layer that suits one does not suit the other.",
         lecture="5.2",
         models=("joint-embedding",),
+        notes=("5.2 Images are real-valued and dense, text is discrete and sparse.",),
     ),
     ClaimSpec(
         "missing-data",
@@ -213,6 +217,7 @@ CLAIMS: list[Spec] = [
         "Missing data are hard, unless the model was trained to do without.",
         lecture="5.2",
         models=("fusion",),
+        notes=("5.2 Missing data are what makes it hard.",),
     ),
     ClaimSpec(
         "higher-level",
@@ -220,6 +225,10 @@ CLAIMS: list[Spec] = [
         "Separate models for a single modality are best combined at a higher level.",
         lecture="5.2",
         models=("fusion",),
+        notes=(
+            "5.2 Combine separate models for a single modality at a higher level.",
+            "5.5 Pretrain unimodal models and combine them at a higher level.",
+        ),
     ),
     ClaimSpec(
         "pretrain-one-modality",
@@ -227,6 +236,7 @@ CLAIMS: list[Spec] = [
         "Models pretrained on single-modality data are a better start than random.",
         lecture="5.2",
         models=("fusion",),
+        notes=("5.2 Pretrain models on single-modality data.",),
     ),
     ClaimSpec(
         "low-layers-transfer",
@@ -234,6 +244,7 @@ CLAIMS: list[Spec] = [
         "Low-level features are still useful for another task; high-level ones less.",
         lecture="5.3",
         models=("cnn",),
+        notes=("5.3 Low-level features are still useful.",),
     ),
     ClaimSpec(
         "words-are-vectors",
@@ -241,6 +252,7 @@ CLAIMS: list[Spec] = [
         "A word becomes a vector, and words of a kind lie together.",
         lecture="5.4",
         models=("skip-gram",),
+        notes=("5.4 Word embeddings: a word becomes a high-dimensional vector.",),
     ),
     ClaimSpec(
         "embeddings-switch",
@@ -248,13 +260,22 @@ CLAIMS: list[Spec] = [
         "Embeddings switch between modalities: words find images, images words, and both together the two in one.",
         lecture="5.4",
         models=("joint-embedding",),
+        notes=(
+            "5.4 A network turns data into a vector of the space, or takes such a vector in.",
+            "5.4 Embeddings switch between modalities.",
+            '5.5 A picture of a sunset and the text "sea" return a picture of a sunset at sea.',
+        ),
     ),
     ClaimSpec(
         "units-suit-data",
         "dlplug_multimodal.claims.machines:suit",
         "Gaussian units suit images, which are dense, and the replicated softmax words, which are sparse.",
         lecture="5.5",
-        models=("gaussian-rbm", "replicated-softmax"),
+        models=(
+            "gaussian-rbm",
+            "replicated-softmax",
+        ),
+        notes=("5.5 Gaussian model? Replicated Softmax? (Units that suit dense pictures and sparse words.)",),
     ),
     ClaimSpec(
         "dbm-answers-double-queries",
@@ -262,6 +283,7 @@ CLAIMS: list[Spec] = [
         "An image of a sunset and the word sea together find a sunset at sea better than either alone.",
         lecture="5.5",
         models=("multimodal-dbm",),
+        notes=('5.5 A picture of a sunset and the text "sea" return a picture of a sunset at sea.',),
     ),
     ClaimSpec(
         "captions-need-pictures",
@@ -269,6 +291,7 @@ CLAIMS: list[Spec] = [
         "A CNN encoder and an RNN decoder turn an image into a sentence.",
         lecture="5.6",
         models=("captioner",),
+        notes=("5.6 Image → Vision (Deep CNN) → Language Generating RNN → sentence.",),
     ),
     ClaimSpec(
         "captioner-quality",
@@ -277,6 +300,7 @@ CLAIMS: list[Spec] = [
         lecture="5.6",
         models=("captioner",),
         full=True,
+        notes=("5.6 Image → Vision (Deep CNN) → Language Generating RNN → sentence.",),
     ),
     ClaimSpec(
         "hearing-from-seeing",
@@ -284,6 +308,10 @@ CLAIMS: list[Spec] = [
         "A network that hears learns a representation of sound from one that sees.",
         lecture="5.7",
         models=("soundnet",),
+        notes=(
+            "5.7 SoundNet: learn a sound representation from videos.",
+            "5.7 The loss D_KL(g(y) ‖ f(x; θ)). (The letters are swapped: θ belongs to the network that hears.)",
+        ),
     ),
 ]
 

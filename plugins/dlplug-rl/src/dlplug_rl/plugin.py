@@ -106,23 +106,7 @@ def dlplug_specs() -> list[Spec]:
                 },
             },
         ),
-        _claim(
-            "reward-teaches",
-            "reward",
-            "Reinforcement learning: choosing actions to maximise the expected long-term reward can be learned.",
-            "ppo",
-            lecture="6.1",
-        ),
-        _claim("discounted-sum", "reward", "The value is the expected sum of rewards.", "policy-gradient"),
-        _claim("q-converges", "tables", "Q-learning finds Q(s, a) by acting and seeing what comes.", "q-learning"),
-        _claim("argmax-is-optimal", "tables", "a = argmax Q(s, a') is an optimal action.", "q-learning"),
-        _claim(
-            "policy-needs-no-q",
-            "policies",
-            "Policy learning finds π(s), a ~ π(s), without Q, and chance where chance is best.",
-            "policy-gradient",
-        ),
-        _claim("target-and-replay", "deep_q_learning", "Deep Q-learning needs a target network and replay.", "dqn"),
+        *CLAIMS,
     ]
 
 
@@ -132,6 +116,56 @@ def _agent(name: str, class_name: str, summary: str, **more: Any) -> Spec:
     return ModelSpec(name, target, summary, "6.2", **more)
 
 
-def _claim(name: str, module: str, sentence: str, model: str, lecture: str = "6.2") -> Spec:
-    target = f"dlplug_rl.claims.{module}:{name.replace('-', '_')}"
-    return ClaimSpec(name, target, sentence, lecture, models=(model,))
+CLAIMS: list[Spec] = [
+    ClaimSpec(
+        "reward-teaches",
+        "dlplug_rl.claims.reward:reward_teaches",
+        "Reinforcement learning: choosing actions to maximise the expected long-term reward can be learned.",
+        lecture="6.1",
+        models=("ppo",),
+        notes=("6.1 Reinforcement learning: choose actions to maximise the expected long-term reward.",),
+    ),
+    ClaimSpec(
+        "discounted-sum",
+        "dlplug_rl.claims.reward:discounted_sum",
+        "The value is the expected sum of rewards.",
+        lecture="6.2",
+        models=("policy-gradient",),
+        notes=("6.2 Q(s, a): the expected future rewards …",),
+    ),
+    ClaimSpec(
+        "q-converges",
+        "dlplug_rl.claims.tables:q_converges",
+        "Q-learning finds Q(s, a) by acting and seeing what comes.",
+        lecture="6.2",
+        models=("q-learning",),
+        notes=(
+            "6.2 Transition function P(s', r given s, a).",
+            "6.2 … their maximum: after choosing a in s and then following an optimal policy.",
+        ),
+    ),
+    ClaimSpec(
+        "argmax-is-optimal",
+        "dlplug_rl.claims.tables:argmax_is_optimal",
+        "a = argmax Q(s, a') is an optimal action.",
+        lecture="6.2",
+        models=("q-learning",),
+        notes=("6.2 Value learning: find Q(s, a), a = argmax Q(s, a').",),
+    ),
+    ClaimSpec(
+        "policy-needs-no-q",
+        "dlplug_rl.claims.policies:policy_needs_no_q",
+        "Policy learning finds π(s), a ~ π(s), without Q, and chance where chance is best.",
+        lecture="6.2",
+        models=("policy-gradient",),
+        notes=("6.2 Policy learning: find π(s), a ~ π(s).",),
+    ),
+    ClaimSpec(
+        "target-and-replay",
+        "dlplug_rl.claims.deep_q_learning:target_and_replay",
+        "Deep Q-learning needs a target network and replay.",
+        lecture="6.2",
+        models=("dqn",),
+        notes=("6.2 Define an approximate Q* function.",),
+    ),
+]

@@ -192,96 +192,120 @@ DATA: list[Spec] = [
 ]
 
 
-def _claim(name: str, function: str, sentence: str, lecture: str, *models: str) -> Spec:
-    return ClaimSpec(name, f"dlplug_sequence.claims.{function}", sentence, lecture=lecture, models=models)
-
-
-LM, CELLS, CLASSIFIERS = "rnn-lm", ("rnn-lm", "rnn-regressor"), ("bag-of-words", "rnn-classifier")
-CLAIMS = [
-    _claim(
+CLAIMS: list[Spec] = [
+    ClaimSpec(
         "bag-of-words-ignores-order",
-        "order:shuffling",
+        "dlplug_sequence.claims.order:shuffling",
         "A bag of words cannot represent the order of words; a recurrent network depends on it.",
-        "2.1",
-        *CLASSIFIERS,
+        lecture="2.1",
+        models=(
+            "bag-of-words",
+            "rnn-classifier",
+        ),
+        notes=("2.1 A bag of words is no sequence: it cannot represent the order of words.",),
     ),
-    _claim(
+    ClaimSpec(
         "order-decides",
-        "order:probe",
+        "dlplug_sequence.claims.order:probe",
         "Where order alone decides, a bag of words is at chance and a recurrent network is right.",
-        "2.1",
-        *CLASSIFIERS,
+        lecture="2.1",
+        models=(
+            "bag-of-words",
+            "rnn-classifier",
+        ),
+        notes=("2.1 (implied: order matters)",),
     ),
-    _claim(
+    ClaimSpec(
         "context-saves-bits",
-        "context:orders",
+        "dlplug_sequence.claims.context:orders",
         "The few characters before save more than a bit; an n-gram gains little from more of them.",
-        "2.1",
-        "markov",
+        lecture="2.1",
+        models=("markov",),
+        notes=("2.1 Markov assumption: each state depends only on the last; not enough.",),
     ),
-    _claim(
+    ClaimSpec(
         "markov-is-short-sighted",
-        "context:far_dependency",
+        "dlplug_sequence.claims.context:far_dependency",
         "What an n-gram of order 5 cannot see 20 characters back, an LSTM learns.",
-        "2.1",
-        "markov",
-        LM,
+        lecture="2.1",
+        models=(
+            "markov",
+            "rnn-lm",
+        ),
+        notes=(
+            "2.1 What comes from the far past is needed to guess the word, so that Markov does not work.",
+            "2.2 Long-term dependencies are kept track of.",
+        ),
     ),
-    _claim(
+    ClaimSpec(
         "weights-are-shared",
-        "recurrence:shared_weights",
+        "dlplug_sequence.claims.recurrence:shared_weights",
         "W and U are shared across the sequence: longer texts need no more of them.",
-        "2.2",
-        LM,
+        lecture="2.2",
+        models=("rnn-lm",),
+        notes=("2.2 W and U are shared across the sequence.",),
     ),
-    _claim(
+    ClaimSpec(
         "hidden-state-keeps-history",
-        "recurrence:history",
+        "dlplug_sequence.claims.recurrence:history",
         "s_n can contain information from all past timesteps.",
-        "2.2",
-        LM,
+        lecture="2.2",
+        models=("rnn-lm",),
+        notes=("2.2 s_n can contain information from all past timesteps.",),
     ),
-    _claim(
+    ClaimSpec(
         "gradient-by-hand",
-        "recurrence:chain_rule",
+        "dlplug_sequence.claims.recurrence:chain_rule",
         "There is a loss at each timestep, and the chain rule goes back through all states that depend on W.",
-        "2.6",
-        LM,
+        lecture="2.6",
+        models=("rnn-lm",),
+        notes=("2.6 A loss at each timestep; the chain rule, where s_2 depends on W.",),
     ),
-    _claim(
+    ClaimSpec(
         "gradients-vanish",
-        "memory:vanishing",
+        "dlplug_sequence.claims.memory:vanishing",
         "A tanh-RNN's gradient vanishes with the lag; an LSTM's and an IRNN's lasts.",
-        "2.7",
-        *CELLS,
+        lecture="2.7",
+        models=(
+            "rnn-lm",
+            "rnn-regressor",
+        ),
+        notes=("2.7 Because of the chain rule the gradient vanishes.",),
     ),
-    _claim(
+    ClaimSpec(
         "short-term-bias",
-        "memory:short_term",
+        "dlplug_sequence.claims.memory:short_term",
         "A tanh-RNN learns the near one of two dependencies that are worth the same.",
-        "2.7",
-        LM,
+        lecture="2.7",
+        models=("rnn-lm",),
+        notes=("2.7 Parameters become biased to capture shorter-term dependencies.",),
     ),
-    _claim(
+    ClaimSpec(
         "activation-and-init-fix-vanishing",
-        "memory:activation_and_init",
+        "dlplug_sequence.claims.memory:activation_and_init",
         "Activation and initialisation each fix a part of the vanishing gradient.",
-        "2.8",
-        *CELLS,
+        lecture="2.8",
+        models=(
+            "rnn-lm",
+            "rnn-regressor",
+        ),
+        notes=("2.8 Activation function; initialisation (W to I).",),
     ),
-    _claim(
+    ClaimSpec(
         "gates-remember",
-        "memory:adding",
+        "dlplug_sequence.claims.memory:adding",
         "LSTM and IRNN add two numbers that a tanh-RNN has forgotten.",
-        "2.8",
-        "rnn-regressor",
+        lecture="2.8",
+        models=("rnn-regressor",),
+        notes=("2.8 Gated cells lead to the LSTM.",),
     ),
-    _claim(
+    ClaimSpec(
         "attention-helps",
-        "translation:attention",
+        "dlplug_sequence.claims.translation:attention",
         "It helps to give the decoder part of the encoder's states, and it attends to the words that it translates.",
-        "2.9",
-        "seq2seq",
+        lecture="2.9",
+        models=("seq2seq",),
+        notes=("2.9 Give part of the output states of the encoder to the decoder: like attention.",),
     ),
 ]
 

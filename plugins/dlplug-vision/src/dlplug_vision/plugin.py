@@ -9,7 +9,7 @@ PHOTOGRAPHS = {"data.augment": 1.0, "data.flip": True}
 @hookimpl
 def dlplug_specs() -> list[Spec]:
     """Return the models, the data and the claims."""
-    return [*_models(), *_data(), *_claims()]
+    return [*_models(), *_data(), *CLAIMS]
 
 
 def _models() -> list[Spec]:
@@ -99,22 +99,74 @@ def _data() -> list[Spec]:
     ]
 
 
-def _claims() -> list[Spec]:
-    def claim(name: str, target: str, sentence: str, lecture: str = "3.1", full: bool = False) -> Spec:
-        return ClaimSpec(name, f"dlplug_vision.claims.{target}", sentence, lecture, models=("cnn",), full=full)
-
-    quality = "The default recipe of cnn classifies 98.5 % of mnist5k's digits right, by five-fold cross-validation."
-    local = "A CONV's outputs are connected to local regions of its input."
-    layers = "CONV, RELU, POOL and FC give 32×32×12, the same, 16×16×12 and 10 scores."
-    sizes = "Depth, stride and padding settle the size of a CONV's output."
-    structure = "A CNN beats a fully connected network of its size and loses less when images are shifted."
-    pretraining = "Weights of another network are a better start than random."
-    return [
-        claim("cnn-quality", "quality:quality", quality, full=True),
-        claim("learning-is-descent", "optimization:gradient_descent", "Learning is optimisation of a function.", "3"),
-        claim("conv-is-local", "convolution:local_regions", local),
-        claim("layer-sizes", "convolution:layer_sizes", layers),
-        claim("output-size", "convolution:output_sizes", sizes),
-        claim("cnn-uses-structure", "structure:structure", structure),
-        claim("pretraining-helps", "pretraining:pretraining", pretraining, "5.3"),
-    ]
+CLAIMS: list[Spec] = [
+    ClaimSpec(
+        "cnn-quality",
+        "dlplug_vision.claims.quality:quality",
+        "The default recipe of cnn classifies 98.5 % of mnist5k's digits right, by five-fold cross-validation.",
+        lecture="3.1",
+        models=("cnn",),
+        full=True,
+        notes=("3.1 (implied: it works)",),
+    ),
+    ClaimSpec(
+        "learning-is-descent",
+        "dlplug_vision.claims.optimization:gradient_descent",
+        "Learning is optimisation of a function.",
+        lecture="3",
+        models=("cnn",),
+        notes=(
+            "2.5 Take the derivative, shift the parameters in the opposite direction.",
+            "3 Learning is optimisation of a function.",
+        ),
+    ),
+    ClaimSpec(
+        "conv-is-local",
+        "dlplug_vision.claims.convolution:local_regions",
+        "A CONV's outputs are connected to local regions of its input.",
+        lecture="3.1",
+        models=("cnn",),
+        notes=("3.1 CONV: neurons are connected to local regions in the input.",),
+    ),
+    ClaimSpec(
+        "layer-sizes",
+        "dlplug_vision.claims.convolution:layer_sizes",
+        "CONV, RELU, POOL and FC give 32×32×12, the same, 16×16×12 and 10 scores.",
+        lecture="3.1",
+        models=("cnn",),
+        notes=(
+            "3.1 CONV with 12 filters turns 32×32 into 32×32×12.",
+            "3.1 RELU leaves the size unchanged.",
+            "3.1 POOL downsamples to 16×16×12.",
+            "3.1 FC computes the class scores, 1×1×10.",
+        ),
+    ),
+    ClaimSpec(
+        "output-size",
+        "dlplug_vision.claims.convolution:output_sizes",
+        "Depth, stride and padding settle the size of a CONV's output.",
+        lecture="3.1",
+        models=("cnn",),
+        notes=(
+            "3.1 Depth is the number of filters.",
+            "3.1 Stride is how far a filter moves at a time.",
+            "3.1 Padding surrounds the input with zeros.",
+        ),
+    ),
+    ClaimSpec(
+        "cnn-uses-structure",
+        "dlplug_vision.claims.structure:structure",
+        "A CNN beats a fully connected network of its size and loses less when images are shifted.",
+        lecture="3.1",
+        models=("cnn",),
+        notes=("3.1 (implied: this suits images)",),
+    ),
+    ClaimSpec(
+        "pretraining-helps",
+        "dlplug_vision.claims.pretraining:pretraining",
+        "Weights of another network are a better start than random.",
+        lecture="5.3",
+        models=("cnn",),
+        notes=("5.3 Initialising with the weights of another network is better than random.",),
+    ),
+]
