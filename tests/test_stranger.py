@@ -48,7 +48,7 @@ def test_all_that_it_offers_works(command, fit, refused):
 
 
 def test_its_claim_holds(command):
-    result = command("verify", "it-falls", "--seeds=1")
+    result = command("verify", "it-falls")
     assert result.returncode == 0, result.stdout
     assert result.stdout.startswith("holds  2.1 it-falls: Training lowers the loss.")
 

@@ -94,9 +94,10 @@ def layer_sizes(lab: Lab) -> Evidence:
                 "<=",
                 0,
                 "32×32×12, 32×32×12, 16×16×12, 10",
+                exact=True,
             )
         ],
-        [Measure("the same with a stride of 2", [misses(stride=2)], "<=", 0)],
+        [Measure("the same with a stride of 2", [misses(stride=2)], "<=", 0, exact=True)],
         {"Layers": Table(("layer", "depth × height × width"), rows)},
     )
 
@@ -122,7 +123,12 @@ def output_sizes(lab: Lab) -> Evidence:
                 "<=",
                 0,
                 "(n + 2 padding - kernel) / stride + 1, rounded down",
+                exact=True,
             )
         ],
-        [Measure("the same, padding forgotten", [misses(lambda n, k, s, p: output_size(n, k, s, 0))], "<=", 0)],
+        [
+            Measure(
+                "the same, padding forgotten", [misses(lambda n, k, s, p: output_size(n, k, s, 0))], "<=", 0, exact=True
+            )
+        ],
     )
