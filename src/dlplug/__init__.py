@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from dlplug.errors import InputError
 from dlplug.hookspecs import hookimpl
 from dlplug.panels import Panel
-from dlplug.specs import ClaimSpec, CommandSpec, DataSpec, LoggerSpec, ModelSpec, Spec
+from dlplug.specs import ClaimSpec, CommandSpec, DataSpec, LoggerSpec, ModelSpec, MutantSpec, Spec
 
 if TYPE_CHECKING:
     from dlplug.api import find_lr, fit, generate, info, list_models, list_runs, load, predict, test, verify
@@ -22,6 +22,7 @@ __all__ = [
     "InputError",
     "LoggerSpec",
     "ModelSpec",
+    "MutantSpec",
     "Panel",
     "Spec",
     "find_lr",

@@ -177,6 +177,42 @@ class ClaimSpec(Spec):
 
 
 @dataclass(frozen=True)
+class MutantSpec(Spec):
+    """A fault to plant in a model, which claims and checks have to notice; the target is the class that would have it.
+
+    The summary says what it breaks. It is planted in a process that ends with what it was planted for: no file changes.
+
+    Attributes:
+        models: Names of the models that have the fault then.
+        old: What stands once in the source of the target's module, in one line.
+        new: What stands there instead.
+        caught_by: Names of claims, and of checks of its models such as ``"learns"``, that are tried first.
+    """
+
+    models: tuple[str, ...] = ()
+    old: str = ""
+    new: str = ""
+    caught_by: tuple[str, ...] = ()
+
+    kind = "mutant"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.models or not self.old or self.old == self.new:
+            raise ValueError(f"the mutant {self.name!r} names no model, or changes nothing")
+
+    def planted(self, source: str) -> str:
+        """Return the source of the target's module with the fault in it.
+
+        Raises:
+            ValueError: What it replaces does not stand there once.
+        """
+        if source.count(self.old) != 1:
+            raise ValueError(f"{self.old!r} stands {source.count(self.old)} times in the source, not once")
+        return source.replace(self.old, self.new)
+
+
+@dataclass(frozen=True)
 class CommandSpec(Spec):
     """A command, ``dlplug NAME``; the target is a function that is given the command's ``argparse.ArgumentParser``.
 

@@ -20,7 +20,7 @@ from dlplug.errors import InputError, did_you_mean
 from dlplug.specs import DataSpec, ModelSpec, Spec
 
 GROUP = "dlplug"
-_NOUNS = {"model": "model", "data": "data set", "logger": "logger", "claim": "claim", "command": "command"}
+_NOUNS = {kind: kind for kind in ("model", "logger", "claim", "command", "mutant")} | {"data": "data set"}
 # Nearly all requirements are as plain as this; reading the others takes a parser that takes 20 ms to import.
 PLAIN_REQUIREMENT = re.compile(r"([\w.-]+?)(?:\[[\w.,-]*\])?((?:(?:[<>=!~]=|[<>])[\w.*+]+,?)*)")
 

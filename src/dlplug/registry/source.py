@@ -227,7 +227,15 @@ def _resolve(tree: ast.Module, module: str, name: str) -> str | None:
 
 @cache
 def _parse(module: str) -> ast.Module | None:
-    """Parse a module found without importing its parents, as ``importlib.util.find_spec`` would."""
+    file = file_of(module)
+    try:
+        return ast.parse(file.read_bytes()) if file else None
+    except (OSError, SyntaxError, ValueError):
+        return None
+
+
+def file_of(module: str) -> Path | None:
+    """Return the source file of a module, found without importing its parents, as ``importlib``'s own would."""
     path: list[str] | None = None
     origin = None
     for part in module.split("."):
@@ -236,9 +244,4 @@ def _parse(module: str) -> ast.Module | None:
             return None
         path = [*spec.submodule_search_locations] if spec.submodule_search_locations else []
         origin = spec.origin
-    if not origin or not origin.endswith(".py"):
-        return None
-    try:
-        return ast.parse(Path(origin).read_bytes())
-    except (OSError, SyntaxError, ValueError):
-        return None
+    return Path(origin) if origin and origin.endswith(".py") else None

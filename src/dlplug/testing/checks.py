@@ -12,11 +12,12 @@ from dlplug.errors import InputError, did_you_mean
 from dlplug.registry import Plugin, Registry
 from dlplug.registry.job import expand
 from dlplug.registry.source import defines
-from dlplug.specs import ClaimSpec, CommandSpec, DataSpec, ModelSpec, Spec
+from dlplug.specs import ClaimSpec, CommandSpec, DataSpec, ModelSpec, MutantSpec, Spec
 from dlplug.testing.claims import ClaimChecks
 from dlplug.testing.command_checks import CommandChecks
 from dlplug.testing.data import DataChecks
 from dlplug.testing.models import ModelChecks
+from dlplug.testing.mutants import MutantChecks
 from dlplug.testing.offers import SpecChecks
 
 
@@ -90,7 +91,13 @@ def _named(name: str, registry: Registry) -> list[tuple[Plugin, Spec]]:
 
 
 def _checks(plugin: Plugin, spec: Spec, registry: Registry, data: str) -> list[Check]:
-    kinds = {ModelSpec: ModelChecks, DataSpec: DataChecks, ClaimSpec: ClaimChecks, CommandSpec: CommandChecks}
+    kinds: dict[type[Spec], type[SpecChecks]] = {
+        ModelSpec: ModelChecks,
+        DataSpec: DataChecks,
+        ClaimSpec: ClaimChecks,
+        CommandSpec: CommandChecks,
+        MutantSpec: MutantChecks,
+    }
     folder = tempfile.mkdtemp(prefix="dlplug-check-")
     checks = kinds.get(type(spec), SpecChecks)(plugin, spec, registry, Path(folder))
     if isinstance(checks, ModelChecks):

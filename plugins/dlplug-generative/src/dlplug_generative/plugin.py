@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from dlplug import ClaimSpec, ModelSpec, Spec, hookimpl
+from dlplug import ClaimSpec, ModelSpec, MutantSpec, Spec, hookimpl
 
 # Chosen on the validation images of digits, among learning rates from 4e-3 to 1.6e-2 and 600 to 4,300 updates.
 FEW_PIXELS = {"model.hidden_channels": 8, "model.num_layers": 1}
@@ -17,7 +17,7 @@ PIXELS_ON_DIGITS = {
 @hookimpl
 def dlplug_specs() -> list[Spec]:
     """Return the models and the claims."""
-    return [*_models(), *CLAIMS]
+    return [*_models(), *CLAIMS, *MUTANTS]
 
 
 def _models() -> list[Spec]:
@@ -192,5 +192,28 @@ CLAIMS: list[Spec] = [
         lecture="4.6",
         models=("gan",),
         notes=("4.6 D tells genuine from generated, G tries to fool it, until it no longer can.",),
+    ),
+]
+
+MUTANTS: list[Spec] = [
+    MutantSpec(
+        "pixel-sees-itself",
+        "dlplug_generative.pixel_cnn:GatedStacks",
+        "The horizontal stack is given the pixel that it predicts.",
+        lecture="4.2",
+        models=("pixel-cnn",),
+        old="horizontal = pad(x, (1, 0, 0, 0))[..., :-1]  # shifted right",
+        new="horizontal = x",
+        caught_by=("probabilities-sum-to-one",),
+    ),
+    MutantSpec(
+        "prior-forgotten",
+        "dlplug_generative.vae:VAE",
+        "The loss has no KL term: the latent variables are free to be anything, and samples of the prior decode to noise.",
+        lecture="4.5",
+        models=("vae",),
+        old="return (self._kl_weight() * kl.sum(-1) + reconstruction).mean()",
+        new="return reconstruction.mean()",
+        caught_by=("bound-stays-below",),
     ),
 ]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from dlplug import ClaimSpec, DataSpec, ModelSpec, Spec, hookimpl
+from dlplug import ClaimSpec, DataSpec, ModelSpec, MutantSpec, Spec, hookimpl
 
 TRAINER = {"trainer.max_epochs": 10, "trainer.log_every_n_steps": 5}
 SHORT = {"data.episodes": 2, "generate.episodes": 1}  # for the checks
@@ -107,6 +107,7 @@ def dlplug_specs() -> list[Spec]:
             },
         ),
         *CLAIMS,
+        *MUTANTS,
     ]
 
 
@@ -167,5 +168,18 @@ CLAIMS: list[Spec] = [
         lecture="6.2",
         models=("dqn",),
         notes=("6.2 Define an approximate Q* function.",),
+    ),
+]
+
+MUTANTS: list[Spec] = [
+    MutantSpec(
+        "target-never-follows",
+        "dlplug_rl.models.dqn:DQN",
+        "The target network stays as it was made.",
+        lecture="6.2",
+        models=("dqn",),
+        old="self._update_target()",
+        new="pass",
+        caught_by=("target-and-replay",),
     ),
 ]

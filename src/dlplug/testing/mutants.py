@@ -1,0 +1,28 @@
+"""What is checked of a mutant, short of whether anything finds it: that is ``dlplug verify --mutants``."""
+
+from collections.abc import Callable
+
+from dlplug.registry.source import file_of
+from dlplug.specs import MutantSpec
+from dlplug.testing.offers import SpecChecks
+
+
+class MutantChecks(SpecChecks):
+    """Checks of a fault that is to be planted."""
+
+    spec: MutantSpec
+
+    def all(self) -> dict[str, Callable[[], None]]:
+        """Return the checks by name."""
+        return {"light": self.light, "plants": self.plants}
+
+    def plants(self) -> None:
+        """Check that what it replaces stands once, that the module compiles with it, and that its models are there."""
+        file = file_of(self.spec.target.partition(":")[0])
+        assert file, f"the source of {self.spec.target} cannot be read"
+        try:
+            compile(self.spec.planted(file.read_text()), str(file), "exec")
+        except (SyntaxError, ValueError) as error:
+            raise AssertionError(f"it cannot be planted in {file.name}: {error}") from error
+        models = {spec.name for spec in self.registry if spec.kind == "model"}
+        assert models.issuperset(self.spec.models), f"models that no plugin offers: {set(self.spec.models) - models}"
