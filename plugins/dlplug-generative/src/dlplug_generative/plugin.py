@@ -209,7 +209,7 @@ MUTANTS: list[Spec] = [
     MutantSpec(
         "prior-forgotten",
         "dlplug_generative.vae:VAE",
-        "The loss has no KL term: the latent variables are free to be anything, and samples of the prior decode to noise.",
+        "The loss has no KL term: latents are free to be anything, and samples of the prior decode to noise.",
         lecture="4.5",
         models=("vae",),
         old="return (self._kl_weight() * kl.sum(-1) + reconstruction).mean()",
