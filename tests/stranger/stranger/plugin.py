@@ -23,7 +23,14 @@ def dlplug_specs():
         ),
         DataSpec("points", "stranger.data:Points", "Points on a plane.", "2.1", gives="points", recipe_key="slope"),
         LoggerSpec("tape", "stranger.logger:Tape", "Every line on one file."),
-        ClaimSpec("it-falls", "stranger.claim:it_falls", "Training lowers the loss.", "2.1", models=("plane",)),
+        ClaimSpec(
+            "it-falls",
+            "stranger.claim:it_falls",
+            "Training lowers the loss.",
+            "2.1",
+            models=("plane",),
+            seeds=(0, 1, 2, 3, 4, 5),
+        ),
         CommandSpec("slope", "stranger.command:configure", "The slope that a run found.", usage="RUN", takes="run"),
     ]
 
