@@ -1,6 +1,7 @@
 """What a plugin says about its classes before any of them is imported."""
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -9,6 +10,8 @@ from typing import Any, ClassVar, Literal, get_args
 NAME = re.compile(r"[a-z][a-z0-9-]*")
 LECTURE = re.compile(r"([0-9A-Za-z]+(\.[0-9A-Za-z]+)*)?", re.ASCII)
 TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+SEARCHED = re.compile(r"(model|data|trainer|optimizer|lr_scheduler)\.[A-Za-z_][\w.]*")
+RANGES = ("float", "log", "int", "logint")
 
 
 def _check_field(what: str, annotation: Any, value: Any) -> None:
@@ -103,6 +106,63 @@ class DataSpec(Spec):
 
 
 @dataclass(frozen=True)
+class Range:
+    """What an option is searched over: choices, or the numbers between two bounds, which are among them.
+
+    Attributes:
+        choices: Plain values; none for numbers.
+        low: The least number.
+        high: The greatest.
+        whole: Whether the numbers are whole.
+        log: Whether each order of magnitude is as likely as another.
+    """
+
+    choices: tuple[Any, ...] = ()
+    low: float = 0.0
+    high: float = 0.0
+    whole: bool = False
+    log: bool = False
+
+    @classmethod
+    def parse(cls, option: str, given: Any) -> "Range":
+        """Return the range of an option.
+
+        Args:
+            option: Such as ``"model.lr"``.
+            given: A list of choices, or a text such as ``"log:1e-4:1e-1"``.
+
+        Raises:
+            ValueError: There is no such range, or what is searched is no option of a model, its data or the trainer.
+        """
+        if not SEARCHED.fullmatch(option):
+            raise ValueError(f"{option!r} is no option to search, such as model.lr or data.batch_size")
+        if isinstance(given, list | tuple):
+            if len({json.dumps(choice) for choice in given}) < max(2, len(given)):
+                raise ValueError(f"{option}: {given!r} are not two different choices or more")
+            return cls(tuple(given))
+        kind, *bounds = str(given).split(":")
+        whole = kind.endswith("int")
+        try:
+            low, high = (int(bound) if whole else float(bound) for bound in bounds)
+        except ValueError:
+            kind = ""
+        if kind not in RANGES:
+            raise ValueError(
+                f"{option}: {given!r} is no range, such as float:0:0.5, log:1e-4:1e-1, int:1:8, logint:16:256 or "
+                "[relu, tanh]"
+            )
+        least = 0 if kind.startswith("log") else -math.inf
+        if not least < low < high < math.inf:
+            raise ValueError(f"{option}: the bounds of {given} do not rise" + (" from above 0" if least == 0 else ""))
+        return cls(low=low, high=high, whole=whole, log=kind.startswith("log"))
+
+    @property
+    def ends(self) -> tuple[Any, Any]:
+        """The first and the last choice, or the bounds."""
+        return (self.choices[0], self.choices[-1]) if self.choices else (self.low, self.high)
+
+
+@dataclass(frozen=True)
 class ModelSpec(Spec):
     """A ``LightningModule``.
 
@@ -114,6 +174,8 @@ class ModelSpec(Spec):
         recipes: What other data changes in the recipe, by the data's name, and then by name and variant, such as
             ``"gym:Acrobot-v1"``.
         learning: The notes' three kinds of learning (6.1).
+        space: What a search tries of its options unless told otherwise, such as ``{"model.lr": "log:1e-4:1e-1",
+            "model.width": "logint:16:256", "model.cell": ["gru", "lstm"]}``; see ``Range``.
     """
 
     takes: str = ""
@@ -121,8 +183,17 @@ class ModelSpec(Spec):
     recipe: Mapping[str, Any] = field(default_factory=dict)
     recipes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     learning: Literal["supervised", "unsupervised", "reinforcement", ""] = ""
+    space: Mapping[str, Any] = field(default_factory=dict, kw_only=True, hash=False)
 
     kind = "model"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for option, given in self.space.items():
+            try:
+                Range.parse(option, given)
+            except ValueError as error:
+                raise ValueError(f"space of {self.name!r}: {error}") from None
 
     def recipe_for(self, data: str, variant: str = "") -> dict[str, Any]:
         """Return the options to train on the data of that name, and on that variant of it."""

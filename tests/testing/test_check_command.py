@@ -18,7 +18,7 @@ from dlplug import ClaimSpec, CommandSpec, DataSpec, ModelSpec, hookimpl
 def dlplug_specs():
     return [
         ModelSpec("line", "PACKAGE.line:Line", "A line.", takes="points", data="points",
-                  check_options={"model.width": 5}),
+                  check_options={"model.width": 5}, space={"model.width": "int:1:4"}),
         DataSpec("points", "PACKAGE.points:Points", "Points.", gives="points"),
         DataSpec("more", "PACKAGE.points:More", "Wider points.", gives="points",
                  skip_checks={"pickles": "for the test"}),
@@ -146,6 +146,9 @@ WRONG = [  # check, file, what is replaced, by what, what is said of it
         f"{LOSS} / 0",
         "not finite after two steps: train/grad_norm, train/loss, val/loss",
     ),
+    ("model-line-space", "plugin", '"model.width": "int', '"model.widht": "int', "did you mean 'width'"),
+    ("model-line-space", "plugin", '"int:1:4"', '"float:1:4.5"', "its space cannot be searched: "),
+    ("model-line-space", "line", "self.drawn = 0", "self.drawn = 1 // (4 - width)", "cannot be searched: "),
     ("model-line-trains", "line", "self.record(loss=loss)", "pass", "it logs nothing: self.record(loss=loss)"),
     ("model-line-trains", "line", LOSS, "1 / 0", "dlplug fit fails: ZeroDivisionError: division by zero"),
     ("model-line-sizes", "line", "info.width", "4", "mat1 and mat2 shapes cannot be multiplied"),
@@ -283,7 +286,7 @@ def test_right_plugin_passes(checks):
         except SkipTest as reason:
             skipped[name] = str(reason)
     assert skipped == {"data-more-pickles": "for the test"}
-    assert len(found) == 40
+    assert len(found) == 41
 
 
 def test_command(command, refused, tmp_path):

@@ -134,6 +134,8 @@ def _print_card(registry: Registry, spec: Spec) -> None:
         for data, recipe in {spec.data: spec.recipe, **spec.recipes}.items():
             options = " ".join(f"--{key} {value}" for key, value in recipe.items())
             print_wrapped(f"  recipe for {data or 'any data'}: ", options or "Lightning's defaults")
+        if spec.space:
+            print_wrapped("  a search tries: ", ", ".join(f"{key} {given}" for key, given in spec.space.items()))
         claims = sorted(s.name for s in registry if isinstance(s, ClaimSpec) and spec.name in s.models)
         if claims:
             print_wrapped("  claims: ", ", ".join(claims))

@@ -3,16 +3,18 @@
 import csv
 import math
 import shlex
-from collections.abc import Callable
-from functools import cached_property
+from collections.abc import Callable, Mapping
+from functools import cached_property, partial
 from itertools import count
 from pathlib import Path
+from typing import Any
 from unittest import SkipTest
 
 from dlplug import panels
-from dlplug.registry.job import option
+from dlplug.errors import InputError
+from dlplug.registry.job import expand, option
 from dlplug.runs import Run
-from dlplug.specs import DataSpec, ModelSpec
+from dlplug.specs import DataSpec, ModelSpec, Range
 from dlplug.testing.commands import run_command
 from dlplug.testing.offers import SpecChecks, last_line
 from dlplug.testing.panels import check_panels
@@ -44,6 +46,7 @@ class ModelChecks(SpecChecks):
         """Return the checks by name."""
         own = {
             "fitting": self.fitting,
+            "space": self.space,
             "trains": self.trains,
             "sizes": self.sizes,
             "tests": self.tests,
@@ -68,6 +71,23 @@ class ModelChecks(SpecChecks):
         data = self.registry.find("data", self.spec.data)
         assert isinstance(data, DataSpec)
         assert data.gives == self.spec.takes, f"it takes {self.spec.takes!r}, but its own data gives {data.gives!r}"
+
+    def space(self) -> None:
+        """Check that what a search would try of its options can be made, at both ends of each range."""
+        if not self.spec.space:
+            raise SkipTest("it names no options to search")
+        ranges = {key: Range.parse(key, given) for key, given in self.spec.space.items()}
+        for end in (0, 1):
+            self.apart(partial(self._make, {key: range.ends[end] for key, range in ranges.items()}))
+
+    def _make(self, options: Mapping[str, Any]) -> None:
+        from dlplug.training.cli import prepare
+
+        line = [*self._line(), *(option(key, value) for key, value in options.items())]
+        try:
+            prepare(expand("validate", line, self.registry), self.registry)
+        except InputError as error:
+            raise AssertionError(f"its space cannot be searched: {error}") from error
 
     def trains(self) -> None:
         """Check that two steps leave finite losses and gradients, which are logged."""

@@ -45,6 +45,11 @@ def dlplug_specs() -> list[Spec]:
                     "trainer.max_epochs": 2,
                 }
             },
+            space={
+                "model.lr_decay": "float:0.5:1",
+                "model.initial_value": "float:0:1",
+                "model.gamma": [0.95, 0.99, 1.0],
+            },
             skip_checks={"processes": "a table learns on one process", "bf16": "a table has no gradients"},
         ),
         _agent(
@@ -55,6 +60,12 @@ def dlplug_specs() -> list[Spec]:
             # As in Stable-Baselines3's zoo, with 19 × 10 batches of 256 steps for its 50,000. The learning rate's
             # schedule and three-step returns were settled on seeds 0 to 2.
             recipe={**TRAINER, "trainer.max_epochs": 19, "trainer.gradient_clip_val": 10.0},
+            space={
+                "model.lr": "log:3e-4:5e-3",
+                "model.n_steps": "int:1:5",
+                "model.target_update_interval": "logint:32:1024",
+                "model.gamma": [0.97, 0.98, 0.99, 0.995],
+            },
             check_options={
                 **SHORT,
                 "model.learning_starts": 0,
@@ -68,6 +79,11 @@ def dlplug_specs() -> list[Spec]:
             "REINFORCE: actions of episodes that went well become more probable.",
             tags=("policy", "reinforce", "baseline", "continuous"),
             recipe={**TRAINER, "data.num_envs": 4, "data.batches": 25, "trainer.gradient_clip_val": 1.0},
+            space={
+                "model.lr": "log:1e-3:3e-2",
+                "model.hidden_sizes": [[32], [64], [128]],
+                "model.ent_coef": "float:0:0.02",
+            },
         ),
         _agent(
             "ppo",
@@ -104,6 +120,12 @@ def dlplug_specs() -> list[Spec]:
                     "model.batch_size": 128,
                     "model.ent_coef": 0.01,
                 },
+            },
+            space={
+                "model.lr": "log:1e-4:3e-3",
+                "model.n_epochs": "int:4:20",
+                "model.gae_lambda": "float:0.8:0.98",
+                "model.ent_coef": "float:0:0.02",
             },
         ),
         *CLAIMS,

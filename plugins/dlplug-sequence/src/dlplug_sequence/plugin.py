@@ -18,6 +18,7 @@ MODELS: list[Spec] = [
         takes="text",
         data="bible",
         recipe={"trainer.max_epochs": 1},
+        space={"model.order": "int:2:12", "model.smoothing": ["kneser-ney", "witten-bell"]},
         learning="unsupervised",
         skip_checks={"processes": "it counts on one process", "bf16": "it counts"},
     ),
@@ -31,6 +32,7 @@ MODELS: list[Spec] = [
         data="bible",
         # Four epochs (1.703 bits per character) beat the best n-gram model (1.711); three (1.716) do not.
         recipe={"trainer.max_epochs": 4, **CLIPPED},
+        space={"model.lr": "log:1e-3:1e-2", "model.hidden_size": "logint:128:512", "model.dropout": "float:0:0.3"},
         learning="unsupervised",
     ),
     ModelSpec(
@@ -43,6 +45,12 @@ MODELS: list[Spec] = [
         data="bible",
         # Rows as long as the default context_length, which is what it attends to in training.
         recipe={"trainer.max_epochs": 2, **CLIPPED, "data.seq_len": 128, "data.batch_size": 16},
+        space={
+            "model.lr": "log:1e-3:1e-2",
+            "model.d_model": [64, 128, 256],
+            "model.num_layers": "int:2:4",
+            "model.dropout": "float:0:0.3",
+        },
         learning="unsupervised",
     ),
     ModelSpec(
@@ -66,6 +74,7 @@ MODELS: list[Spec] = [
         takes="number sequences",
         data="adding-problem",
         recipe={"trainer.max_epochs": 8, **CLIPPED},
+        space={"model.lr": "log:1e-3:3e-2", "model.hidden_size": "logint:16:128"},
         learning="supervised",
     ),
     ModelSpec(
@@ -77,6 +86,12 @@ MODELS: list[Spec] = [
         takes="labelled text",
         data="tweets",
         recipe={"trainer.max_epochs": 5},
+        space={
+            "model.lr": "log:3e-3:1e-1",
+            "model.embedding_dim": "logint:16:256",
+            "model.dropout": "float:0:0.8",
+            "model.word_dropout": "float:0:0.5",
+        },
         learning="supervised",
         check_options=CHECK_TEXT,
     ),
@@ -89,6 +104,12 @@ MODELS: list[Spec] = [
         takes="labelled text",
         data="tweets",
         recipe={"trainer.max_epochs": 3, **CLIPPED},
+        space={
+            "model.lr": "log:1e-3:2e-2",
+            "model.hidden_size": "logint:32:128",
+            "model.dropout": "float:0:0.8",
+            "model.word_dropout": "float:0:0.5",
+        },
         learning="supervised",
         check_options=CHECK_TEXT,
     ),
@@ -101,6 +122,7 @@ MODELS: list[Spec] = [
         takes="text pairs",
         data="phrases",
         recipe={"trainer.max_epochs": 6, **CLIPPED},  # as many as take four minutes on one thread
+        space={"model.lr": "log:5e-4:1e-2", "model.hidden_size": "logint:96:320", "model.dropout": "float:0:0.3"},
         learning="supervised",
         check_options=CHECK_PAIRS,
     ),
@@ -113,6 +135,12 @@ MODELS: list[Spec] = [
         takes="text pairs",
         data="phrases",
         recipe={"trainer.max_epochs": 10, **CLIPPED},
+        space={
+            "model.lr": "log:5e-4:1e-2",
+            "model.d_model": [64, 128, 256],
+            "model.num_layers": "int:1:3",
+            "model.dropout": "float:0:0.3",
+        },
         learning="supervised",
         check_options=CHECK_PAIRS,
     ),
