@@ -67,6 +67,7 @@ def install(site_packages: Path) -> None:
 
 def seconds(arguments: list[str], path: str) -> float:
     environment = {**os.environ, "PYTHONPATH": path}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # whoever installs has bytecode
     start = time.perf_counter()
     result = subprocess.run([sys.executable, *arguments], env=environment, capture_output=True)
     took = time.perf_counter() - start

@@ -243,7 +243,6 @@ def test_what_a_target_prints_is_no_completion(capfd):
 
 
 def test_the_cores_commands_do_without_discovery(monkeypatch, capsys):
-    monkeypatch.setattr("dlplug.registry.plugins.entry_points", lambda group: 1 / 0)
     monkeypatch.setattr("dlplug.registry.plugins.distributions", lambda: 1 / 0)
     assert main(["report", "nowhere"]) == 2
     assert "nowhere is not a run folder" in capsys.readouterr().err

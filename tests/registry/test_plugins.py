@@ -1,40 +1,38 @@
 import subprocess
 import sys
 import types
-from importlib.metadata import Distribution, EntryPoint
 
 import pytest
 
 from dlplug import DataSpec, InputError, ModelSpec, hookimpl
 from dlplug.registry import Registry
+from dlplug.registry.installed import Distribution, EntryPoint
 
 GAN = ModelSpec("gan", "m:GAN", "Draws.", takes="images")
 
 
 class FakeDistribution(Distribution):
     def __init__(self, name, requires):
+        super().__init__("")
         lines = [f"Requires-Dist: {line}" for line in requires]
         self.metadata_text = "\n".join(["Metadata-Version: 2.1", f"Name: {name}", "Version: 1.0", *lines, "", ""])
 
-    def read_text(self, filename):
-        return self.metadata_text if filename == "METADATA" else None
-
-    def locate_file(self, path):
-        raise NotImplementedError
+    def read_text(self, name):
+        return self.metadata_text if name == "METADATA" else ""
 
 
 @pytest.fixture
 def install(monkeypatch):
     """Return a function that installs a plugin with the given hooks."""
     installed = []
-    monkeypatch.setattr("dlplug.registry.plugins.entry_points", lambda group: installed)
+    monkeypatch.setattr("dlplug.registry.plugins.entry_points", lambda found: installed)
 
     def install(name, *requires, **hooks):
         module = types.ModuleType(f"{name}_plugin")
         for hook, function in hooks.items():
             setattr(module, hook, hookimpl(function))
         monkeypatch.setitem(sys.modules, module.__name__, module)
-        installed.append(EntryPoint(name, module.__name__, "dlplug")._for(FakeDistribution(f"dlplug-{name}", requires)))
+        installed.append(EntryPoint(name, module.__name__, FakeDistribution(f"dlplug-{name}", requires)))
 
     return install
 

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from importlib.metadata import Distribution
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from distributions import lay_out
 
 from dlplug.errors import InputError
 from dlplug.registry import Plugin, Registry
+from dlplug.registry.installed import Distribution
 from dlplug.registry.provenance import HEAD, recorded_versions, source_of, version_drift, versions_to_record
 from dlplug.trained import read_checkpoint
 
@@ -24,7 +24,7 @@ def plugin_from(folder: Path, direct_url: object) -> Plugin:
     info = folder / "odd-1.2.dist-info"
     if direct_url is not None:
         (info / "direct_url.json").write_text(direct_url if isinstance(direct_url, str) else json.dumps(direct_url))
-    return Plugin("odd", "odd 1.2", dist=Distribution.at(info))
+    return Plugin("odd", "odd 1.2", dist=Distribution(str(info)))
 
 
 @pytest.mark.parametrize(

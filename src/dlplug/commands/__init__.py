@@ -13,6 +13,7 @@ from dlplug.console import plain
 from dlplug.errors import InputError
 from dlplug.registry import Registry
 from dlplug.registry.core import COMMANDS, OWN_PARSER
+from dlplug.registry.installed import distributions
 from dlplug.registry.plugins import stdout_apart
 from dlplug.specs import CommandSpec
 
@@ -44,9 +45,7 @@ def run(args: list[str]) -> int:
             print(usage())
             return 0
         case ["--version", *_]:
-            from importlib.metadata import version
-
-            print(f"dlplug {version('dlplug')}")
+            print(f"dlplug {distributions()['dlplug'].version}")
             return 0
     name, *rest = args
     if name in COMMANDS:  # without looking for plugins, so that nothing that is installed keeps these from working

@@ -86,7 +86,7 @@ def _runs_of(plugin: Plugin, dist: str) -> list[Path]:
     """Return the runs whose config names a class of a plugin's packages, or the plugin, which hooked into them."""
     found = [spec.target for spec in plugin.specs]
     if plugin.dist:
-        found += [entry.value for entry in plugin.dist.entry_points if entry.group == "dlplug"]
+        found += [entry.value for entry in plugin.dist.entry_points]
     packages = "|".join(sorted({re.split("[.:]", target)[0] for target in found}))
     needs = re.compile(rf"^{HEAD}{dist} |(?<![\w.])({packages})\.\w", re.MULTILINE)
     configs = sorted(Path().glob("runs/*/*/config.yaml"))

@@ -4,12 +4,9 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, field
-from functools import cache
-from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, distribution, distributions, entry_points
-from pathlib import Path
 from typing import Any
 
 from pluggy import PluginManager
@@ -17,9 +14,9 @@ from pluggy import PluginManager
 from dlplug import hookspecs
 from dlplug.console import plain
 from dlplug.errors import InputError, did_you_mean
+from dlplug.registry.installed import GROUP, Distribution, EntryPoint, distributions, entry_points, normalized
 from dlplug.specs import DataSpec, ModelSpec, Spec
 
-GROUP = "dlplug"
 _NOUNS = {kind: kind for kind in ("model", "logger", "claim", "command", "mutant")} | {"data": "data set"}
 # Nearly all requirements are as plain as this; reading the others takes a parser that takes 20 ms to import.
 PLAIN_REQUIREMENT = re.compile(r"([\w.-]+?)(?:\[[\w.,-]*\])?((?:(?:[<>=!~]=|[<>])[\w.*+]+,?)*)")
@@ -67,12 +64,12 @@ class Registry:
         """
         registry = cls()
         disabled, only = (_listed(f"DLPLUG_{name}") for name in ("DISABLE", "ONLY"))
-        found, registry.plugins = _entry_points()
+        installed = distributions()
         with _interrupts():
-            for entry_point in sorted(found, key=lambda e: (e.name, not _is_own(e))):
+            for entry_point in sorted(entry_points(installed), key=lambda e: (e.name, not _is_own(e))):
                 name = entry_point.name
                 if name not in disabled and (not only or name in (*only, "core")):
-                    registry.plugins.append(registry._load(entry_point))
+                    registry.plugins.append(registry._load(entry_point, installed))
         return registry
 
     def __iter__(self) -> Iterator[Spec]:
@@ -133,13 +130,12 @@ class Registry:
             message += f" (not loaded: {', '.join(plugin.name for plugin in self.problems)}; see `dlplug plugins`)"
         return message
 
-    def _load(self, entry_point: EntryPoint) -> Plugin:
+    def _load(self, entry_point: EntryPoint, installed: Mapping[str, Distribution]) -> Plugin:
         """Load one plugin, whatever it does wrong: pluggy's own loader would let one broken plugin stop them all."""
-        name, module = entry_point.name, None
-        headers = _headers(entry_point.dist)
+        name, dist, module = entry_point.name, entry_point.dist, None
         try:
-            for line in headers.get("Requires-Dist", []):
-                _require(line)
+            for line in dist.headers.get("Requires-Dist", []):
+                _require(line, installed)
             if self._manager.has_plugin(name):
                 raise _Unmet("another plugin has this name")
             with stdout_apart():
@@ -147,35 +143,18 @@ class Registry:
                 self._manager.register(module, name)
                 self._manager.check_pending()
                 hooks = tuple(caller.name for caller in self._manager.get_hookcallers(module) or ())
-                return Plugin(name, _origin(entry_point.dist), _specs_of(module), hooks=hooks, dist=entry_point.dist)
+                return Plugin(name, dist.origin, _specs_of(module), hooks=hooks, dist=dist)
         except BaseException as error:  # a plugin may raise whatever it likes, KeyboardInterrupt too
             if module is not None and self._manager.get_plugin(name) is module:
                 self._manager.unregister(module)
             reason = plain(error) if isinstance(error, _Unmet) else f"{type(error).__name__}: {plain(error)}"
-            return Plugin(name, _origin(entry_point.dist), problem=reason, dist=entry_point.dist)
-
-
-def _entry_points() -> tuple[list[EntryPoint], list[Plugin]]:
-    """Return what is installed under our name, and the plugins whose entry points cannot be read."""
-    try:
-        return list(entry_points(group=GROUP)), []
-    except Exception:  # one damaged distribution, whoever it belongs to, keeps importlib from reading any
-        found: dict[str, list[EntryPoint]] = {}
-    damaged = []
-    for dist in distributions():
-        try:
-            found.setdefault(dist.name, [e for e in dist.entry_points if e.group == GROUP])
-        except Exception as error:
-            if f"[{GROUP}]" in _text_of(dist, "entry_points.txt"):
-                problem = f"its entry_points.txt cannot be read: {plain(error)}"
-                damaged.append(Plugin(dist.name, _origin(dist), problem=problem, dist=dist))
-    return [entry_point for group in found.values() for entry_point in group], damaged
+            return Plugin(name, dist.origin, problem=reason, dist=dist)
 
 
 def _is_own(entry_point: EntryPoint) -> bool:
     """Return whether an entry point is of the distribution that its name belongs to: nobody else's may displace it."""
     owner = "dlplug" if entry_point.name == "core" else f"dlplug-{entry_point.name}"
-    return _headers(entry_point.dist).get("Name") == [owner]
+    return entry_point.dist.headers.get("Name") == [owner]
 
 
 @contextmanager
@@ -216,33 +195,8 @@ class _Unmet(Exception):
     """A plugin lacks what it requires."""
 
 
-@cache
-def _headers(dist: Distribution | None) -> dict[str, list[str]]:
-    """Return a distribution's metadata, without the README below it, which would take longest to parse."""
-    text = (_text_of(dist, "METADATA") or _text_of(dist, "PKG-INFO")) if dist else ""
-    headers: dict[str, list[str]] = {}
-    for line in text.partition("\n\n")[0].splitlines():
-        key, _, value = line.partition(": ")
-        headers.setdefault(key, []).append(value)
-    return headers
-
-
-def _origin(dist: Distribution | None) -> str:
-    headers = _headers(dist)
-    return plain(" ".join([*headers.get("Name", ["unknown distribution"]), *headers.get("Version", [])]))
-
-
-def _text_of(dist: Distribution, name: str) -> str:
-    """Return a file of a distribution's metadata, what is not UTF-8 marked; empty where there is no such file."""
-    try:
-        return dist.read_text(name) or ""
-    except UnicodeDecodeError:
-        return Path(str(getattr(dist, "_path", ".")), name).read_bytes().decode(errors="replace")
-
-
-@cache
-def _require(line: str) -> None:
-    """Raise if a requirement is not met; cached, since most plugins require the same few things."""
+def _require(line: str, installed: Mapping[str, Distribution]) -> None:
+    """Raise if a requirement is not met."""
     if "extra ==" in line:
         return
     if plain := PLAIN_REQUIREMENT.fullmatch(line.replace(" ", "")):
@@ -254,10 +208,9 @@ def _require(line: str) -> None:
         if requirement.marker and not requirement.marker.evaluate():
             return
         name, bounds = requirement.name, str(requirement.specifier)
-    try:
-        found = distribution(name)
-    except PackageNotFoundError:
-        raise _Unmet(f"requires {line}, which is not installed") from None
+    found = installed.get(normalized(name))
+    if not found:
+        raise _Unmet(f"requires {line}, which is not installed")
     if name == "dlplug" and not _within(found.version, bounds):
         raise _Unmet(f"requires {line}, but dlplug is {found.version}")
 

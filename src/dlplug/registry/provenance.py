@@ -8,11 +8,11 @@ import json
 import re
 import shlex
 from collections.abc import Iterable
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from dlplug.console import plain
 from dlplug.registry import Plugin, Registry
+from dlplug.registry.installed import distributions, normalized
 
 HEAD = "# made with "  # begins the first lines of a run's config.yaml
 RECORDED = re.compile(r"(?P<name>\S+) (?P<version>\S+) \((?P<how>.+)\)")
@@ -79,14 +79,13 @@ def version_drift(what: str | Path, recorded: Iterable[str]) -> str:
         recorded: As ``recorded_versions`` returns them.
     """
     clauses = []
+    installed = distributions()
     for made in filter(None, map(RECORDED.fullmatch, recorded)):
         origin, how = f"{made['name']} {made['version']}", made["how"]
         how = f"back with: {how}" if how.startswith("pip") else f"it came {how}"
-        try:
-            found = version(made["name"])
-        except PackageNotFoundError:
+        found = installed.get(normalized(made["name"]))
+        if not found:
             clauses.append(f"{origin}, which is not installed; {how}")
-            continue
-        if found != made["version"]:
-            clauses.append(f"{origin}, but {found} is installed; {how}")
+        elif found.version != made["version"]:
+            clauses.append(f"{origin}, but {found.version} is installed; {how}")
     return f"{what} was made with {' and '.join(clauses)}" if clauses else ""
