@@ -124,3 +124,15 @@ def test_second_plugin_of_a_name_leaves_the_first_its_hooks(install):
 def test_our_own_requirements_are_read_without_the_slow_parser():
     code = "import sys; from dlplug.registry import Registry; Registry.discover(); sys.exit('packaging' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_class_stands_in_the_place_of_a_model(install, monkeypatch):
+    install("a", dlplug_specs=lambda: [GAN, DataSpec("d", "m:D", "Images.", gives="images")])
+    monkeypatch.setenv("DLPLUG_WITH", "gan=my_file.Net")
+    registry = Registry.discover()
+    placed = registry.find("model", "gan")
+    assert (placed.class_path, placed.takes, registry.owner(placed).name) == ("my_file.Net", "images", "a")
+    for wrong, said in (("gna=my_file.Net", "did you mean 'gan'"), ("gan=Net", "such as gan=my_file.Net")):
+        monkeypatch.setenv("DLPLUG_WITH", wrong)
+        with pytest.raises(InputError, match=said):
+            Registry.discover()

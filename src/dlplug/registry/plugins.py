@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pluggy import PluginManager
@@ -15,7 +15,7 @@ from dlplug import hookspecs
 from dlplug.console import plain
 from dlplug.errors import InputError, did_you_mean
 from dlplug.registry.installed import GROUP, Distribution, EntryPoint, distributions, entry_points, normalized
-from dlplug.specs import DataSpec, ModelSpec, Spec
+from dlplug.specs import TARGET, DataSpec, ModelSpec, Spec
 
 _NOUNS = {kind: kind for kind in ("model", "logger", "claim", "command", "mutant")} | {"data": "data set"}
 # Nearly all requirements are as plain as this; reading the others takes a parser that takes 20 ms to import.
@@ -60,7 +60,8 @@ class Registry:
         """Load every installed plugin that the environment allows.
 
         ``DLPLUG_DISABLE`` names plugins that are left out (commas between them); where ``DLPLUG_ONLY`` names any, all
-        others are left out but the core.
+        others are left out but the core. ``DLPLUG_WITH`` puts classes in models' places, ``cnn=my_file.Net``: their
+        recipes, claims and checks are then about that class.
         """
         registry = cls()
         disabled, only = (_listed(f"DLPLUG_{name}") for name in ("DISABLE", "ONLY"))
@@ -70,6 +71,8 @@ class Registry:
                 name = entry_point.name
                 if name not in disabled and (not only or name in (*only, "core")):
                     registry.plugins.append(registry._load(entry_point, installed))
+        for pair in _listed("DLPLUG_WITH"):
+            registry._put(*pair.partition("=")[::2])
         return registry
 
     def __iter__(self) -> Iterator[Spec]:
@@ -129,6 +132,15 @@ class Registry:
         if self.problems:
             message += f" (not loaded: {', '.join(plugin.name for plugin in self.problems)}; see `dlplug plugins`)"
         return message
+
+    def _put(self, name: str, class_path: str) -> None:
+        """Put a class in the place of a model."""
+        spec, target = self.find("model", name), ":".join(class_path.rpartition(".")[::2])
+        if not TARGET.fullmatch(target):
+            raise InputError(f"{name}={class_path}: give a class in place of a model, such as {name}=my_file.Net")
+        for place, plugin in enumerate(self.plugins):
+            specs = tuple(replace(each, target=target) if each is spec else each for each in plugin.specs)
+            self.plugins[place] = replace(plugin, specs=specs)
 
     def _load(self, entry_point: EntryPoint, installed: Mapping[str, Distribution]) -> Plugin:
         """Load one plugin, whatever it does wrong: pluggy's own loader would let one broken plugin stop them all."""
