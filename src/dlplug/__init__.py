@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from dlplug.errors import InputError
 from dlplug.hookspecs import hookimpl
 from dlplug.panels import Panel
-from dlplug.specs import ClaimSpec, CommandSpec, DataSpec, LoggerSpec, ModelSpec, MutantSpec, Spec
+from dlplug.specs import ClaimSpec, CommandSpec, DataSpec, LoggerSpec, ModelSpec, MutantSpec, Spec, WeightsSpec
 
 if TYPE_CHECKING:
     from dlplug.api import find_lr, fit, generate, info, list_models, list_runs, load, predict, test, verify
@@ -25,6 +25,7 @@ __all__ = [
     "MutantSpec",
     "Panel",
     "Spec",
+    "WeightsSpec",
     "find_lr",
     "fit",
     "generate",

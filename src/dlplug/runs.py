@@ -5,7 +5,8 @@ runs/<model>/<date-time>/
     about.json          what a reader needs where the plugin is not installed: the model's card, its panels, who made
                         it, and the commands that were typed
     metrics.csv         a row a logging step; test.csv and validate.csv beside it once asked for
-    checkpoints/        best.ckpt (where the model names a monitor) and last.ckpt, each of a completed epoch
+    checkpoints/        best.ckpt (where the model names a monitor) and last.ckpt, each of a completed epoch; of
+                        installed weights best.safetensors
     media/<key>/        <step>.png, what the model showed
     timing.csv          seconds an epoch and batches a second, apart from what is the same on every machine
     report.html         all of it on one page
@@ -90,8 +91,8 @@ class Run:
         """Return the run in a folder, or of a name.
 
         Args:
-            folder: In this order: a path, the name of a run below ``runs``, what only one such name begins with, or
-                ``last``, the one that was made last.
+            folder: In this order: a path, the name of a run below ``runs``, that of installed weights, what only one
+                run's name begins with, or ``last``, the one that was made last.
 
         Raises:
             InputError: There is none, or there are several.
@@ -151,19 +152,27 @@ class Run:
     @property
     def best(self) -> Path | None:
         """The best checkpoint by the model's monitor, or the last one where the model names none."""
-        path = self.checkpoints / "best.ckpt"
-        return path if path.is_file() else self.last
+        paths = (self.checkpoints / "best.ckpt", self.last, self.weights)
+        return next((path for path in paths if path and path.is_file()), None)
+
+    @property
+    def weights(self) -> Path | None:
+        """The weights of a run that came as a package, from which none resumes."""
+        path = self.checkpoints / "best.safetensors"
+        return path if path.is_file() else None
 
     @property
     def trained(self) -> Path:
         """The checkpoint to measure or to generate with.
 
         Raises:
-            InputError: There is none yet.
+            InputError: There is none yet, or it is damaged.
         """
         if self.best is None:
             resume = f"dlplug fit {shlex.quote(str(self.path))}"
             raise InputError(f"{self.path} holds no checkpoint yet: no epoch was completed; `{resume}` resumes it")
+        if self.best == self.weights and digest_of(self.best) != self.about.get("digest"):
+            raise InputError(f"{self.best} is damaged: remove {self.path}, which is made anew from the package")
         return self.best
 
     @contextmanager
@@ -240,8 +249,13 @@ def _named(name: str) -> Path | None:
     Raises:
         InputError: There are several.
     """
+    from dlplug.registry.weights import unpack  # a door: what is installed is known there, and only by its names
+
     paths = [*run_folders(Path("runs"))]
-    found = [path for path in paths if path.name == name] or [path for path in paths if path.name.startswith(name)]
+    exact = [path for path in paths if path.name == name]
+    if not exact and (unpacked := unpack(name)):
+        return unpacked
+    found = exact or [path for path in paths if path.name.startswith(name)]
     if len(found) > 1:
         listed = ", ".join(map(str, sorted(found)[:5])) + (", …" if len(found) > 5 else "")
         raise InputError(f"{name} may be {len(found)} runs: {listed}")
@@ -261,6 +275,14 @@ def run_folders(folder: Path, depth: int = 3) -> Iterator[Path]:
             yield path
         else:
             yield from run_folders(path, depth - 1)
+
+
+def digest_of(file: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
+    import hashlib  # 5 ms, which most commands do without
+
+    with open(file, "rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _umask() -> int:

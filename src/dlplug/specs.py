@@ -304,3 +304,22 @@ class CommandSpec(Spec):
     takes: Literal["run", "model", "words", "options", ""] = ""
 
     kind = "command"
+
+
+@dataclass(frozen=True)
+class WeightsSpec(Spec):
+    """Trained weights, as ``dlplug pack`` writes them; the target is ``"package:folder"``, a run folder in a package.
+
+    Attributes:
+        model: Name of the model that they are of.
+        file: Where in the folder they are.
+        digest: SHA-256 of that file, in hexadecimal. It shows damage, not tampering.
+        card: Where in the folder their model card is.
+    """
+
+    model: str = ""
+    file: str = "checkpoints/best.safetensors"
+    digest: str = ""
+    card: str = "README.md"
+
+    kind = "weights"

@@ -1,10 +1,11 @@
 """What an earlier run learned: its checkpoint, its weights, its network."""
 
 import io
+import json
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile, is_zipfile
@@ -62,6 +63,8 @@ def _is_path_of(named: object, model: type) -> bool:
 
 
 def _read(path: str | os.PathLike[str]) -> Any:
+    if str(path).endswith(".safetensors"):
+        return _read_safetensors(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         if is_zipfile(path) and (part := ZipFile(path).testzip()):  # which torch does not look at
@@ -75,6 +78,63 @@ def _read(path: str | os.PathLike[str]) -> Any:
             raise InputError(f"the checkpoint {path} asks to call {called}, which is never done")
     old = isinstance(content, dict) and "made_with" in content and "dlplug_version" not in content
     return renamed.checkpoint(content) if old else content
+
+
+def _read_safetensors(path: str | os.PathLike[str]) -> Any:
+    """Return a checkpoint that ``dlplug pack`` wrote: tensors, and the rest as JSON beside them."""
+    try:
+        from safetensors import safe_open
+
+        with safe_open(path, "pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            text = (file.metadata() or {}).get("dlplug_checkpoint", "null")
+    except ImportError as error:
+        raise InputError(f"{path} needs safetensors: pip install safetensors") from error
+    except Exception as error:  # of its own, written in Rust
+        raise InputError(f"the checkpoint {path} is damaged or cannot be read") from error
+    checkpoint = unflatten(json.loads(text), tensors)
+    return tensors if checkpoint is None else checkpoint
+
+
+def flatten(value: Any, tensors: dict[str, Tensor], name: str = "checkpoint", dtype: torch.dtype | None = None) -> Any:
+    """Return plain data as JSON can hold it, with the tensors in it apart.
+
+    Args:
+        value: Plain data and tensors.
+        tensors: Gets the tensors, by name.
+        name: Begins their names.
+        dtype: What becomes of those of single precision, which ``unflatten`` makes them again; None for no change.
+
+    Raises:
+        InputError: There is something else in it.
+    """
+    match value:
+        case Tensor():
+            halved = dtype is not None and value.dtype == torch.float32
+            tensors[name] = (value.to(dtype) if halved else value).detach().cpu().clone().contiguous()
+            return {"tensor": name, "single": halved}
+        case dict():
+            return {"dict": [[k, flatten(v, tensors, f"{name}.{k}", dtype)] for k, v in value.items()]}
+        case list() | tuple():
+            items = [flatten(item, tensors, f"{name}.{place}", dtype) for place, item in enumerate(value)]
+            return items if isinstance(value, list) else {"tuple": items}
+        case None | bool() | int() | float() | str():
+            return value
+    raise InputError(f"{name} is a {type(value).__name__}, which is neither plain data nor a tensor")
+
+
+def unflatten(plain: Any, tensors: Mapping[str, Tensor]) -> Any:
+    """Return what ``flatten`` was called on."""
+    match plain:
+        case {"tensor": name, "single": halved}:
+            return tensors[name].float() if halved else tensors[name]
+        case {"dict": pairs}:
+            return {key: unflatten(value, tensors) for key, value in pairs}
+        case {"tuple": items}:
+            return tuple(unflatten(item, tensors) for item in items)
+        case list():
+            return [unflatten(item, tensors) for item in plain]
+    return plain
 
 
 def class_of(run: Run) -> type[LightningModule]:
@@ -126,23 +186,36 @@ def read_weights(source: str) -> dict[str, Tensor]:
     """Return the weights that a run folder, a checkpoint or a file of weights holds.
 
     Args:
-        source: A run folder, whose best checkpoint counts, or a file of ``torch.save``: Lightning's checkpoint or a
-            plain ``state_dict``. Code in it is never run.
+        source: A run, as commands take it, whose best checkpoint counts, or a file: Lightning's checkpoint, a plain
+            ``state_dict`` of ``torch.save``, or safetensors. Code in it is never run.
 
     Raises:
         InputError: There are none.
     """
-    path = Path(source).expanduser()
-    if path.is_dir():
-        path = Run.open(str(path)).trained
-    if not path.is_file():
-        raise InputError(f"there is neither a run folder nor a file {source} to take weights from")
+    path = file_of(source)
     found = _read(path)
     found = found.get("state_dict", found) if isinstance(found, dict) else {}
     weights = {name: value for name, value in found.items() if isinstance(value, Tensor)}
     if not weights:
         raise InputError(f"{path} holds no weights")
     return weights
+
+
+def file_of(source: str) -> Path:
+    """Return the checkpoint of a run, as commands take it, or the file that is named itself.
+
+    Raises:
+        InputError: There is none.
+    """
+    path = Path(source).expanduser()
+    if path.is_file():
+        return path
+    try:
+        return Run.open(str(path)).trained
+    except InputError as error:
+        if path.is_dir() or "there is no such folder" not in str(error):
+            raise
+        raise InputError(f"there is neither a run nor a file {source} to take weights from") from error
 
 
 def start_from(net: nn.Module, source: str) -> str:

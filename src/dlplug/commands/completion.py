@@ -144,6 +144,18 @@ class _Line:
     def registry(self) -> Registry:
         return Registry.discover()
 
+    def _runs(self) -> Offers:
+        """Return the run folders and installed weights that the word may become."""
+        if self.word.startswith("-"):
+            return {}
+        weights = {name: text for name, text in self._names("weights").items() if name.startswith(self.word)}
+        try:
+            return {**weights, **_run_folders(self.word)}
+        except Files:
+            if weights:
+                return weights
+            raise
+
     def _names(self, *kinds: str) -> Offers:
         return {spec.name: spec.summary for spec in self.registry if spec.kind in kinds}
 
@@ -160,7 +172,7 @@ class _Line:
         if self.option and self.option not in FLAGS:
             return {f"{self.prefix}{value}": text for value, text in self._values().items()}
         if not self.before and not self.word.startswith("-"):
-            return _runs(self.word) or {**FREE_FORM, **FLAGS}
+            return self._runs() or {**FREE_FORM, **FLAGS}
         return {**FREE_FORM, **FLAGS, **{name: a.help for name, a in self._arguments().items() if self._shown(name)}}
 
     def _shown(self, name: str) -> bool:
@@ -196,7 +208,7 @@ class _Line:
 
     def _of_generate(self) -> Offers:
         if not self.before:
-            return _runs(self.word)
+            return self._runs()
         if self.option == "--out":
             raise Files
         try:
@@ -233,7 +245,7 @@ class _Line:
 
     def _of_position(self, takes: str) -> Offers:
         if takes == "run":
-            return _runs(self.word)
+            return self._runs()
         if takes == "model":
             return self._names("model")
         if takes != "words":
@@ -249,14 +261,12 @@ class _Line:
         return {**(plugins if self.command == "check" else {}), **{s.name: s.summary for s in self.registry}}
 
 
-def _runs(word: str) -> Offers:
+def _run_folders(word: str) -> Offers:
     """Return the run folders that a word may become, the newest first.
 
     Raises:
         Files: There is none, but there may be elsewhere.
     """
-    if word.startswith("-"):
-        return {}
     found = {str(path.parent): path.parent.name for path in Path().glob("runs/*/*/config.yaml")}
     runs = sorted((path for path in found if path.startswith(word)), key=lambda path: found[path], reverse=True)
     if word and not runs:

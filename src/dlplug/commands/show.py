@@ -11,7 +11,7 @@ from dlplug.errors import InputError, did_you_mean
 from dlplug.registry import Registry
 from dlplug.registry.core import COMMANDS
 from dlplug.registry.source import defines, read_class, read_function_doc
-from dlplug.specs import ClaimSpec, CommandSpec, DataSpec, ModelSpec, Spec
+from dlplug.specs import ClaimSpec, CommandSpec, DataSpec, ModelSpec, Spec, WeightsSpec
 
 
 def configure_list(parser: Parser) -> None:
@@ -150,6 +150,13 @@ def _print_card(registry: Registry, spec: Spec) -> None:
         return
     if isinstance(spec, CommandSpec):
         print(f"  try: dlplug {spec.name} --help")
+        return
+    if isinstance(spec, WeightsSpec):
+        from dlplug.registry.weights import folder_of
+
+        folder = folder_of(spec)
+        print(f"  weights: {folder / spec.file}, {(folder / spec.file).stat().st_size / 1e6:.2f} MB")
+        print(f"  of: {spec.model}\n  card: {folder / spec.card}\n  try: dlplug test {spec.name}")
         return
     source = read_class(spec.class_path)
     if source is None:

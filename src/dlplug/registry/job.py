@@ -81,6 +81,11 @@ def expand(command: str, args: list[str], registry: Registry, objects: Mapping[s
         InputError: A name, option or file cannot be used.
     """
     run = Run.open(args[0]) if args and not re.match("--?\\w|--$", args[0]) else None  # a folder may be named "- a"
+    if run and run.weights and command == "fit":
+        raise InputError(
+            f"{args[0]} is weights alone, which cannot be resumed: --model.init_from {args[0]} starts another run from "
+            f"them, where the model takes that, and -c {run.config} trains it anew"
+        )
     options = _expand_options(args[1:] if run else args, registry)
     files, own = _split_configs(options)
     paths = ([str(run.config)] if run else []) + files

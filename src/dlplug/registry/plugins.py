@@ -17,7 +17,8 @@ from dlplug.errors import InputError, did_you_mean
 from dlplug.registry.installed import GROUP, Distribution, EntryPoint, distributions, entry_points, normalized
 from dlplug.specs import TARGET, DataSpec, ModelSpec, Spec
 
-_NOUNS = {kind: kind for kind in ("model", "logger", "claim", "command", "mutant")} | {"data": "data set"}
+_NOUNS = {kind: kind for kind in ("model", "logger", "claim", "command", "mutant")}
+_NOUNS |= {"data": "data set", "weights": "set of weights"}
 # Nearly all requirements are as plain as this; reading the others takes a parser that takes 20 ms to import.
 PLAIN_REQUIREMENT = re.compile(r"([\w.-]+?)(?:\[[\w.,-]*\])?((?:(?:[<>=!~]=|[<>])[\w.*+]+,?)*)")
 
@@ -223,8 +224,8 @@ def _require(line: str, installed: Mapping[str, Distribution]) -> None:
     found = installed.get(normalized(name))
     if not found:
         raise _Unmet(f"requires {line}, which is not installed")
-    if name == "dlplug" and not _within(found.version, bounds):
-        raise _Unmet(f"requires {line}, but dlplug is {found.version}")
+    if name.startswith("dlplug") and not _within(found.version, bounds):
+        raise _Unmet(f"requires {line}, but {name} is {found.version}")
 
 
 def _within(found: str, bounds: str) -> bool:

@@ -12,13 +12,14 @@ from dlplug.errors import InputError, did_you_mean
 from dlplug.registry import Plugin, Registry
 from dlplug.registry.job import expand
 from dlplug.registry.source import defines
-from dlplug.specs import ClaimSpec, CommandSpec, DataSpec, ModelSpec, MutantSpec, Spec
+from dlplug.specs import ClaimSpec, CommandSpec, DataSpec, ModelSpec, MutantSpec, Spec, WeightsSpec
 from dlplug.testing.claims import ClaimChecks
 from dlplug.testing.command_checks import CommandChecks
 from dlplug.testing.data import DataChecks
 from dlplug.testing.models import ModelChecks
 from dlplug.testing.mutants import MutantChecks
 from dlplug.testing.offers import SpecChecks
+from dlplug.testing.weights import WeightsChecks
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,7 @@ def _checks(plugin: Plugin, spec: Spec, registry: Registry, data: str) -> list[C
         ClaimSpec: ClaimChecks,
         CommandSpec: CommandChecks,
         MutantSpec: MutantChecks,
+        WeightsSpec: WeightsChecks,
     }
     folder = tempfile.mkdtemp(prefix="dlplug-check-")
     checks = kinds.get(type(spec), SpecChecks)(plugin, spec, registry, Path(folder))

@@ -1,7 +1,6 @@
 """SoundNet: a sound model that is distilled from an image model."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,8 +16,7 @@ from dlplug.errors import InputError
 from dlplug.media import Figure, Media, SoundFile, Table, Text
 from dlplug.model import Parts, rank
 from dlplug.plots import plot_confusion_matrix
-from dlplug.runs import Run
-from dlplug.trained import read_checkpoint, start_from
+from dlplug.trained import file_of, read_checkpoint, start_from
 from dlplug_multimodal.data.audio_visual import AudioVisualInfo
 from dlplug_multimodal.data.ranges import require
 from dlplug_multimodal.data.wav import chunk, read_wav
@@ -314,8 +312,7 @@ def plot_filters(weights: Tensor, sample_rate: int) -> Drawing:
 
 def _read_teacher(source: str) -> dict[str, Any]:
     """Return the options of the ``cnn`` in a run folder or checkpoint, and the info of its images."""
-    path = Path(source).expanduser()
-    checkpoint = read_checkpoint(Run.open(str(path)).trained if path.is_dir() else path)
+    checkpoint = read_checkpoint(file_of(source))
     saved = checkpoint.get("hyper_parameters", {}).items()
     options = {name: value for name, value in saved if name[0] != "_" and name != "init_from"}  # _: Lightning's own
     info = checkpoint.get("info", {})
