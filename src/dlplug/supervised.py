@@ -490,6 +490,7 @@ class Supervised(WarmupCosine, ABC):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss on a batch."""
+        # Exercise: the loss that the objective gives the outputs, and record it with what else is measured.
         inputs, targets, *_ = batch
         outputs = self(self.corrupt(inputs))
         loss = self.objective.loss(outputs, targets)

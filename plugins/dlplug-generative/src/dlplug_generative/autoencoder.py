@@ -102,6 +102,7 @@ class Autoencoder(WarmupCosine):
 
     def encode(self, images: Tensor) -> Tensor:
         """Return the latents, shape (n, latent_dim), of images (n, channels, height, width) from 0 to 1."""
+        # Exercise: the encoder's latents, none below 0 where they are to be sparse.
         latents: Tensor = self.encoder(images)
         return torch.relu(latents) if self.sparsity else latents
 
@@ -121,6 +122,7 @@ class Autoencoder(WarmupCosine):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the reconstruction error of a batch, and the L1 penalty where the latents are to be sparse."""
+        # Exercise: mask some pixels, reconstruct all, and add the penalty.
         images = batch[0]
         masked = images * (torch.rand_like(images) >= self.noise) if self.noise else images
         latents = self.encode(masked)

@@ -155,12 +155,14 @@ class GAN(Model):
         fake = self.generator(torch.randn(len(real), self.latent_dim, device=self.device), labels)
         both = self._shift(torch.cat([real, fake.detach()]))
         logit_real, logit_fake = self.discriminator(both, None if labels is None else labels.repeat(2)).chunk(2)
+        # Exercise: the discriminator's loss, and its step.
         if self.objective == "wasserstein":
             gradient_penalty = self._gradient_penalty(both[: len(real)], both[len(real) :], labels)
             d_loss = logit_fake.mean() - logit_real.mean() + self.penalty * gradient_penalty
         else:
             d_loss = softplus(-logit_real).mean() + softplus(logit_fake).mean()
         d_norm = self.minimise(d_loss, optimizer_d)
+        # end
 
         self.discriminator.requires_grad_(False)  # its gradients are not needed for the generator's step
         g_loss = self._g_loss(self.discriminator(self._shift(fake), labels))
@@ -247,6 +249,7 @@ class GAN(Model):
 
     def _g_loss(self, logit: Tensor) -> Tensor:
         """Return the generator's loss, given the discriminator's logits of its images."""
+        # Exercise: the loss of each objective.
         if self.objective == "non-saturating":
             return softplus(-logit).mean()
         return -logit.mean() if self.objective == "wasserstein" else -softplus(logit).mean()

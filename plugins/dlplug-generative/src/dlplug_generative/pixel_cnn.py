@@ -70,6 +70,7 @@ class GatedLayer(nn.Module):
 
     def forward(self, vertical: Tensor, horizontal: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return both stacks' features, shape (n, out_channels, height, width)."""
+        # Exercise: both convolutions, padded so that no pixel sees itself; the vertical one feeds the horizontal.
         vertical_bias, horizontal_bias = self.class_biases(labels)
         v = self.vertical(pad(vertical, (self.reach, self.reach, self.reach, 0)))  # (n, 2 out_channels, height, width)
         h = self.horizontal(pad(horizontal, (self.reach, 0, 0, 0))) + self.vertical_to_horizontal(v)
@@ -79,6 +80,7 @@ class GatedLayer(nn.Module):
 
 def gate(x: Tensor) -> Tensor:
     """Return tanh of one half of the channels times the sigmoid of the other half."""
+    # Exercise: the gate that the docstring says.
     a, b = x.chunk(2, 1)
     return a.tanh() * b.sigmoid()
 

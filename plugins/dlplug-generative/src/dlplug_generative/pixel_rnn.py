@@ -72,6 +72,7 @@ class MaskedConv2d(nn.Conv2d):
 
 def lstm_cell(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
     """Take a step of an LSTM: gates (n, 4 channels, …) and cell state (n, channels, …) to hidden and cell state."""
+    # Exercise: forget, input and output gate and the candidate, in this order.
     f, i, o, g = gates.chunk(4, 1)
     c = f.sigmoid() * c + i.sigmoid() * g.tanh()
     return o.sigmoid() * c.tanh(), c
@@ -122,6 +123,7 @@ class RowLSTM(LSTMLayer):
 
     def forward(self, x: Tensor, labels: Tensor | None) -> Tensor:
         """Run over all rows."""
+        # Exercise: the gates of all inputs at once, then a row after the other.
         inputs = self.input_to_state(pad(x, (1, 0)))  # (n, 4 channels, height, width)
         if self.class_embedding is not None:
             inputs = inputs + self.class_embedding(labels)[..., None, None]

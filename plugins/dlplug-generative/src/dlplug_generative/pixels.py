@@ -176,6 +176,7 @@ class PixelModel(WarmupCosine, ABC):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the mean negative log-likelihood of a batch."""
+        # Exercise: the mean negative log-likelihood, in nats and in bits a value.
         nll = -self.log_likelihood(batch[0], batch[1] if self.classes else None).mean()
         self.record(nll=nll, bits_per_dim=nll / (math.prod(self.shape) * math.log(2)))
         return nll
@@ -272,6 +273,7 @@ class PixelModel(WarmupCosine, ABC):
 
     def _log_probabilities(self, images: Tensor, labels: Tensor | None) -> Tensor:
         """Return the log-probability of each value given those before it, of the shape of ``images``."""
+        # Exercise: each output's log-probability of the values that are there.
         x = self.quantise(images)
         parameters = self(x, labels)
         if self.output == "binary":

@@ -169,6 +169,7 @@ class VAE(WarmupCosine):
 
     def log_weights(self, images: Tensor, samples: int) -> Tensor:
         """Return log p(x, z) - log q(z|x) in nats, shape (samples, n), for z sampled from q(z|x)."""
+        # Exercise: draw z by reparameterisation; both normal densities have the same constants.
         mean, std = self.encode(images)
         noise = torch.randn(samples, *mean.shape, device=mean.device)
         z = mean + std * noise  # (samples, n, latent_dim)
@@ -261,6 +262,7 @@ class VAE(WarmupCosine):
 
     def kl_and_reconstruction(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return KL(q(z|x) ‖ p(z)) by dimension, shape (n, latent_dim), and -log p(x|z) for one z, shape (n,)."""
+        # Exercise: the closed form of the divergence, and the cost of a z drawn by reparameterisation.
         mean, std = self.encode(images)
         kl = 0.5 * (mean.square() + std.square() - 1) - std.log()
         return kl, -self.log_likelihood(images, mean + std * torch.randn_like(mean))

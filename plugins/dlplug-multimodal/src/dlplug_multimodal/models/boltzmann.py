@@ -144,6 +144,7 @@ class SingleRBM(Boltzmann):
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Learn from a batch."""
+        # Exercise: run chains from the batch or on from where they were, take a step, and at times record energies.
         data = start = self.visible(batch)
         if self.chains:
             if self._fantasies is None:

@@ -168,6 +168,7 @@ class Captioner(TextGenerator[Row]):
 
     def encode_image(self, images: Tensor) -> tuple[Memory, State]:
         """Return the decoder's memory of images (n, channels, height, width), and its first state."""
+        # Exercise: the grid of features with positions is the memory, their summary the first state.
         grid = self.image_encoder(images.contiguous(memory_format=torch.channels_last))  # (n, depth, rows, columns)
         if self.attention == "none":
             memory: Memory = ()
@@ -221,6 +222,7 @@ class Captioner(TextGenerator[Row]):
 
     def loss(self, batch: Batch) -> Tensor:
         """Return the mean cross-entropy over the captions' tokens, in nats."""
+        # Exercise: predict each token of the captions from those before it; padding costs nothing.
         images, captions = batch[:2]
         logits = self(images, captions[:, :, :-1])
         return cross_entropy(logits.float().flatten(0, 2), captions[:, :, 1:].flatten(), ignore_index=PAD_ID)

@@ -149,6 +149,7 @@ class Fusion(TwoPhase):
             image_given: Whether each image is given, 1 or 0, shape (n, 1).
             sound_given: The same of the sounds.
         """
+        # Exercise: what is not given counts 0; early joins what came in, late the features.
         if self.combine == "early":
             together = torch.cat([images.flatten(1) * image_given, waves * sound_given], 1)  # (n, pixels + samples)
         else:
@@ -181,6 +182,7 @@ class Fusion(TwoPhase):
 
     def second_loss(self, batch: Batch) -> Tensor:
         """Return the loss of both together, one dropped at random."""
+        # Exercise: drop one of both at random; the cross-entropy and the accuracy.
         images, waves, labels, _ = batch
         logits = self(images, waves, *self._modality_dropout(len(labels)))
         loss = cross_entropy(logits, labels)

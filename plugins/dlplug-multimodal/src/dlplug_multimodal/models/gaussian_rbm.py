@@ -102,6 +102,7 @@ class GaussianRBM(SingleRBM):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the hidden units' probabilities, shape (n, hidden), given images from 0 to 1."""
+        # Exercise: the sigmoid of what the hidden units get of standardised pixels.
         return self.machine.hidden_logits(self.standardizer(images)).sigmoid()
 
     def reconstruct(self, images: Tensor) -> Tensor:

@@ -184,6 +184,7 @@ class JointEmbedding(WarmupCosine):
 
     def encode_texts(self, counts: Tensor) -> Tensor:
         """Return embeddings of length 1, shape (n, embedding_dim), of texts, given as counts of words (n, words)."""
+        # Exercise: the mean of the words' vectors, through the encoder, at length 1.
         means = counts @ self.word_embedding / counts.sum(1, keepdim=True).clamp_min(1)  # (n, dimension of words)
         return normalize(self.text_encoder(means).float(), dim=1)
 
@@ -211,6 +212,7 @@ class JointEmbedding(WarmupCosine):
 
     def _loss(self, images: Tensor, texts: Tensor, kept: Tensor, counts: Tensor) -> Tensor:
         """Return the loss of images and texts (n, embedding_dim) that have the words ``kept`` of ``counts``."""
+        # Exercise: the rank loss, or the cross-entropy of matching both ways.
         cosines = texts @ images.T  # (texts, images)
         # A text fits an image that has all its words: it is not a negative there.
         fits = (kept > 0).float() @ (counts == 0).float().T == 0  # (texts, images)

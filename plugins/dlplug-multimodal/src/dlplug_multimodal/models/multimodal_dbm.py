@@ -286,6 +286,7 @@ class MultimodalDBM(Boltzmann):
 
         Its hidden units will have input from above too, so what is below counts twice for now.
         """
+        # Exercise: a step of contrastive divergence a modality, its input from below counted twice.
         pairs = ((self.machine.image, visible), (self.machine.text, counts))
         self.apply_gradients(
             [(rbm, rbm.cd_gradient(rows, rbm.gibbs(rows, 1, up_scale=2.0), up_scale=2.0)) for rbm, rows in pairs]
@@ -311,6 +312,7 @@ class MultimodalDBM(Boltzmann):
 
     def _multi_prediction(self, visible: Tensor, counts: Tensor, predict_image: bool) -> None:
         """Take a step of predicting the words from the image and, if asked for, the image from the words."""
+        # Exercise: the nats of the words inferred from the image and, if asked for, the image's error.
         lengths = counts.sum(1, keepdim=True)
         mean_length = self.length.expand(len(lengths), 1)
         from_image = self.machine.mean_field(visible, None, mean_length, self.mean_field_steps)

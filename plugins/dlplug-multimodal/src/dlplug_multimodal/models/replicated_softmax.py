@@ -71,6 +71,7 @@ class ReplicatedSoftmax(SingleRBM):
 
     def forward(self, counts: Tensor) -> Tensor:
         """Return the hidden units' probabilities, shape (n, hidden), given counts of words (n, words)."""
+        # Exercise: the sigmoid of what the hidden units get.
         return self.machine.hidden_logits(counts).sigmoid()
 
     def export_parts(self, batch: Batch) -> Parts:

@@ -143,6 +143,7 @@ class SkipGram(WarmupCosine):
         rows = kept.nonzero()[:, 0]
         words = words[kept]  # (kept,): what is left of all rows, one after the other
         widths = 1 + (torch.rand(words.shape, device=self.device, generator=generator) * self.window).long()
+        # Exercise: pair each word with those of its row that are within its width, on either side.
         centres, contexts = [], []
         for distance in range(1, min(self.window, len(words) - 1) + 1):
             left, right, one_row = words[:-distance], words[distance:], rows[:-distance] == rows[distance:]
@@ -160,6 +161,7 @@ class SkipGram(WarmupCosine):
             contexts: Shape (pairs,).
             generator: For the noise words; the global one unless given.
         """
+        # Exercise: draw noise by frequency^0.75; true pairs are to score high, those with noise low.
         noise = self.counts.pow(0.75).multinomial(self.num_noise_words, replacement=True, generator=generator)
         vectors = self.centre(centres)  # (pairs, embedding_dim)
         true = (vectors * self.context(contexts)).sum(1)  # (pairs,)

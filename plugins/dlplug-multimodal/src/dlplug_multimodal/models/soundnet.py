@@ -197,6 +197,7 @@ class SoundNet(TwoPhase):
 
     def second_loss(self, batch: Batch) -> Tensor:
         """Return the divergence of the student from the teacher."""
+        # Exercise: how far the student's outputs of the sounds are from the teacher's of the images.
         loss = self.divergence(batch[0], self(batch[1]))
         self.record(loss=loss)
         return loss
@@ -208,6 +209,7 @@ class SoundNet(TwoPhase):
             images: Shape (n, channels, height, width).
             logits: The student's of their sounds, shape (n, classes).
         """
+        # Exercise: the divergence of softened distributions; the teacher learns nothing from it.
         with torch.no_grad():
             teacher = (self.teacher(images).float() / self.temperature).log_softmax(1)
         student = (logits.float() / self.temperature).log_softmax(1)

@@ -285,11 +285,13 @@ class DQN(Agent):
 
         ``next_q`` is the target network's Q of ``next_observations``, shape (n, actions).
         """
+        # Exercise: the returns and the value of the best next action, chosen by one network and valued by the other.
         best = (self(rows["next_observations"]) if self.double_q else rows["next_q"]).argmax(1, keepdim=True)
         return rows["returns"] + rows["discounts"] * rows["next_q"].gather(1, best)[:, 0]
 
     @torch.no_grad()
     def _update_target(self) -> None:
+        # Exercise: move the target network towards the Q-network.
         for target, online in zip(self.target_network.parameters(), self.q_network.parameters(), strict=True):
             target.lerp_(online, self.tau)
 

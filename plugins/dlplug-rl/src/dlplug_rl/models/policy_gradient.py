@@ -70,12 +70,14 @@ class PolicyGradient(PolicyAgent):
         optimizers: Any = self.optimizers()
         actor, *critic = optimizers if isinstance(optimizers, list) else [optimizers]
         params = self.policy(observations)
+        # Exercise: weigh each action's log-probability by its advantage, and take the policy's step.
         advantages = returns - self._baseline(observations, returns)
         if self.normalize_advantage and len(advantages) > 1:
             advantages = advantages / (advantages.std() + 1e-8)
         policy_loss = -(self.policy.log_prob(params, actions) * advantages).mean()
         entropy = self.policy.entropy(params)
         self.minimise(policy_loss - self.ent_coef * entropy, actor)
+        # end
         for optimizer in critic:
             for _ in range(self.n_critic_updates):
                 value_loss = smooth_l1_loss(self.policy.values(observations), returns)
@@ -100,6 +102,7 @@ class PolicyGradient(PolicyAgent):
 
         Where an episode was truncated, the value of what would have followed is added, if there is a critic.
         """
+        # Exercise: from the last step to the first.
         cut = rollout.truncated & ~rollout.terminated & playing
         later = torch.zeros_like(rollout.rewards[0])
         returns = torch.empty_like(rollout.rewards)

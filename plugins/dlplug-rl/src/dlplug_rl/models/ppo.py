@@ -117,6 +117,7 @@ class PPO(PolicyAgent):
         ``advantages`` have mean 0 and standard deviation 1 over the rollout; ``clipped`` is the most that an advantage
         times the ratio of probabilities counts. Both stand once a batch, not once an update, which is faster.
         """
+        # Exercise: advantages by gae, normalised, and what a step needs besides.
         observations, actions = rollout.observations.flatten(0, 1), rollout.actions.flatten(0, 1)
         params = self.policy(observations)
         values = self.policy.values(observations).view_as(rollout.rewards)
@@ -139,6 +140,7 @@ class PPO(PolicyAgent):
         Returns:
             The two losses, shape (1,) each, and the logarithm of how much more probable each action had become, (n,).
         """
+        # Exercise: the clipped loss of the policy, the error of the value, and one step.
         params = self.policy(rows["observations"])
         log_ratio = self.policy.log_prob(params, rows["actions"]) - rows["log_probs"]  # (n,)
         policy_loss = -torch.minimum(rows["advantages"] * log_ratio.exp(), rows["clipped"]).mean()

@@ -121,8 +121,10 @@ class QLearning(Agent):
             best = (self.table[states] + noise[step]).argmax(1)
             actions = torch.where(explore[step], random_actions[step], best)
             rewards, terminated, _, next_states = envs.step(actions)
+            # Exercise: learn from the reward and the value of the best next action, 0 where the episode ended.
             next_values = self.table[next_states].amax(1) * ~terminated
             total += self.learn(states, actions, rewards + self.gamma * next_values)
+            # end
         self.record(
             td_error=total / self.steps_per_batch,
             epsilon=torch.tensor(epsilon),
@@ -140,6 +142,7 @@ class QLearning(Agent):
             actions: What was done there.
             targets: Reward plus the discounted value of the next state.
         """
+        # Exercise: move the values by the mean error of each pair, as often as it was visited, and return the error.
         pairs, where = torch.unique(states * self.table.shape[1] + actions, return_inverse=True)
         table, visits = self.table.view(-1), self.visits.view(-1)
         errors = targets - table[pairs][where]

@@ -33,6 +33,7 @@ class BagOfWords(TextClassifier):
 
     def network(self, vocabulary: int, classes: int) -> nn.Module:
         """Return the layers."""
+        # Exercise: the mean of embeddings, dropout and a linear layer.
         return nn.Sequential(
             nn.EmbeddingBag(vocabulary, self.embedding_dim, mode="mean", padding_idx=PAD_ID),  # (n, embedding_dim)
             nn.Dropout(self.dropout),

@@ -71,9 +71,11 @@ class InterpolatedLM(GradientFreeLM):
         losses = torch.cat(self._losses, dim=1)  # (2, tokens)
         self._losses = []
         likelihoods = (losses.min(0).values - losses).exp()  # (2, tokens), relative to the likelier one
+        # Exercise: expectation maximisation: how likely each token is of the first, and the mean of that.
         for _ in range(ROUNDS):
             first, second = self.weight * likelihoods[0], (1 - self.weight) * likelihoods[1]
             self.weight.copy_((first / (first + second)).mean())
+        # end
         mixed = self._interpolate(losses)
         self.mean_loss.update(mixed.mean())
         self.mean_bits.update(mixed.sum() / self._characters / math.log(2))
@@ -112,6 +114,7 @@ class InterpolatedLM(GradientFreeLM):
 
     def _interpolate(self, nats: Tensor) -> Tensor:
         """Interpolate negative log-probabilities of shape (2, …)."""
+        # Exercise: the negative logarithm of the weighted mean of the two probabilities.
         weights = torch.stack([self.weight, 1 - self.weight]).log().view(2, *[1] * (nats.dim() - 1))
         return -(weights - nats).logsumexp(0)
 

@@ -239,6 +239,7 @@ class NeuralLM(WarmupCosine, LanguageModel):
 
     def losses(self, tokens: Tensor, targets: Tensor, state: State) -> tuple[Tensor, State]:
         """Return nats (n, time), and the state after the last token."""
+        # Exercise: the cross-entropy of each target, in nats.
         logits, state = self(tokens, state)
         nats = cross_entropy(logits.float().flatten(0, 1), targets.flatten(), reduction="none")
         return nats.view_as(targets), state
@@ -250,6 +251,7 @@ class NeuralLM(WarmupCosine, LanguageModel):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss on a batch."""
+        # Exercise: the mean loss; keep the state for the next batch, without its gradient.
         tokens, targets = batch
         losses, state = self.losses(tokens, targets, self._train_state if self.stateful and batch_idx else ())
         self._train_state = tuple(part.detach() for part in state)  # gradients stop at the batch's start

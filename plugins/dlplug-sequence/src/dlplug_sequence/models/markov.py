@@ -169,6 +169,7 @@ class NGrams:
         Returns:
             Shape (n, time).
         """
+        # Exercise: look each gram up, one length after the other; back off where it was never seen.
         probability = np.full(tokens.shape, 1 / self.vocabulary)
         context = np.zeros(tokens.shape, dtype=np.int64)  # number of the gram before each position; -1 for unseen
         for grams in self.levels:
@@ -212,6 +213,7 @@ def _find(keys: Integers, wanted: Integers) -> Integers:
 
 def _weights(counts: Integers, context: Integers, contexts: int, smoothing: Smoothing) -> tuple[Floats, Floats]:
     """Return each gram's own share of its context, and the share that each context leaves to shorter ones."""
+    # Exercise: counts over their contexts' totals: discounted, or with the number of types added (Witten and Bell).
     total = np.bincount(context, counts, contexts)
     if smoothing == "witten-bell":
         types = np.bincount(context, minlength=contexts)

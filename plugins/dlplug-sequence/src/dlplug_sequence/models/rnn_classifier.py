@@ -82,6 +82,7 @@ class RNNEncoder(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Return logits (n, classes) of tokens (n, time), padded with 0."""
+        # Exercise: embed, read, pool what was read without the padding, and classify.
         kept = tokens != PAD_ID  # (n, time)
         states, state = self.recurrent.read_padded(self.embed(tokens), kept)  # (n, time, hidden_size × directions)
         if self.pool == "last":

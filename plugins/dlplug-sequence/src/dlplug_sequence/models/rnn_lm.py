@@ -80,6 +80,7 @@ class RNNLM(NeuralLM):
 
     def forward(self, tokens: Tensor, state: State = ()) -> tuple[Tensor, State]:
         """Return logits of what follows tokens (n, time), shape (n, time, vocabulary), and the state."""
+        # Exercise: embed the tokens, read them from the state on, and compute the logits.
         x = self.drop(self.embed(tokens))  # (n, time, embedding_dim)
         h, state = self.recurrent(x, state or None)  # (n, time, hidden_size)
         logits: Tensor = self.out(self.project(self.drop(h)))  # (n, time, vocabulary)

@@ -68,6 +68,7 @@ class RNNRegressor(WarmupCosine):
 
     def forward(self, sequences: Tensor) -> Tensor:
         """Return predictions (n,) of sequences (n, time, input_size)."""
+        # Exercise: read the sequences, and predict from the last state.
         h, _ = self.recurrent(sequences)  # (n, time, hidden_size)
         predictions: Tensor = self.out(h[:, -1]).squeeze(1)  # (n,)
         return predictions
@@ -79,6 +80,7 @@ class RNNRegressor(WarmupCosine):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the squared error on a batch."""
+        # Exercise: the mean squared error of the predictions, recorded as loss.
         sequences, targets = batch
         loss = mse_loss(self(sequences).float(), targets)
         self.record(loss=loss)

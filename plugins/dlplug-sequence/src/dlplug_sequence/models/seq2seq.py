@@ -81,6 +81,7 @@ class Seq2Seq(Translator):
 
     def encode(self, source: Tensor) -> tuple[Memory, State]:
         """Return the encoder's states, their keys and where there is padding, and the decoder's first state."""
+        # Exercise: read the texts; the last states of both directions are the decoder's first.
         x = self.drop(self.embed(source))  # (n, time, embedding_dim)
         states, state = self.encoder.read_padded(x, source != PAD_ID)  # (n, time, hidden_size)
         # The last states of the two directions side by side are the first state of a layer of the decoder.

@@ -187,6 +187,7 @@ class MultiHeadAttention(nn.Module):
 
     def forward(self, x: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
         """Attend from tokens (n, time, d_model) to keys and values; return shape (n, time, d_model)."""
+        # Exercise: queries by head, attention, and the heads joined again.
         queries = self.query(x).unflatten(2, (self.num_heads, -1)).transpose(1, 2)
         attended = scaled_dot_product_attention(queries, keys, values, mask)  # (n, num_heads, time, d_model / heads)
         out: Tensor = self.out(attended.transpose(1, 2).flatten(2))
@@ -195,6 +196,7 @@ class MultiHeadAttention(nn.Module):
 
 def positional_encoding(time: int, d_model: int, device: torch.device) -> Tensor:
     """Return sinusoidal positional encodings, shape (time, d_model)."""
+    # Exercise: sines and cosines in turn, of wavelengths from 2π to 10,000 · 2π.
     rates = torch.exp(torch.arange(0, d_model, 2, device=device) * (-math.log(10_000) / d_model))
     angles = torch.arange(time, device=device)[:, None] * rates
     return torch.stack([angles.sin(), angles.cos()], dim=2).flatten(1)

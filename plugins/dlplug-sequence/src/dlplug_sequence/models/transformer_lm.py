@@ -75,6 +75,7 @@ class TransformerLM(NeuralLM):
         }
 
     def _logits(self, tokens: Tensor) -> Tensor:
+        # Exercise: add the positions, attend to the past alone, and compute the logits.
         time = tokens.shape[1]
         x = self.embed(tokens) + self.position.weight[:time]  # (n, time, d_model)
         mask = nn.Transformer.generate_square_subsequent_mask(time, device=x.device, dtype=x.dtype)

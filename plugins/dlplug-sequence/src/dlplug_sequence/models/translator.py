@@ -113,6 +113,7 @@ class Translator(TextGenerator[Row]):
 
     def loss(self, batch: Batch) -> Tensor:
         """Return the mean over the translations' tokens."""
+        # Exercise: predict each token of the target from those before it; padding costs nothing.
         source, target = batch[:2]
         logits = self(source, target[:, :-1])
         return cross_entropy(logits.float().flatten(0, 1), target[:, 1:].flatten(), ignore_index=PAD_ID)

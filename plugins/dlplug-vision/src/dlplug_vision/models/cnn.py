@@ -61,6 +61,7 @@ class CNN(Classifier):
 
     def network(self, info: ImageInfo) -> nn.Module:
         """Return the layers in order, by names that stay the same where options change other layers."""
+        # Exercise: the layers by name: CONV, normalisation, RELU and at times POOL; flatten, the hidden FC, the scores.
         layers: dict[str, nn.Module] = {}
         in_channels, height, width = info.channels, info.height, info.width
         for k, out_channels in enumerate(self.channels, start=1):
@@ -90,4 +91,5 @@ class CNN(Classifier):
 
 def output_size(size: int, kernel: int, stride: int, padding: int) -> int:
     """Return the side of the output of a CONV or POOL on an image of side ``size``; below 1 where nothing is left."""
+    # Exercise: the side that the class docstring gives.
     return (size + 2 * padding - kernel) // stride + 1

@@ -50,6 +50,7 @@ class ResNet(Pretrained):
 
     def network(self, info: ImageInfo) -> nn.Module:
         """Return torchvision's network, its first stages frozen."""
+        # Exercise: torchvision's network, its stem for small images, and the frozen stages.
         net: nn.Module = torchvision.models.get_model(self.architecture, num_classes=info.outputs)
         small = min(info.height, info.width) < LARGE and not self.weights
         if self.stem == "small" or (self.stem == "auto" and small):

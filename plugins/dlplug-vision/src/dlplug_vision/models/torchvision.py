@@ -29,6 +29,7 @@ class Pretrained(Classifier):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return outputs (n, names) of images from 0 to 1 of shape (n, channels, height, width)."""
+        # Exercise: normalise the images by channel, and call the network.
         mean, std = (inputs.new_tensor(values).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
         outputs: Tensor = self.net((inputs - mean) / std)  # one channel becomes three here
         return outputs
