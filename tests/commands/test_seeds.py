@@ -5,11 +5,13 @@ import re
 import shutil
 import signal
 import statistics
+from time import sleep
 
 import pytest
 
 from dlplug.__main__ import main
 from dlplug.loggers.csv import read_metrics
+from dlplug.runs import Run
 from dlplug.runs_index import read_entries
 from dlplug.testing.commands import start_command
 
@@ -38,15 +40,18 @@ def test_a_run_a_seed_and_what_is_missing(tmp_path, monkeypatch, capfd):
         assert "st-seed0 is of digits" in capfd.readouterr().err
 
 
-def test_what_stops_the_command_stops_its_runs(tmp_path):
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+def test_what_stops_the_command_stops_its_runs(number, status, tmp_path):
     line = [arg for arg in LINE if "max_epochs" not in arg]
     process = start_command(*line, "--trainer.max_epochs=9999", "--seeds=0-2", "--jobs=2", folder=tmp_path)
     while len([*tmp_path.glob("runs/cnn/st-seed*/metrics.csv")]) < 2:
         process.join(0.1)
         assert process.is_alive()
-    os.kill(process.pid, signal.SIGTERM)
+    os.kill(process.pid, number)
     process.join()
-    assert process.exitcode == 143
+    assert process.exitcode == status
+    while any(Run(path.parent).is_trained() for path in tmp_path.glob("runs/cnn/st-seed*/config.yaml")):
+        sleep(0.1)  # they end by themselves where they outlive it
     assert {entry.name: entry.state for entry in read_entries(tmp_path / "runs")} == {
         "st-seed0": "stopped",
         "st-seed1": "stopped",

@@ -1,25 +1,19 @@
 """``dlplug fit … --seeds 0-4``: one run a seed, and what they reached together."""
 
-import os
 import re
 import shlex
 import signal
-import sys
-import traceback
 from argparse import ArgumentTypeError
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import redirect_stderr, redirect_stdout
 from datetime import datetime
-from multiprocessing import active_children
 from pathlib import Path
-from types import FrameType
 
 from dlplug.commands.parser import Parser
 from dlplug.commands.runs import by_config
-from dlplug.console import plain, say
+from dlplug.console import say
 from dlplug.errors import InputError
-from dlplug.processes import start
+from dlplug.processes import interrupt_children, sigterm_interrupts, start_fit
 from dlplug.registry import Registry
 from dlplug.registry.job import expand
 from dlplug.runs import Run
@@ -91,7 +85,7 @@ def fit_seeds(args: Sequence[str], seeds: Sequence[int], jobs: int, registry: Re
     def fit(name: str) -> None:
         line = [*rest, "--run", name, "--resume", "auto", "--seed_everything", str(names[name]), ROOT, options.root]
         log = folder / f"{name}.log"
-        start(_fit, line, log).join()
+        start_fit(line, log).join()
         [entry] = _entries(folder, [name]) or [Entry(str(folder / name), state="failed")]
         best = entry.row()["monitored"]
         say(
@@ -99,21 +93,15 @@ def fit_seeds(args: Sequence[str], seeds: Sequence[int], jobs: int, registry: Re
             + ("" if entry.state == "done" else f"; see {log}")
         )
 
-    handler = signal.signal(signal.SIGTERM, _interrupt)
-    with ThreadPoolExecutor(jobs) as pool:
+    with ThreadPoolExecutor(jobs) as pool, sigterm_interrupts():
         try:
             list(pool.map(fit, missing))
         except KeyboardInterrupt as error:
             pool.shutdown(wait=False, cancel_futures=True)
-            for process in active_children():
-                process.join(1)  # those of a terminal were interrupted too, and end in order
-                if process.is_alive() and process.pid:
-                    os.kill(process.pid, signal.SIGINT)
+            interrupt_children()
             pool.shutdown(wait=True)
             say(f"stopped; go on with the same command and --run {options.run}")
             return 128 + next(iter(error.args), signal.SIGINT)
-        finally:
-            signal.signal(signal.SIGTERM, handler)
     ended = _entries(folder, names)
     finished = [entry for entry in ended if entry.state == "done"]
     for row in by_config(finished):
@@ -130,25 +118,3 @@ def _entries(folder: Path, names: Collection[str]) -> list[Entry]:
     return sorted(
         (entry for entry in found if entry.name in names), key=lambda entry: int(entry.name.rpartition("seed")[2])
     )
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt(number)
-
-
-def _fit(line: list[str], log: Path) -> None:
-    from dlplug.commands import run
-
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with open(log, "a") as file, redirect_stdout(file), redirect_stderr(file):
-        try:
-            status = run(["fit", *line])
-        except InputError as error:
-            print(f"dlplug: {plain(error)}")
-            status = 2
-        except KeyboardInterrupt:
-            status = 130
-        except Exception:
-            traceback.print_exc()
-            status = 1
-    sys.exit(status)
