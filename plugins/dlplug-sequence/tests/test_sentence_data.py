@@ -6,7 +6,7 @@ import torch
 
 from dlplug.data import Info
 from dlplug.errors import InputError
-from dlplug_sequence.data.padded import LengthBucketSampler, Ragged
+from dlplug_sequence.data.padded import LengthBucketSampler, Ragged, normal_form
 from dlplug_sequence.data.parallel_text import ParallelText
 from dlplug_sequence.data.phrases import JOIN, Phrases
 from dlplug_sequence.data.text_table import TextTable
@@ -80,20 +80,32 @@ def test_phrases_are_encoded_and_decoded_as_they_are():
         ({"target": "xx"}, "no locale 'xx'"),
         ({"kinds": ["poem"]}, "no phrases of kind poem"),
         ({"fewest": 3}, "fewest"),
+        ({"size": 20}, "too few different phrases"),
     ],
 )
 def test_phrases_that_cannot_be_made_are_refused(options, message):
     with pytest.raises(InputError, match=message):
-        Phrases(size=100, **options).setup()
+        Phrases(**{"size": 100, **options}).setup()
+
+
+def test_copies_of_a_message_have_one_normal_form():
+    assert normal_form("RT @you: It&amp;s  HERE, at http://t.co/x1 !!") == "it s here at" == normal_form("it's here at")
+    assert normal_form(":)") == ":)"
+
+
+def test_no_phrase_to_test_on_is_in_training_with_other_marks():
+    pairs = Phrases(size=2000, most=1).pairs()
+    train = {normal_form(text) for text, _ in pairs["train"]}
+    assert not train & {normal_form(text) for split in ("val", "test") for text, _ in pairs[split]}
 
 
 def test_tweets_hold_no_duplicate():
     data = Tweets()
-    texts = [text for items in data.texts().values() for text, _ in items]
-    assert len(set(texts)) == len(texts) == 37_243
+    texts = [normal_form(text) for items in data.texts().values() for text, _ in items]
+    assert len(set(texts)) == len(texts) == 34_704
     data.setup()
     assert data.info.labels == ("negative", "neutral", "positive")
-    assert [len(data.splits[split][0]) for split in ("train", "val", "test")] == [29_795, 3_724, 3_724]
+    assert [len(data.splits[split][0]) for split in ("train", "val", "test")] == [27_764, 3_470, 3_470]
 
 
 def test_text_table(tmp_path):

@@ -175,7 +175,7 @@ DATA: list[Spec] = [
     DataSpec(
         "tweets",
         "dlplug_sequence.data.tweets:Tweets",
-        "37,243 tweets: negative, neutral or positive.",
+        "34,704 tweets: negative, neutral or positive.",
         lecture="2.4",
         tags=("text", "english", "sentiment", "label"),
         gives="labelled text",

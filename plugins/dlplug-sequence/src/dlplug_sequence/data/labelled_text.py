@@ -68,12 +68,16 @@ class LabelledTextData(SentenceData):
     def read(self) -> Sequence[tuple[str, Any]]:
         """Return (text, class) of each item, or labels or numbers, a tuple, in place of the class."""
 
+    def identify(self, text: str) -> str:
+        """Return what duplicates have in common, of which the first is kept: the text."""
+        return text
+
     def texts(self) -> dict[str, list[tuple[str, Any]]]:
         """Return (text, class) of each item by split, in the order of the splits' items; for baselines."""
-        first: dict[str, Any] = {}
+        first: dict[str, tuple[str, Any]] = {}
         for text, label in self.read():
-            first.setdefault(text, label)
-        return split_items(list(first.items()), self.split_seed)
+            first.setdefault(self.identify(text), (text, label))
+        return split_items(list(first.values()), self.split_seed)
 
     def load(self) -> "tuple[Info, Mapping[str, Sequence[Ragged | Tensor]]]":
         """Read, split, and learn the vocabulary."""

@@ -1,5 +1,7 @@
 """Sentences of different lengths: kept as one row of tokens, and given in batches with little padding."""
 
+import html
+import re
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
@@ -14,6 +16,8 @@ SPECIALS = ("<pad>", UNKNOWN, "<s>", "</s>")
 PAD_ID, UNK_ID, BOS_ID, EOS_ID = range(4)  # the places of the special tokens
 FEW = 10_000  # texts
 POOL = 50  # batches that are sorted by length together: more save little padding and make the order less random
+ADDRESSED = re.compile(r"https?:\S*|www\.\S+|@\w+|\brt\b")  # what one message has and its copy has not
+MARKS = re.compile(r"[\W_]+")
 Item = TypeVar("Item")
 
 
@@ -47,6 +51,15 @@ class Ragged:
 def fitting_min_count(texts: int) -> int:
     """Return how often a token has to be seen in so many texts: in few of them, rare words are most words."""
     return 2 if texts >= FEW else 1
+
+
+def normal_form(text: str) -> str:
+    """Return the letters and digits of a text, without case, addresses, names after @ and marks.
+
+    Texts of one normal form are copies of each other, so a split must not have them in two parts.
+    """
+    plain = html.unescape(text).casefold()
+    return MARKS.sub(" ", ADDRESSED.sub(" ", plain)).strip() or plain
 
 
 def as_utf8(texts: Sequence[str]) -> Ragged:

@@ -7,6 +7,7 @@ from typing import Literal
 
 from babel import Locale, UnknownLocaleError, dates, lists, numbers, units
 
+from dlplug_sequence.data.padded import normal_form
 from dlplug_sequence.data.text_pairs import Pair, PairData
 from dlplug_sequence.data.vocabulary import Level
 
@@ -35,7 +36,8 @@ class Phrases(PairData):
 
     Dates ("Friday, March 2, 2018" is "vendredi 2 mars 2018"), times, relative times, numbers, measures, sums of money,
     lists. Words change their order, and digits, a token each, have to be copied. By the package ``babel`` (BSD; CLDR:
-    Unicode licence). No phrase is in two of the splits, and joined phrases are of one split.
+    Unicode licence). No phrase is in two of the splits, nor is 586 where 586% is in training, and joined
+    phrases are of one split.
 
     Args:
         source: Language of the texts, such as ``en`` or ``pt_BR``.
@@ -77,8 +79,13 @@ class Phrases(PairData):
         for split, share in SPLITS.items():
             part = phrases[start : start + max(2, int(share * len(phrases)))]
             start += len(part)
+            if not part:
+                raise ValueError(f"size {self.size} gives too few different phrases to split")
             count = self.size if split == "train" else max(10, int(share * self.size))
             pairs[split] = self._joined(part, count, Random(1))
+        known = {normal_form(text) for text, _ in pairs["train"]}
+        for split in ("val", "test"):
+            pairs[split] = [pair for pair in pairs[split] if normal_form(pair[0]) not in known]
         return pairs
 
     def _phrases(self, rng: "Random") -> list[Pair]:
