@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export COVERAGE_FILE := $(CURDIR)/build/coverage/data
 
-.PHONY: gan test test-all coverage labs wheels dist check bench docs oldest setup
+.PHONY: gan test test-all coverage labs wheels dist zoo check bench docs oldest setup
 
 gan: .venv/ready  ## train the GAN on handwritten digits and say where its picture is
 	$(BIN)/dlplug fit --model gan
@@ -28,6 +28,9 @@ wheels: .venv/ready  ## every distribution from its wheel in a fresh environment
 dist: .venv/ready  ## sdist and wheel of every distribution into build/dist, checked; what a release uploads
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check build twine
 	$(BIN)/python .ci/dist.py build/dist
+
+zoo: .venv/ready  ## trained weights as a wheel a lecture into dist, of the runs in RUNS
+	$(BIN)/python .ci/zoo.py dist $(RUNS)
 
 check: .venv/ready  ## lint, formatting, types and which room imports which
 	$(BIN)/ruff check .

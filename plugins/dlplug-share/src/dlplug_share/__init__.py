@@ -1,1 +1,1 @@
-"""Trained models for others: exported networks and model cards."""
+"""Trained models for others: exported networks, packages of weights, model cards."""

@@ -2,11 +2,12 @@
 
 import argparse
 import csv
-import inspect
 import json
 import re
+from collections.abc import Mapping
 from numbers import Real
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -16,6 +17,7 @@ from dlplug.api import TrainedRun
 from dlplug.console import say
 from dlplug.files import write_atomically
 from dlplug.registry import Registry
+from dlplug_share.facts import documented, parameters_of, path_of
 
 TRAINER = ("max_epochs", "max_steps", "accumulate_grad_batches", "gradient_clip_val", "limit_train_batches")
 
@@ -50,11 +52,17 @@ def run(options: argparse.Namespace) -> None:
     say(f"card: {folder / 'README.md'}, with the weights beside it")
 
 
-def card(trained: TrainedRun, facts: dict[str, Any]) -> str:
-    """Return a run's model card, Markdown with the YAML head that model hubs read; what is not known is left out."""
+def card(trained: TrainedRun, facts: dict[str, Any], more: Mapping[str, list[str]] = MappingProxyType({})) -> str:
+    """Return a run's model card, Markdown with the YAML head that model hubs read; what is not known is left out.
+
+    Args:
+        trained: The run.
+        facts: As ``describe`` returns them.
+        more: Further sections by title.
+    """
     registry = Registry.discover()
     model, data = trained.model, trained.data
-    found = registry.spec_of("model", f"{type(model).__module__}.{type(model).__qualname__}")
+    found = registry.spec_of("model", path_of(model))
     spec = found if isinstance(found, ModelSpec) else None
     name, source = facts["model"]["name"], facts["data"].get("name", "")
     measured = figures(trained.path / "test.csv")
@@ -85,6 +93,7 @@ def card(trained: TrainedRun, facts: dict[str, Any]) -> str:
             claims and "Sentences of the course that `dlplug verify` measures, each against a control:",
             "\n".join(f"- {each.lecture}: {each.summary} (`{each.name}`)" for each in claims),
         ],
+        **more,
         "Limits": [measured and "It was measured on the test data above alone."],
         "To train it again": [spec and source and f"```sh\n{command(model, spec, source, config)}\n```"],
     }
@@ -113,25 +122,16 @@ def figures(path: Path) -> dict[str, float]:
     return {name[5:]: float(value) for name, value in cells if value and re.fullmatch(r"test/[\w@ .-]+", name)}
 
 
-def documented(thing: Any) -> str:
-    """Return what a class says of itself, up to its arguments."""
-    text = inspect.getdoc(type(thing)) or ""
-    return re.split(r"^(?:Args|Attributes|Raises):$", text, flags=re.MULTILINE)[0].replace("``", "`").strip()
-
-
 def command(model: Any, spec: ModelSpec, data: str, config: dict[str, Any]) -> str:
     """Return a command that trains with the run's numbers where they are not the recipe's.
 
     Words are left out: they may be paths.
     """
-    recipe = spec.recipe_for(data)
     given = {f"model.{name}": value for name, value in model.hparams.items()}
     given |= {f"trainer.{name}": config.get("trainer", {}).get(name) for name in TRAINER}
     given["seed_everything"] = config.get("seed_everything")
-    classes = [kind for kind in reversed(type(model).__mro__) if "__init__" in vars(kind)]
-    arguments = [item for kind in classes for item in inspect.signature(kind).parameters.items()]
-    usual = {f"model.{name}": argument.default for name, argument in arguments}
-    usual |= {"seed_everything": 0, "trainer.max_steps": -1, "trainer.accumulate_grad_batches": 1, **recipe}
+    usual = {f"model.{name}": each.default for name, each in parameters_of(model).items()} | spec.recipe_for(data)
+    usual = {"seed_everything": 0, "trainer.max_steps": -1, "trainer.accumulate_grad_batches": 1, **usual}
     typed = [f"dlplug fit --model {spec.name} --data {data}"]
     for name, value in given.items():
         numbers = list(value) if isinstance(value, list | tuple) else [value]

@@ -1,8 +1,13 @@
 """What is said of a run to others: named fields, so that no path, command or account comes along."""
 
+import inspect
 import json
-from typing import Any
+import re
+from collections.abc import Collection, Iterable, Mapping
+from numbers import Real
+from typing import Any, get_args
 
+from dlplug import DataSpec, ModelSpec, Spec
 from dlplug.api import TrainedRun
 from dlplug.registry import Registry
 
@@ -31,11 +36,80 @@ def _is_plain(value: Any) -> bool:
 
 def _of_spec(kind: str, thing: Any) -> dict[str, str]:
     """Return what a plugin says of a model or data; nothing where none offers it."""
+    spec = spec_of(kind, thing)
+    return {"name": spec.name, "summary": spec.summary} if spec else {}
+
+
+def spec_of(kind: str, thing: Any) -> Spec | None:
+    """Return the spec of a model or data; None where no plugin offers it."""
+    return Registry.discover().spec_of(kind, path_of(thing))
+
+
+def origins(trained: TrainedRun) -> list[str]:
+    """Return the names and versions of the distributions that offer a run's model and data."""
     registry = Registry.discover()
-    spec = registry.spec_of(kind, f"{type(thing).__module__}.{type(thing).__qualname__}")
-    if spec is None:
-        return {}
-    return {"name": spec.name, "summary": spec.summary}
+    specs = (registry.spec_of(kind, path_of(getattr(trained, kind))) for kind in ("model", "data"))
+    return list(dict.fromkeys(registry.owner(spec).origin for spec in specs if spec))
+
+
+def path_of(thing: Any) -> str:
+    """Return the class path of an object."""
+    return f"{type(thing).__module__}.{type(thing).__qualname__}"
+
+
+def documented(thing: Any) -> str:
+    """Return what a class says of itself, up to its arguments."""
+    text = inspect.getdoc(type(thing)) or ""
+    return re.split(r"^(?:Args|Attributes|Raises):$", text, flags=re.MULTILINE)[0].replace("``", "`").strip()
+
+
+def shareable(thing: Any, given: Mapping[str, Any], keep: Collection[str] = ()) -> dict[str, Any]:
+    """Return the options of a model or data that others may see: numbers, and words that their class itself names.
+
+    Other words may be paths or names of a person's own.
+
+    Args:
+        thing: The model or data.
+        given: Its options.
+        keep: Names of those that may be seen all the same.
+    """
+    taken, variants = parameters_of(thing), set(_variants(thing))
+    return {
+        name: value
+        for name, value in given.items()
+        if name in taken
+        and (
+            name in keep
+            or value == taken[name].default
+            or _is_shareable(value, variants | _words(taken[name].annotation))
+        )
+    }
+
+
+def parameters_of(thing: Any) -> dict[str, inspect.Parameter]:
+    """Return the arguments of an object's class and of those that it is made from, by name."""
+    classes = [kind for kind in reversed(type(thing).__mro__) if "__init__" in vars(kind)]
+    return {name: each for kind in classes for name, each in inspect.signature(kind, eval_str=True).parameters.items()}
+
+
+def _variants(thing: Any) -> Iterable[str]:
+    """Return what of data recipes tell apart, such as the environments that they are for."""
+    registry = Registry.discover()
+    data = registry.spec_of("data", path_of(thing))
+    if not isinstance(data, DataSpec) or not data.recipe_key:
+        return ()
+    keys = (key for spec in registry if isinstance(spec, ModelSpec) for key in spec.recipes)
+    return (variant for name, _, variant in (key.partition(":") for key in keys) if name == data.name)
+
+
+def _words(hint: Any) -> set[Any]:
+    """Return the words of the ``Literal`` in a type."""
+    return {each for each in get_args(hint) if isinstance(each, str)}.union(*map(_words, get_args(hint)))
+
+
+def _is_shareable(value: Any, words: Collection[Any]) -> bool:
+    each = value if isinstance(value, list | tuple) else [value]
+    return all(item is None or isinstance(item, Real) or (isinstance(item, str) and item in words) for item in each)
 
 
 def preprocessing(info: Any, reads_files: bool) -> dict[str, Any]:

@@ -21,4 +21,11 @@ def dlplug_specs() -> list[Spec]:
             usage="RUN [--out FOLDER]",
             takes="run",
         ),
+        CommandSpec(
+            "pack",
+            "dlplug_share.pack:configure",
+            "Write trained weights as a distribution, which pip installs and commands take by name.",
+            usage="RUN [RUN ...] [--name NAME]",
+            takes="run",
+        ),
     ]
