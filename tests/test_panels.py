@@ -1,6 +1,6 @@
 import pytest
 
-from dlplug.panels import default_monitor, split_stage
+from dlplug.panels import find_monitor, split_stage
 
 
 @pytest.mark.parametrize(
@@ -33,4 +33,4 @@ def test_stage_and_name_of_a_metric(column, stage, name):
     ],
 )
 def test_metric_that_is_monitored_by_default(columns, monitor):
-    assert default_monitor(columns) == monitor
+    assert find_monitor("default", columns) == monitor

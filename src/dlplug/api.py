@@ -10,8 +10,8 @@ import os
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from copy import deepcopy
 from dataclasses import replace
 from functools import cached_property, partial
@@ -537,29 +537,27 @@ def _unchanged() -> Iterator[None]:
     import yaml
     from lightning.pytorch.utilities.seed import isolate_rng
 
-    loggers = [logging.getLogger(f"lightning.{name}") for name in ("pytorch", "fabric")]
-    levels = [logger.level for logger in loggers]
-    representers = dict(yaml.SafeDumper.yaml_multi_representers)
-    before, path, show = dict(os.environ), list(sys.path), warnings.formatwarning
-    backends = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark, torch.is_grad_enabled()
-    deterministic = torch.get_deterministic_debug_mode()
-    threads, precision = torch.get_num_threads(), torch.get_float32_matmul_precision()
-    if os.getcwd() not in path:
-        sys.path.append(os.getcwd())  # a class of the user's own may be in a file here
-    try:
-        with isolate_rng(), warnings.catch_warnings():
-            yield
-    finally:
-        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = backends[:2]
-        torch.set_grad_enabled(backends[2])
-        torch.set_deterministic_debug_mode(deterministic)
-        torch.set_num_threads(threads)
-        torch.set_float32_matmul_precision(precision)
-        warnings.formatwarning = show
-        yaml.SafeDumper.yaml_multi_representers = representers
-        sys.path[:] = path
-        for name in os.environ.keys() - before.keys():
-            del os.environ[name]
-        os.environ.update(before)
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+    with ExitStack() as stack:
+        stack.callback(_restore, os.environ, dict(os.environ))
+        stack.callback(sys.path.__setitem__, slice(None), [*sys.path])
+        stack.callback(torch.set_grad_enabled, torch.is_grad_enabled())
+        stack.callback(torch.set_deterministic_debug_mode, torch.get_deterministic_debug_mode())
+        stack.callback(torch.set_num_threads, torch.get_num_threads())
+        stack.callback(torch.set_float32_matmul_precision, torch.get_float32_matmul_precision())
+        for logger in map(logging.getLogger, ("lightning.pytorch", "lightning.fabric")):
+            stack.callback(logger.setLevel, logger.level)
+        cudnn, dumper = torch.backends.cudnn, yaml.SafeDumper
+        stack.callback(setattr, dumper, "yaml_multi_representers", dict(dumper.yaml_multi_representers))
+        for owner, name in ((cudnn, "deterministic"), (cudnn, "benchmark"), (warnings, "formatwarning")):
+            stack.callback(setattr, owner, name, getattr(owner, name))
+        if os.getcwd() not in sys.path:
+            sys.path.append(os.getcwd())  # a class of the user's own may be in a file here
+        stack.enter_context(isolate_rng())
+        stack.enter_context(warnings.catch_warnings())
+        yield
+
+
+def _restore(mapping: MutableMapping[str, str], before: Mapping[str, str]) -> None:
+    for name in mapping.keys() - before.keys():
+        del mapping[name]
+    mapping.update(before)

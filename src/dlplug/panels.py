@@ -11,17 +11,11 @@ WORD = rf"(?P<stage>{'|'.join([*STAGES, *STAGE])})"
 STAGED = [re.compile(shape, re.IGNORECASE) for shape in (rf"{WORD}[/_.-](?P<name>.+)", rf"(?P<name>.+)[/_.-]{WORD}")]
 RULE = re.compile(r"(?P<metric>\S+) (?:(?P<way>falls|rises)|(?P<sign>[<>]) (?P<bound>\S+))")  # see Panel.expect
 # By what a validation is best where the model does not say, the first that was logged.
-DEFAULT_MONITORS = {"loss": "min", "nll": "min", "perplexity": "min", "acc": "max", "accuracy": "max", "f1": "max"}
-DEFAULT_MONITORS |= {
-    "auroc": "max",
-    "auc": "max",
-    "iou": "max",
-    "map": "max",
-    "r2": "max",
-    "bleu": "max",
-    "exact_match": "max",
-}
-DEFAULT_MONITORS |= {"error": "min", "mse": "min", "rmse": "min", "mae": "min"}
+DEFAULT_MONITORS = dict.fromkeys(("loss", "nll", "perplexity"), "min")
+DEFAULT_MONITORS |= dict.fromkeys(
+    ("acc", "accuracy", "f1", "auroc", "auc", "iou", "map", "r2", "bleu", "exact_match"), "max"
+)
+DEFAULT_MONITORS |= dict.fromkeys(("error", "mse", "rmse", "mae"), "min")
 
 
 @dataclass(frozen=True)
@@ -102,7 +96,16 @@ def split_stage(column: str) -> tuple[str, str]:
     return "", column.removesuffix("_epoch")
 
 
-def default_monitor(columns: Iterable[str]) -> tuple[str, str] | None:
-    """Return the metric by which a model that names none is monitored, and whether ``"min"`` or ``"max"`` is best."""
+def find_monitor(said: object, columns: Iterable[str]) -> tuple[str, str] | None:
+    """Return the metric that says which checkpoint is best, and whether its ``"min"`` or ``"max"`` is; None for none.
+
+    Args:
+        said: These two, or ``"default"`` of a model that says nothing: the first that is known of the columns.
+        columns: The names of what was logged.
+    """
+    match said:
+        case [str(column), ("min" | "max") as best]:
+            return column, best
     names = {split_stage(column)[1].lower(): column for column in columns if split_stage(column)[0] == "val"}
-    return next(((names[name], best) for name, best in DEFAULT_MONITORS.items() if name in names), None)
+    known = DEFAULT_MONITORS.items() if said == "default" else ()
+    return next(((names[name], best) for name, best in known if name in names), None)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dlplug.files import write_atomically
-from dlplug.panels import default_monitor, split_stage
+from dlplug.panels import find_monitor, split_stage
 from dlplug.runs import Run, run_folders
 
 INDEX = ".runs.json"
@@ -141,11 +141,7 @@ def _read(run: Run) -> Entry:
     entry.of = typed.get("trainer.max_epochs", entry.of)
     entry.of = "" if entry.of in ("-1", "null") else entry.of
     columns = _columns(run.path / "metrics.csv")
-    match about.get("monitor"):
-        case [str(name), ("min" | "max") as mode]:
-            entry.monitor, entry.mode = name, mode
-        case "default":
-            entry.monitor, entry.mode = default_monitor(columns) or ("", "")
+    entry.monitor, entry.mode = find_monitor(about.get("monitor"), columns) or ("", "")
     if values := [value for value in columns.get(entry.monitor, ()) if value == value]:  # less those that are none
         entry.best = min(values) if entry.mode == "min" else max(values)
     for found in (columns, _columns(run.path / "test.csv")):

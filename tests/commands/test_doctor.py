@@ -38,7 +38,7 @@ def test_what_else_counts_as_broken(monkeypatch):
     assert doctor._disk().problem
     monkeypatch.setattr(doctor, "_train_a_step", lambda device, precision: 1 / 0)
     assert doctor._device("cpu", "1 thread").problem
-    monkeypatch.setattr(doctor, "_version", lambda name: "")
+    monkeypatch.setattr(doctor, "distributions", dict)
     assert doctor._versions()[-1].problem
     monkeypatch.setitem(sys.modules, "torch", None)
     assert doctor._devices() == [

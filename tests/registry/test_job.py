@@ -40,7 +40,7 @@ LARGE = ["--model=m.gan.GAN", "--data=m.data.Large", "--trainer.max_epochs=3", "
         (["--model", "gan"], [*SMALL, "--model=m.gan.GAN"]),
         (["--model=a:gan", "--data=large"], [*LARGE, "--model=m.gan.GAN", "--data=m.data.Large"]),
         (["--model.help", "gan", "--model", "gan"], [*SMALL, "--model.help=m.gan.GAN", "--model=m.gan.GAN"]),
-        (["--model", "my.Own", "--model.depth", "3"], ["--model=my.Own", "--model.depth", "3"]),
+        (["--model", "my.Own", "--model.depth", "3"], ["--model=my.Own", "--model.depth=3"]),
         (["--model", "{class_path: gan, init_args: {lr: 1}}"], [*SMALL, "--model=m.gan.GAN", "--model.lr=1"]),
     ],
 )

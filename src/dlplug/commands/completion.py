@@ -20,34 +20,7 @@ from dlplug.registry.source import Argument, read_class
 from dlplug.specs import ClaimSpec, ModelSpec
 
 # Each calls back with the words up to the cursor; status 1 asks it for the names of files instead.
-SCRIPTS = {
-    "bash": """\
-_dlplug() {
-    local IFS=$'\\n' found
-    found=$("${1/#\\~/$HOME}" completion bash "${COMP_LINE:0:COMP_POINT}" 2>/dev/null) || compopt -o default
-    COMPREPLY=($found)
-}
-complete -o nosort -F _dlplug dlplug 2>/dev/null || complete -F _dlplug dlplug""",
-    "zsh": """\
-#compdef dlplug
-_dlplug() {
-    local -a found
-    local lines
-    lines=$(${(Q)words[1]/#\\~/$HOME} completion zsh "${(@Q)words[2,CURRENT]}" 2>/dev/null) || { _files; return }
-    found=("${(@f)lines}")
-    _describe -V dlplug found
-}
-if [[ $zsh_eval_context[-1] == loadautofunc ]]; then _dlplug "$@"; else compdef _dlplug dlplug; fi""",
-    "fish": """\
-function __dlplug_complete
-    set -l words (commandline -opc)
-    set -l program (string replace -r '^~' $HOME -- $words[1])
-    set -l found ($program completion fish $words[2..-1] (commandline -ct) 2>/dev/null)
-    or set found (__fish_complete_path (commandline -ct))
-    printf '%s\\n' $found
-end
-complete -c dlplug -f -a '(__dlplug_complete)'""",
-}
+SCRIPTS = {shell: Path(__file__).with_name("shells") / f"dlplug.{shell}" for shell in ("bash", "zsh", "fish")}
 WHERE = """\
 Print a script that completes commands, names, options and run folders. Where it goes:
 
@@ -85,7 +58,7 @@ def run(options: Namespace) -> int:
     """Print a shell's script, or where words follow, what fits the last of them; status 1 asks for files."""
     shell, words = options.shell, options.words
     if not words:
-        print(SCRIPTS[shell])
+        print(SCRIPTS[shell].read_text(), end="")
         return 0
     if shell == "bash":
         words = _split(words[0])[1:] or [""]

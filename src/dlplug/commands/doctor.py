@@ -5,11 +5,11 @@ import platform
 import shutil
 import sys
 from argparse import Namespace
-from importlib.metadata import PackageNotFoundError, version
 from typing import NamedTuple
 
 from dlplug.commands.parser import Parser, print_wrapped
 from dlplug.registry import Registry
+from dlplug.registry.installed import distributions
 
 PACKAGES = ("dlplug", "lightning", "torch", "torchmetrics", "jsonargparse", "pluggy", "wandb", "numpy")
 LITTLE = 1  # GB free, below which checkpoints may not fit
@@ -48,18 +48,12 @@ def run(options: Namespace) -> int:
 def _versions() -> list[Finding]:
     system = f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
     found = [Finding("system", f"{system}, {_count(os.cpu_count() or 1, 'core')}, {sys.prefix}")]
-    installed = {name: _version(name) for name in PACKAGES}
-    found.append(Finding("versions", ", ".join(f"{name} {number}" for name, number in installed.items() if number)))
-    if missing := [name for name, number in installed.items() if not number]:
+    installed = distributions()
+    versions = [f"{name} {installed[name].version}" for name in PACKAGES if name in installed]
+    found.append(Finding("versions", ", ".join(versions)))
+    if missing := [name for name in PACKAGES if name not in installed]:
         found.append(Finding("versions", f"not installed: {', '.join(missing)}", problem=True))
     return found
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return ""
 
 
 def _devices() -> list[Finding]:

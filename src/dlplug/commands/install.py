@@ -6,15 +6,13 @@ import shutil
 import subprocess
 import sys
 from argparse import Namespace
-from importlib.metadata import distributions
 from importlib.util import find_spec
 from pathlib import Path
-
-from packaging.utils import canonicalize_name
 
 from dlplug.commands.parser import Parser
 from dlplug.errors import InputError, did_you_mean
 from dlplug.registry import Plugin, Registry
+from dlplug.registry.installed import distributions, normalized
 from dlplug.registry.provenance import HEAD
 
 CAREFUL = {"torch", "lightning", "pytorch-lightning", "dlplug"}  # changed only where somebody agrees
@@ -108,8 +106,9 @@ def _changes(*args: str) -> dict[str, tuple[str, str]]:
         pairs = [(each["metadata"]["name"], each["metadata"]["version"]) for each in found]
     else:
         pairs = re.findall(r"^ \+ (\S+)==(\S+)", _call("install", "--dry-run", *args), re.MULTILINE)
-    here = {canonicalize_name(dist.name): dist.version for dist in distributions()}
-    return {(name := canonicalize_name(each)): (here.get(name, ""), number) for each, number in pairs}
+    here = distributions()
+    old = {name: here[normalized(name)].version if normalized(name) in here else "" for name, _ in pairs}
+    return {normalized(name).replace("_", "-"): (old[name], number) for name, number in pairs}
 
 
 def _call(verb: str, *args: str) -> str:

@@ -3,13 +3,13 @@
 import re
 from argparse import Namespace
 from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, version
 from keyword import iskeyword
 from pathlib import Path
 
 from dlplug.commands.parser import Parser
 from dlplug.errors import InputError
 from dlplug.registry import Registry
+from dlplug.registry.installed import distributions, normalized
 
 TEMPLATE = Path(__file__).parent / "template"
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -63,8 +63,8 @@ def _check_name(name: str, registry: Registry) -> None:
                 raise InputError(f"the {spec.kind} {name!r} is offered by {plugin.origin} already: take another name")
         if plugin.name == name:
             raise InputError(f"a plugin {name!r} is installed already, by {plugin.origin}: take another name")
-    with suppress(PackageNotFoundError):
-        raise InputError(f"dlplug-{name} {version(f'dlplug-{name}')} is installed already: take another name")
+    if dist := distributions().get(normalized(f"dlplug-{name}")):
+        raise InputError(f"{dist.origin} is installed already: take another name")
 
 
 def _render(name: str, kind: str) -> dict[Path, str]:
@@ -73,7 +73,7 @@ def _render(name: str, kind: str) -> dict[Path, str]:
 
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True)
     environment.trim_blocks = environment.lstrip_blocks = True
-    core = version("dlplug").split(".")
+    core = distributions()["dlplug"].version.split(".")
     values = {
         "name": name,
         "kind": kind,

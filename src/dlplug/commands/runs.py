@@ -1,7 +1,6 @@
 """``dlplug runs``: every run below a folder at a glance, without torch."""
 
 import csv
-import io
 import json
 import re
 import shutil
@@ -126,18 +125,11 @@ def remove(names: Sequence[str], sure: bool) -> int:
 
 
 def _best(entries: Sequence[Entry]) -> list[Entry]:
-    best: dict[tuple[str, str], Entry] = {}
+    groups: dict[tuple[str, str], list[Entry]] = {}
     for entry in entries:
-        held = best.get(key := (entry.model, entry.data))
-        if entry.best is not None and (held is None or _is_better(entry, held)):
-            best[key] = entry
-    return [*best.values()]
-
-
-def _is_better(one: Entry, other: Entry) -> bool:
-    assert one.best is not None
-    assert other.best is not None
-    return one.best > other.best if one.mode == "max" else one.best < other.best
+        if entry.best is not None:
+            groups.setdefault((entry.model, entry.data), []).append(entry)
+    return [(max if group[0].mode == "max" else min)(group, key=lambda e: e.best or 0.0) for group in groups.values()]
 
 
 def by_config(entries: Sequence[Entry]) -> list[Row]:
@@ -170,11 +162,9 @@ def _sortable(value: Any) -> tuple[bool, list[Any]]:
 
 
 def _print_csv(rows: Sequence[Row]) -> None:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list({name: None for row in rows for name in row}), lineterminator="\n")
+    writer = csv.DictWriter(sys.stdout, list({name: None for row in rows for name in row}), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    print(text.getvalue(), end="")
 
 
 def _print_table(rows: Sequence[Row], names: Sequence[str]) -> None:

@@ -35,8 +35,8 @@ def run(options: Namespace) -> int:
     except BaseException:
         shutil.rmtree(folder)
         raise
-    gives, owner = getattr(spec, "gives", ""), next(plugin for plugin in registry.plugins if spec in plugin.specs)
-    fitting = [s for s in (*owner.specs, *registry) if isinstance(s, ModelSpec) and s.takes == gives]
+    gives = getattr(spec, "gives", "")
+    fitting = [s for s in (*registry.owner(spec).specs, *registry) if isinstance(s, ModelSpec) and s.takes == gives]
     model = fitting[0].name if fitting else "NAME"
     line = [f"--model {model} --data {options.kind}", *(f"--{k} {shlex.quote(str(v))}" for k, v in asked.items())]
     print(f"wrote {sum(path.is_file() for path in folder.rglob('*'))} files to {folder}; next:")

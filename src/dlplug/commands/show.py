@@ -117,7 +117,7 @@ def _as_dict(spec: Spec) -> dict[str, object]:
 
 
 def _print_card(registry: Registry, spec: Spec) -> None:
-    plugin = next(plugin for plugin in registry.plugins if spec in plugin.specs)
+    plugin = registry.owner(spec)
     print(f"{spec.name}: {spec.summary}")
     print(
         f"  {spec.kind} of {plugin.origin}, {spec.class_path}" + (f", section {spec.lecture}" if spec.lecture else "")

@@ -14,7 +14,7 @@ from PIL import Image as PillowImage
 from dlplug.errors import InputError
 from dlplug.files import load_yaml
 from dlplug.media import Media
-from dlplug.panels import default_monitor
+from dlplug.panels import find_monitor
 from dlplug.runs import Run
 
 
@@ -55,7 +55,7 @@ class TensorBoard(TensorBoardLogger):
             step: Batches trained so far.
         """
         super().log_metrics(metrics, step)
-        monitor = default_monitor(metrics) if self._monitor == "default" else self._monitor
+        monitor = find_monitor(self._monitor, metrics)
         if self._run and monitor and monitor[0] in metrics:
             from torch.utils.tensorboard.summary import hparams  # which needs tensorboard
 

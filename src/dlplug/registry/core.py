@@ -51,10 +51,6 @@ def dlplug_specs() -> list[Spec]:
     return [
         *COMMANDS.values(),
         LoggerSpec("csv", "dlplug.loggers.csv:MetricsFile", "The run's metrics.csv; always on."),
-        LoggerSpec(
-            "tensorboard",
-            "dlplug.loggers:TensorBoard",
-            "Curves and pictures for TensorBoard, in the run folder.",
-        ),
+        LoggerSpec("tensorboard", "dlplug.loggers:TensorBoard", "Curves and pictures, kept in the run folder."),
         LoggerSpec("wandb", "dlplug.loggers:WeightsAndBiases", "Weights & Biases; offline by itself where it must be."),
     ]

@@ -8,7 +8,6 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,6 +27,9 @@ CHANGEABLE = ("model", "optimizer", "lr_scheduler")  # what in a resumed run may
 # What stands on the command line for an object that Python gives.
 PLACEHOLDERS = {"model": "lightning.pytorch.LightningModule", "data": "lightning.pytorch.LightningDataModule"}
 SHORT = re.compile(r"(\w[\w-]*:)?\w[\w-]*")  # anything else is a class path, a file or an inline config
+NAMED = r"(-c|--(config|model|data)(\.help)?)"
+VALUED = re.compile(rf"{NAMED}|--logger|--\w+\.[\w.+]+")
+LACKING = re.compile(rf"{NAMED}=?|--logger|--(model|data|trainer|optimizer|lr_scheduler|logger)\.[\w.+]+(?<!\.help)")
 LOADERS = {"fit": "train", "validate": "val", "test": "test", "predict": "predict"}
 LOADERS = {command: f"{split}_dataloader" for command, split in LOADERS.items()}
 ALWAYS_ON = "dlplug.loggers.csv.MetricsFile"  # `--logger csv` asks for what is there anyway
@@ -271,28 +273,21 @@ def _expand_options(args: list[str], registry: Registry) -> list[str]:
     """Return each option as ``--key=value`` where it can be, with names expanded."""
     options: list[str] = []
     logger = ""
-    rest = iter(_join_values(args))
-    for arg in rest:
-        key, equals, value = arg.partition("=")
-        if key == "--logger" or key.startswith("--logger."):
-            value = value if equals else next(rest, "")
-            if key == "--logger":
-                logger = _class_path("logger", value, registry)
-                options += [f"--trainer.logger+={logger}"] if logger != ALWAYS_ON else []
-            else:
-                _check_logger_option(logger, key.removeprefix("--logger."))
-                options.append(f"--trainer.{key[2:]}={value}")
-        elif key in ("-c", "--config", "--model", "--data", "--model.help", "--data.help"):
-            if not equals:
-                value = next(rest, "")
-            if not value:
-                raise InputError(f"{key} needs a value")
-            key = {"-c": "--config"}.get(key, key)
-            kind = key.removeprefix("--").removesuffix(".help")
-            if key[2:] in KINDS and value.lstrip().startswith("{"):
-                options += _inline(kind, value, registry)
-            else:
-                options.append(f"{key}={_class_path(kind, value, registry) if kind in KINDS else value}")
+    for arg in _join_values(args):
+        key, _, value = arg.partition("=")
+        kind = {f"--{kind}": kind for kind in KINDS}.get(key.removesuffix(".help"), "")
+        if key == "--logger":
+            logger = _class_path("logger", value, registry)
+            options += [f"--trainer.logger+={logger}"] if logger != ALWAYS_ON else []
+        elif key.startswith("--logger."):
+            _check_logger_option(logger, key.removeprefix("--logger."))
+            options.append(f"--trainer.{key[2:]}={value}")
+        elif key in ("-c", "--config"):
+            options.append(f"--config={value}")
+        elif kind == key[2:] and value.lstrip().startswith("{"):
+            options += _inline(kind, value, registry)
+        elif kind:
+            options.append(f"{key}={_class_path(kind, value, registry)}")
         else:
             options.append(arg)
     return options
@@ -314,19 +309,15 @@ def _inline(kind: str, text: str, registry: Registry) -> list[str]:
 
 
 def _join_values(args: list[str]) -> list[str]:
-    """Join an option to a value that begins with a hyphen, such as -1e-3, which would be taken for another option."""
+    """Join options to their values, some of which begin with a hyphen, such as -1e-3, as another option would."""
     joined: list[str] = []
     for arg in args:
-        before = joined[-1] if joined else ""
-        if re.fullmatch(r"--\w+\.[\w.+]+", before) and re.match(r"-[^-]", arg) and arg not in ("-c", "-h"):
-            joined[-1] = f"{before}={arg}"
+        if joined and VALUED.fullmatch(joined[-1]) and not re.match("--|-[ch]$", arg):
+            joined[-1] += f"={arg}"
         else:
             joined.append(arg)
-    for arg, following in pairwise([*joined, "--"]):
-        if re.fullmatch(
-            r"--(model|data|trainer|optimizer|lr_scheduler)\.[\w.+]+(?<!\.help)", arg
-        ) and following.startswith("--"):
-            raise InputError(f"{arg} needs a value")  # jsonargparse would name --model
+    if lacking := next(filter(LACKING.fullmatch, joined), ""):
+        raise InputError(f"{lacking.removesuffix('=')} needs a value")  # jsonargparse would name --model
     return joined
 
 
@@ -358,10 +349,10 @@ def _given(kind: str, name: str, options: list[str], configs: Iterable[Mapping[s
             case {"init_args": {**init_args}} if name in init_args:
                 given = str(init_args[name])
     names = (f"--{kind}.{name}", f"--{kind}.init_args.{name}")
-    for option, following in pairwise([*options, ""]):
-        key, equals, value = option.partition("=")
+    for option in options:
+        key, _, value = option.partition("=")
         if key in names:
-            given = value if equals else following
+            given = value
     return given
 
 

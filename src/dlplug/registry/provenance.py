@@ -52,7 +52,7 @@ def _direct_url(plugin: Plugin) -> tuple[str, tuple[str, str] | None, bool]:
 def versions_to_record(config: str, registry: Registry) -> list[str]:
     """Return the versions behind a run: of the core, and of each plugin that its config names or that hooks into it."""
     return [
-        f"{plugin.origin} ({'from a local folder' if _is_local(plugin) else source_of(plugin)[1]})"
+        f"{plugin.origin} ({_way_back(plugin)})"
         for plugin in registry.plugins
         if plugin.name == "core"
         or set(plugin.hooks) - {"dlplug_specs"}
@@ -60,9 +60,9 @@ def versions_to_record(config: str, registry: Registry) -> list[str]:
     ]
 
 
-def _is_local(plugin: Plugin) -> bool:
-    """Return whether it came from a place of this machine, which nobody whom a run is given can read."""
-    return _direct_url(plugin)[0].startswith("file:")
+def _way_back(plugin: Plugin) -> str:
+    # Nobody whom a run is given can read a place of this machine.
+    return "from a local folder" if _direct_url(plugin)[0].startswith("file:") else source_of(plugin)[1]
 
 
 def recorded_versions(config: Path) -> list[str]:

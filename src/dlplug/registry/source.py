@@ -56,13 +56,13 @@ def read_class(class_path: str, method: str = "__init__") -> Source | None:
     """
     module, _, name = class_path.rpartition(".")
     tree = _parse(module)
-    node = _find_class(tree, name) if tree else None
-    if tree is None or node is None:
-        function = _find_function(tree, name) if tree else None
-        if function:
-            doc = inspect.cleandoc(ast.get_docstring(function) or "")
-            return Source(doc, _arguments(function, doc, bound=0), complete=function.args.kwarg is None)
-        return _reexport(tree, module, name, method) if tree else None
+    node = _find(tree, name)
+    if node is None:
+        path = _resolve(tree, module, name)
+        return read_class(path, method) if path not in (None, class_path) else None
+    if isinstance(node, ast.FunctionDef):
+        doc = inspect.cleandoc(ast.get_docstring(node) or "")
+        return Source(doc, _arguments(node, doc, bound=0), complete=node.args.kwarg is None)
     doc = inspect.cleandoc(ast.get_docstring(node) or "")
     init = next((n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == method), None)
     own = _arguments(init, doc) if init else ()
@@ -84,9 +84,9 @@ def defines(class_path: str, name: str) -> bool:
     if module.partition(".")[0] in ("lightning", "pytorch_lightning"):
         return False
     tree = _parse(module)
-    node = _find_class(tree, kind) if tree else None
-    if tree is None or node is None:
-        path = _resolve(tree, module, kind) if tree else None
+    node = _find(tree, kind)
+    if not isinstance(node, ast.ClassDef):
+        path = _resolve(tree, module, kind)
         return path in (None, class_path) or defines(str(path), name)
     bases = [_resolve(tree, module, ast.unparse(base)) for base in node.bases]
     own = {n.name for n in node.body if isinstance(n, ast.FunctionDef)}
@@ -97,7 +97,7 @@ def defines(class_path: str, name: str) -> bool:
 def data_beside(class_path: str) -> list[str]:
     """Return the class paths of the data modules in a class's file, as far as the names of their bases tell."""
     module, _, _ = class_path.rpartition(".")
-    classes = [node for node in getattr(_parse(module), "body", ()) if isinstance(node, ast.ClassDef)]
+    classes = [node for node in _parse(module).body if isinstance(node, ast.ClassDef)]
     ends = ("DataModule", "Data")
     return [f"{module}.{n.name}" for n in classes if any(ast.unparse(base).endswith(ends) for base in n.bases)]
 
@@ -149,9 +149,8 @@ def is_there(class_path: str) -> bool:
 def read_function_doc(path: str) -> str:
     """Return the docstring of a module's function, empty where there is no source to read."""
     module, _, name = path.rpartition(".")
-    tree = _parse(module)
-    found = _find_function(tree, name) if tree else None
-    return (ast.get_docstring(found) or "") if found else ""
+    found = _find(_parse(module), name)
+    return (ast.get_docstring(found) or "") if isinstance(found, ast.FunctionDef) else ""
 
 
 def _arguments(init: ast.FunctionDef, doc: str, bound: int = 1) -> tuple[Argument, ...]:
@@ -195,23 +194,14 @@ def _inherited(tree: ast.Module, module: str, node: ast.ClassDef, method: str) -
     return (), True
 
 
-def _reexport(tree: ast.Module, module: str, name: str, method: str) -> Source | None:
-    path = _resolve(tree, module, name)
-    return read_class(path, method) if path and path != f"{module}.{name}" else None
-
-
-def _find_class(tree: ast.Module, name: str) -> ast.ClassDef | None:
-    return next((n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == name), None)
-
-
-def _find_function(tree: ast.Module, name: str) -> ast.FunctionDef | None:
-    return next((n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == name), None)
+def _find(tree: ast.Module, name: str) -> ast.ClassDef | ast.FunctionDef | None:
+    return next((n for n in tree.body if isinstance(n, ast.ClassDef | ast.FunctionDef) and n.name == name), None)
 
 
 def _resolve(tree: ast.Module, module: str, name: str) -> str | None:
     """Return the class path that a name in a module stands for, as far as its import statements tell."""
     first, _, rest = name.partition(".")
-    if _find_class(tree, first) and not rest:
+    if _find(tree, first) and not rest:
         return f"{module}.{first}"
     for node in tree.body:
         if isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -226,12 +216,13 @@ def _resolve(tree: ast.Module, module: str, name: str) -> str | None:
 
 
 @cache
-def _parse(module: str) -> ast.Module | None:
+def _parse(module: str) -> ast.Module:
+    """Parse a module; one whose source cannot be read is empty."""
     file = file_of(module)
     try:
-        return ast.parse(file.read_bytes()) if file else None
+        return ast.parse(file.read_bytes() if file else "")
     except (OSError, SyntaxError, ValueError):
-        return None
+        return ast.Module([], [])
 
 
 def file_of(module: str) -> Path | None:

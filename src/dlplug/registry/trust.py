@@ -11,7 +11,7 @@ from typing import Any
 from dlplug.console import say
 from dlplug.errors import InputError
 from dlplug.registry.plugins import Registry
-from dlplug.registry.source import read_class
+from dlplug.registry.source import is_there, read_class
 
 NAME = re.compile(r"[A-Za-z_]\w*")
 PLAIN = {"str", "int", "float", "bool", "None", "list", "dict", "tuple", "Path"}  # what is never imported
@@ -75,7 +75,4 @@ def _is_object(path: str) -> bool:
     root = path.partition(".")[0]
     if root in sys.modules and path.count(".") == 1:
         return hasattr(sys.modules[root], path.partition(".")[2])
-    try:
-        return find_spec(root) is not None
-    except ValueError:  # such as __main__
-        return True
+    return is_there(root)

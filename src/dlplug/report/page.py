@@ -6,14 +6,12 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from dlplug.errors import InputError
-from dlplug.files import write_atomically
 from dlplug.panels import COMMON, DEFAULT_MONITORS, STAGES, Panel, split_stage
 from dlplug.report import frames
 from dlplug.report.curves import Curve, Indices, thin
 from dlplug.report.expectations import unmet
 from dlplug.report.frames import Reel
-from dlplug.report.template import fill
+from dlplug.report.template import fill, write_page
 from dlplug.report.views import SPEED, View, differences, read_views
 from dlplug.runs import Run
 
@@ -68,12 +66,7 @@ def write(runs: Sequence[Run], path: Path, live: str = "") -> Path:
     Raises:
         InputError: It cannot be written there.
     """
-    page = render(read_views(runs), live)
-    try:
-        write_atomically(path, page.encode(errors="replace"))
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
-    return path
+    return write_page(path, render(read_views(runs), live))
 
 
 def render(views: Sequence[View], live: str = "") -> str:

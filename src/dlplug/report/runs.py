@@ -10,9 +10,7 @@ from typing import Any
 from markupsafe import Markup
 from PIL import Image
 
-from dlplug.errors import InputError
-from dlplug.files import write_atomically
-from dlplug.report.template import HERE, csp_hash, fill
+from dlplug.report.template import HERE, csp_hash, fill, write_page
 from dlplug.runs_index import Entry
 
 SMALL = 96  # pixels of a picture's longer side
@@ -42,12 +40,7 @@ def write_runs(entries: Sequence[Entry], path: Path) -> Path:
     columns = ("model", "data", "state", "epochs", "time", "monitored", "test", "options", "note")
     script = (HERE / "runs.js").read_text()
     of_page = {"scripts": [Markup(script)], "hashes": [csp_hash(script)]}
-    page = fill("runs.html", rows=rows, columns=columns, epochs=[], axis="step", **of_page)
-    try:
-        write_atomically(path, page.encode(errors="replace"))
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
-    return path
+    return write_page(path, fill("runs.html", rows=rows, columns=columns, epochs=[], axis="step", **of_page))
 
 
 def _thumbnail(file: Path) -> str:

@@ -14,6 +14,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from dlplug.errors import InputError
+from dlplug.files import write_atomically
 from dlplug.panels import split_stage
 
 HERE = Path(__file__).parent
@@ -26,12 +28,21 @@ def fill(template: str, **values: Any) -> str:
         template: A file of this folder that extends base.html.
         values: What it names.
     """
-    page = pages().get_template(template)
-    return page.render(
-        now=datetime.now().strftime("%Y-%m-%d %H:%M"),
-        version=version("dlplug"),
-        **values,
-    )
+    now = datetime.now().strftime("%Y-%m-%d %H:%M")
+    return pages().get_template(template).render(now=now, version=version("dlplug"), **values)
+
+
+def write_page(path: Path, page: str) -> Path:
+    """Write a page and return where it is.
+
+    Raises:
+        InputError: It cannot be written there.
+    """
+    try:
+        write_atomically(path, page.encode(errors="replace"))
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+    return path
 
 
 @cache

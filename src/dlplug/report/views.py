@@ -10,7 +10,7 @@ import numpy as np
 import yaml
 
 from dlplug.files import load_yaml
-from dlplug.panels import Panel, default_monitor, split_stage
+from dlplug.panels import Panel, find_monitor, split_stage
 from dlplug.registry import renamed
 from dlplug.report import curves, frames
 from dlplug.report.curves import Curve, Floats
@@ -139,12 +139,7 @@ class View:
     @property
     def monitor(self) -> tuple[str, str] | None:
         """The metric that says which checkpoint is best, and whether its ``"min"`` or ``"max"`` is."""
-        match self.about.get("monitor"):
-            case [str(column), ("min" | "max") as best]:
-                return column, best
-            case "default":
-                return default_monitor(curve.column for curve in self.curves)
-        return None
+        return find_monitor(self.about.get("monitor"), (curve.column for curve in self.curves))
 
     @property
     def best(self) -> tuple[str, float, int] | None:

@@ -27,14 +27,13 @@ sys.exit(status)
 class CommandChecks(SpecChecks):
     """Checks of a command, short of what it does."""
 
+    checks = (*SpecChecks.checks, "help", "refuses", "traces")
     spec: CommandSpec
 
     def all(self) -> dict[str, Callable[[], None]]:
-        """Return the checks by name."""
-        own = {"help": self.help, "refuses": self.refuses}
-        if self.spec.target in OWN_PARSER:
-            return own
-        return {**super().all(), **own, "traces": self.leaves_no_trace}
+        """Return the checks by name: of a parser, where there is one, and of what it answers."""
+        found = super().all()
+        return {name: found[name] for name in ("help", "refuses")} if self.spec.target in OWN_PARSER else found
 
     def arguments(self) -> None:
         """Check that it says what to run, and of each argument what it is for."""

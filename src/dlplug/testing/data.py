@@ -1,6 +1,5 @@
 """What is checked of a data set."""
 
-from collections.abc import Callable
 from typing import Any
 from unittest import SkipTest
 
@@ -11,13 +10,9 @@ from dlplug.testing.offers import SpecChecks
 class DataChecks(SpecChecks):
     """Checks of a ``LightningDataModule``."""
 
+    checks = (*SpecChecks.checks, "fitting", "loads", "pickles", "traces")
     base = "lightning.pytorch.LightningDataModule"
     spec: DataSpec
-
-    def all(self) -> dict[str, Callable[[], None]]:
-        """Return the checks by name."""
-        own = {"fitting": self.fitting, "loads": self.loads, "pickles": self.pickles, "traces": self.leaves_no_trace}
-        return {**super().all(), **own}
 
     def fitting(self) -> None:
         """Check that it says what it gives, so that models can be found for it."""
@@ -43,10 +38,10 @@ class DataChecks(SpecChecks):
         same = len(first) == len(second) and all(a.equal(b) for a, b in zip(first, second, strict=True))
         assert same, "its first validation batch is another one each time: seed the split with a generator of its own"
 
-    def leaves_no_trace(self) -> None:
+    def traces(self) -> None:
         """Check that importing, making and loading it changes nothing global, such as random states."""
         self._require_files()
-        super().leaves_no_trace()
+        super().traces()
 
     def _require_files(self) -> None:
         if self.spec.needs_files:

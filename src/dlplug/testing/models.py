@@ -3,7 +3,7 @@
 import csv
 import math
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cached_property, partial
 from itertools import count
 from pathlib import Path
@@ -37,30 +37,15 @@ SHORT = {
 class ModelChecks(SpecChecks):
     """Checks of a ``LightningModule``; the ``check_options`` of its spec makes the training shorter or longer still."""
 
+    checks = (
+        *SpecChecks.checks,
+        *("fitting", "space", "trains", "sizes", "tests", "reloads", "repeats", "pickles", "traces"),
+        *("bf16", "processes", "shows", "generates", "panels"),
+    )
     base = "lightning.pytorch.LightningModule"
     spec: ModelSpec
     data = ""  # to check with instead of its own
     said = ""  # what the commands wrote to stderr
-
-    def all(self) -> dict[str, Callable[[], None]]:
-        """Return the checks by name."""
-        own = {
-            "fitting": self.fitting,
-            "space": self.space,
-            "trains": self.trains,
-            "sizes": self.sizes,
-            "tests": self.tests,
-            "reloads": self.reloads,
-            "repeats": self.repeats,
-            "pickles": self.pickles,
-            "traces": self.leaves_no_trace,
-            "bf16": self.bf16,
-            "processes": self.processes,
-            "shows": self.shows,
-            "generates": self.generates,
-            "panels": self.panels,
-        }
-        return {**super().all(), **own}
 
     def fitting(self) -> None:
         """Check that its own data is installed and gives what it takes."""

@@ -26,12 +26,14 @@ class SpecChecks:
     """Checks of a spec and of the class behind it.
 
     Attributes:
+        checks: Their names, which are those of methods.
         plugin: Who offers it.
         spec: What is offered.
         registry: The installed plugins.
         folder: Where the checks may write.
     """
 
+    checks: tuple[str, ...] = ("light", "target", "arguments")
     base = ""  # class path of what the target must be
 
     def __init__(self, plugin: Plugin, spec: Spec, registry: Registry, folder: Path) -> None:
@@ -39,7 +41,7 @@ class SpecChecks:
 
     def all(self) -> dict[str, Callable[[], None]]:
         """Return the checks by name."""
-        return {"light": self.light, "target": self.target, "arguments": self.arguments}
+        return {name: getattr(self, name) for name in self.checks}
 
     def light(self) -> None:
         """Check that saying what it offers imports nothing heavy."""
@@ -71,7 +73,7 @@ class SpecChecks:
         silent = [argument.name for argument in source.arguments if not argument.help]
         assert not silent, f"arguments that `Args:` of the class docstring does not explain: {', '.join(silent)}"
 
-    def leaves_no_trace(self) -> None:
+    def traces(self) -> None:
         """Check that neither importing the module nor making an object changes what others rely on."""
         self.apart(self._check_traces)
 

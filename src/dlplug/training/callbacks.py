@@ -78,9 +78,7 @@ class LiveReport(Callback):
         self._due = self._started + FIRST_PAGE
         self._first, self._stepped = trainer.fit_loop.total_batch_idx, trainer.global_step
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: Trainer, *_: Any, **__: Any) -> None:
         """Write where it is time to."""
         begun = time.monotonic()
         if begun < self._due or not trainer.is_global_zero:

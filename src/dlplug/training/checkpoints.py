@@ -16,7 +16,7 @@ from torch import Tensor
 
 from dlplug.files import write_atomically
 from dlplug.loggers.csv import MetricsFile
-from dlplug.panels import default_monitor
+from dlplug.panels import find_monitor
 from dlplug.registry.provenance import recorded_versions
 from dlplug.runs import Run
 from dlplug.trained import read_checkpoint
@@ -124,7 +124,7 @@ class Checkpoints(Checkpoint):
 
     def _improves(self, metrics: Mapping[str, Tensor]) -> bool:
         if self._by_default:  # a model of plain Lightning, which is monitored by what it logs
-            self.monitor = default_monitor(metrics)
+            self.monitor = find_monitor("default", metrics)
         if self.monitor is None or self.monitor[0] not in metrics:
             return False
         value = float(metrics[self.monitor[0]])

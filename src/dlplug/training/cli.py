@@ -475,7 +475,7 @@ class CLI(LightningCLI):
             about[kind] = {
                 "name": spec.name if spec else class_path,
                 "class_path": class_path,
-                "origin": next((p.origin for p in self.registry.plugins if spec in p.specs), ""),
+                "origin": self.registry.owner(spec).origin if spec else "",
                 "summary": spec.summary if spec else "",
                 "lecture": spec.lecture if spec else "",
                 "doc": source.doc.partition("\nArgs:")[0].strip() if source else "",

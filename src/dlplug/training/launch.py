@@ -214,30 +214,15 @@ class Preemption(Callback):
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.signal = number
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: Trainer, *_: Any, **__: Any) -> None:
         """Agree whether to stop."""
-        self._agree(trainer)
-
-    def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Agree whether to stop: a validation may take longer than a cluster waits."""
-        self._agree(trainer)
-
-    def _agree(self, trainer: Trainer) -> None:
         if trainer.world_size > 1:
             came = torch.tensor(self.signal, device=trainer.strategy.root_device)
             self.signal = int(trainer.strategy.reduce(came, reduce_op="max"))
         if self.signal:
             raise SIGTERMException
+
+    on_validation_batch_end = on_train_batch_end  # a validation may take longer than a cluster waits
 
     def requeue(self) -> None:
         """Have Slurm start the job again, where its warning was what stopped it."""

@@ -15,7 +15,7 @@ from dlplug.console import plain, say
 from dlplug.data import run_seed
 from dlplug.loggers.csv import MetricsFile, broken_losses
 from dlplug.model import Model
-from dlplug.panels import COMMON, default_monitor
+from dlplug.panels import COMMON, find_monitor
 from dlplug.runs import Run
 from dlplug.training.checkpoints import Checkpoints
 
@@ -191,7 +191,7 @@ class TrainingBar(ProgressBar):
 def key_metrics(trainer: Trainer, pl_module: LightningModule, most: int) -> str:
     """Return what matters most: the monitored metric, then those of the first panel, training before others."""
     metrics = trainer.callback_metrics
-    monitor = getattr(pl_module, "monitor", None) or default_monitor(metrics)
+    monitor = find_monitor(getattr(pl_module, "monitor", None) or "default", metrics)
     curves = [curve for panel in getattr(pl_module, "panels", ())[:1] for curve in panel.curves]
     wanted = ([monitor[0]] if monitor else []) + [f"{stage}/{curve}" for stage in ("train", "val") for curve in curves]
     rest = sorted(metrics, key=lambda name: (name in ("train/grad_norm", "train/lr"), "loss" not in name, name))
