@@ -4,14 +4,14 @@ import argparse
 import ast
 import inspect
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
-from dlplug import InputError, MutantSpec
+from dlplug import InputError, MutantSpec, Spec
 from dlplug.console import say
 from dlplug.files import write_atomically
 from dlplug.registry import Registry
@@ -128,7 +128,7 @@ def strip(text: str) -> str:
     return "".join(lines)
 
 
-def planted(registry: Registry, spec: Any, number: int) -> tuple[str, MutantSpec]:
+def planted(registry: Iterable[Spec], spec: Any, number: int) -> tuple[str, MutantSpec]:
     """Return a model's source with one of its faults in it, and the fault.
 
     Raises:

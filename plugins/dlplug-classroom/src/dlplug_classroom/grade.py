@@ -6,19 +6,19 @@ import difflib
 import json
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from dlplug import ClaimSpec, InputError
+from dlplug import ClaimSpec, InputError, Spec
 from dlplug.console import say
 from dlplug.errors import did_you_mean
 from dlplug.files import write_atomically
 from dlplug.registry import Registry
-from dlplug_classroom.exercise import planted
+from dlplug_classroom.exercise import class_of, planted, read_source
 
 POINTS = 10  # of a claim, and of a fault found
 FEW = 3  # lines that may be changed besides the one with the fault
@@ -91,30 +91,19 @@ def run(options: argparse.Namespace) -> int:
     return int(not all(item.passed for item in items))
 
 
-def find_fault(registry: Registry, spec: Any, number: int, file: Path) -> Item:
+def find_fault(registry: Iterable[Spec], spec: Any, number: int, file: Path) -> Item:
     """Return whether a file differs from the one that was given out where its fault is; nothing of it is run."""
     text, fault = planted(registry, spec, number)
-    given, handed_in = text.splitlines(), file.read_text(encoding="utf-8", errors="replace").splitlines()
-    matcher = difflib.SequenceMatcher(None, given, handed_in, autojunk=False)
-    changed = [
-        n
-        for tag, first, last, *_ in matcher.get_opcodes()
-        if tag != "equal"
-        for n in range(first, max(last, first + 1))
-    ]
-    place = text[: text.index(fault.new)].count("\n") if fault.new else -1
-    at = next((n for n, line in enumerate(given) if fault.new and fault.new in line), place)
+    source, handed_in = read_source(class_of(spec)), file.read_text(encoding="utf-8", errors="replace")
+    at = source[: source.index(fault.old)].count("\n")
+    blocks = difflib.SequenceMatcher(None, text.splitlines(), handed_in.splitlines(), autojunk=False).get_opcodes()
+    changed = {n for tag, first, last, *_ in blocks if tag != "equal" for n in range(first, max(last, first + 1))}
     name = f"The fault {number} of {spec.name}"
     if at not in changed or len(changed) > FEW + 1:
-        where = ", ".join(str(n + 1) for n in changed[:FEW]) or "none"
-        return Item(name, False, f"not found: {len(changed)} lines of the file are changed, {where}", 0.0)
-    repaired = "".join(handed_in).split() == "".join(text.replace(fault.new, fault.old).splitlines()).split()
-    how = (
-        "repaired as the course has it"
-        if repaired
-        else "changed in another way: grade without --broken tells whether it works"
-    )
-    return Item(name, True, f"found in line {at + 1}, {how}; {fault.summary}", float(POINTS))
+        return Item(name, False, f"not found: {len(changed)} lines are changed", 0.0)
+    same = "".join(handed_in.split()) == "".join(source.split())
+    how = "repaired as the course has it" if same else "changed in another way: without --broken it is measured"
+    return Item(name, True, f"found in line {at + 1}, {how}. {fault.summary}", float(POINTS))
 
 
 def measure(registry: Registry, spec: Any, file: Path, kind: str, options: argparse.Namespace) -> Iterator[Item]:
