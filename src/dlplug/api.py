@@ -337,7 +337,9 @@ def verify(*words: str, seeds: int | None = None, jobs: int = 1, full: bool = Fa
     """
     from dlplug.commands.verify import chosen, measure
 
-    return Findings(measure(chosen(Registry.discover(), words, full), seeds, jobs))
+    claims = chosen(Registry.discover(), words, full)
+    order = [claim.name for claim in claims]
+    return Findings(sorted(measure(claims, seeds, jobs), key=lambda found: order.index(found["name"])))
 
 
 def _name(kind: str, value: Any) -> str:

@@ -3,19 +3,23 @@
 A claim is a function from a ``Lab``, which trains through the same code as the command, to ``Evidence``.
 """
 
+import hashlib
 import json
 import math
+import os
+import shutil
 import time
 import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
+from filelock import FileLock
 from lightning.pytorch import LightningDataModule, seed_everything
 from scipy.stats import beta, t
 
@@ -27,11 +31,12 @@ from dlplug.loggers.csv import read_metrics
 from dlplug.model import Model
 from dlplug.registry import Registry
 from dlplug.registry.job import Job, expand
-from dlplug.registry.source import load_class
+from dlplug.registry.source import file_of, load_class
 from dlplug.runs import Run
 from dlplug.training.cli import CLI, prepare
 
 CONFIDENCE = 0.95
+DONE = ".shared"  # marks a run that other claims may take
 
 
 @dataclass(frozen=True)
@@ -161,12 +166,14 @@ class Lab:
         registry: The installed plugins.
         folder: Where its runs land.
         seeds: What it repeats its measurements over.
+        runs: Where it keeps runs for other claims that train the same, and takes theirs from; nowhere if None.
     """
 
-    def __init__(self, registry: Registry, folder: Path, seeds: Sequence[int]) -> None:
+    def __init__(self, registry: Registry, folder: Path, seeds: Sequence[int], runs: Path | None = None) -> None:
         self.registry = registry
         self.folder = folder
         self.seeds = seeds
+        self.runs = runs
 
     def fit(self, model: str, *options: str, seed: int = 0) -> Trained:
         """Train as ``dlplug fit --model MODEL OPTIONS --seed_everything SEED`` does.
@@ -177,14 +184,16 @@ class Lab:
             seed: Seed of everything.
         """
         own = ["--model", model, *options, "--seed_everything", str(seed)]
-        cli = self._run(expand("fit", [*own, f"--trainer.default_root_dir={self.folder}"], self.registry))
-        assert cli.run
-        return Trained(cli.run, cli.model.eval(), cli.datamodule)
+        trained = self._shared(own) if self.runs else None
+        trained = trained or self._train([*own, f"--trainer.default_root_dir={self.folder}"])
+        seed_everything(seed, verbose=False)  # what is drawn next is the same, whether it was trained just now or not
+        return trained
 
     def test(self, trained: Trained, *options: str) -> dict[str, float]:
         """Measure the best checkpoint as ``dlplug test RUN`` does, and return the metrics by name."""
-        self._run(expand("test", [str(trained.run.path), *options], self.registry))
-        [row] = read_metrics(trained.run.path / "test.csv")
+        with FileLock(f"{trained.run.path}.lock"):  # another claim may measure the same run, otherwise
+            self._run(expand("test", [str(trained.run.path), *options], self.registry))
+            [row] = read_metrics(trained.run.path / "test.csv")
         return {name: float(value) for name, value in row.items() if "/" in name}
 
     def data(self, name: str, **options: Any) -> Any:
@@ -201,6 +210,41 @@ class Lab:
         model.info = info
         return model.eval()
 
+    def _shared(self, line: list[str]) -> Trained | None:
+        """Return the run of a command line, trained if none has yet; None where another's would not do."""
+        assert self.runs
+        job = expand("fit", line, self.registry)
+        key = _key(job, self.runs)
+        if not key:
+            return None
+        run = Run(self.runs / job.model / key)
+        run.path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{run.path}.lock"):
+            if (run.path / DONE).exists():
+                return self._again(run)
+            shutil.rmtree(run.path, ignore_errors=True)  # one that was interrupted
+            trained = self._train([*line, f"--trainer.default_root_dir={self.runs}", f"--run={key}"])
+            (run.path / "report.html").unlink(missing_ok=True)  # megabytes, which `dlplug report RUN` makes anew
+            if run.last:
+                (run.path / DONE).touch()
+                return trained
+            own = shutil.copytree(run.path, self.folder / job.model / key, dirs_exist_ok=True)
+            return replace(trained, run=Run(own))  # without a checkpoint, the next one trains anew
+
+    def _again(self, run: Run) -> Trained:
+        """Return what training left as if it had been just now: the last epoch's weights, and the data set up."""
+        cli = prepare(expand("validate", [str(run.path)], self.registry), self.registry)
+        cli.datamodule.prepare_data()
+        cli.datamodule.setup("fit")
+        assert run.last
+        model = type(cli.model).load_from_checkpoint(run.last, map_location="cpu", weights_only=True)
+        return Trained(run, model.eval(), cli.datamodule)
+
+    def _train(self, line: list[str]) -> Trained:
+        cli = self._run(expand("fit", line, self.registry))
+        assert cli.run
+        return Trained(cli.run, cli.model.eval(), cli.datamodule)
+
     def _class(self, kind: str, name: str, base: type) -> type:
         return load_class(self.registry.find(kind, name).class_path, base)
 
@@ -211,7 +255,27 @@ class Lab:
         return cli
 
 
-def run_claim(name: str, folder: Path, seeds: Sequence[int], jobs: int) -> None:
+def _key(job: Job, runs: Path) -> str:
+    """Return what a run has in common with those that are trained the same; empty where a folder may have changed.
+
+    The names of the classes, the options and the seed are all among a job's arguments; the defaults are in the code,
+    which ``runs`` is for.
+    """
+    digest = hashlib.sha256()
+    for argument in job.args:
+        digest.update(f"{argument}\n".encode())
+        value = argument.partition("=")[2]
+        if os.path.isfile(value):
+            digest.update(Path(value).read_bytes())
+        elif os.path.isdir(value) and runs.resolve() not in Path(value).resolve().parents:
+            return ""
+    for class_path in job.chosen.values():  # of a file that is no plugin's
+        if file := file_of(class_path.rpartition(".")[0]):
+            digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def run_claim(name: str, folder: Path, seeds: Sequence[int], jobs: int, runs: Path | None = None) -> None:
     """Run one claim and write what it found to ``folder/evidence.json``; its figures are beside it.
 
     Meant for a process of its own: what the claim prints goes to ``folder/log.txt``, and a claim that raises is
@@ -223,6 +287,7 @@ def run_claim(name: str, folder: Path, seeds: Sequence[int], jobs: int) -> None:
         seeds: What it repeats its measurements over.
         jobs: How many claims run at once, each with its share of the threads: more of them than cores would wait for
             each other.
+        runs: Where claims keep the runs that they share.
     """
     torch.set_num_threads(max(1, torch.get_num_threads() // jobs))
     registry = Registry.discover()
@@ -231,7 +296,7 @@ def run_claim(name: str, folder: Path, seeds: Sequence[int], jobs: int) -> None:
     with open(folder / "log.txt", "w") as log, redirect_stdout(log), redirect_stderr(log):
         try:
             module, _, function = registry.find("claim", name).target.partition(":")
-            evidence = getattr(import_module(module), function)(Lab(registry, folder, seeds))
+            evidence = getattr(import_module(module), function)(Lab(registry, folder, seeds, runs))
             found = _as_dict(evidence, folder)
         except Exception as error:
             traceback.print_exc()

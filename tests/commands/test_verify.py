@@ -13,11 +13,13 @@ import pytest
 from dlplug.claims import Evidence, Measure
 
 SPECS = """
-from dlplug import ClaimSpec, hookimpl
+from dlplug import ClaimSpec, ModelSpec, hookimpl
 @hookimpl
 def dlplug_specs():
-    names = ["holding", "failing", "toothless", "raising", "dying"]
+    names = ["holding", "again", "failing", "toothless", "raising", "dying"]
     specs = [ClaimSpec(n, f"claimed:{n}", f"This one is {n}.", lecture="9.1", models=("own",)) for n in names]
+    specs += [ClaimSpec("placed", "claimed:placed", "This one knows its place.", lecture="10", why="It does.")]
+    specs += [ModelSpec("own", "own:OwnModel", "Own.")]
     return [*specs, ClaimSpec("long", "claimed:holding", "This one takes long.", lecture="9.10", full=True)]
 """
 
@@ -34,6 +36,16 @@ def rate(lab, lr):
 
 def holding(lab):
     return Evidence([rate(lab, 0.1)], [rate(lab, 1e-9)], {"a/figure": Text("seen")}, note="A note.")
+
+def again(lab):
+    return Evidence([rate(lab, 0.1)], [rate(lab, 1e-9)])
+
+def placed(lab):
+    here = lab.registry.find("model", "own").target == "claimed:Other"
+    return Evidence([Measure("here", [here], ">=", 1, exact=True)], [Measure("nowhere", [0], ">=", 1, exact=True)])
+
+class Other:
+    pass
 
 def failing(lab):
     return Evidence([Measure("one", [1.0], ">=", 2)], [Measure("zero", [0.0], ">=", 2, exact=True)])
@@ -64,7 +76,11 @@ def verify(tmp_path):
         path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
         line = [sys.executable, "-m", "dlplug", *args]
         return subprocess.run(
-            line, cwd=tmp_path, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True
+            line,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": path, "DLPLUG_ONLY": "stranger"},
+            capture_output=True,
+            text=True,
         )
 
     return verify
@@ -74,28 +90,47 @@ def test_each_claim_is_measured_and_none_stops_the_others(verify, tmp_path):
     result = verify("verify", "9", "--seeds", "2", "--json", "found.json", "--jobs", "2")
     assert result.returncode == 1, result.stderr
     lines = dict(line.split(":", 1) for line in result.stdout.splitlines() if ":" in line)
-    assert "This one is holding.  [learning rate 0.1" in lines["holds  9.1 holding"]
+    assert "This one is holding.  [learning rate 0.1 ± 0, bound 0.1 (>= 0.01" in lines["holds  9.1 holding"]
     assert ">= 0.01, none 0); control: learning rate 1e-09" in lines["holds  9.1 holding"]
-    assert "one 1 (>= 2); control: zero 0" in lines["FAILS  9.1 failing"]
+    assert "one 1, no bound (>= 2); control: zero 0" in lines["FAILS  9.1 failing"]
     assert "FAILS  9.1 toothless" in lines  # its control passes: it could not have failed
     assert "RuntimeError: no luck" in lines["FAILS  9.1 raising"]
     assert "ended with status 7" in lines["FAILS  9.1 dying"]
-    assert "1 of 5 hold; not" in result.stdout
+    assert "2 of 6 hold; not" in result.stdout
+    assert "6 of 6: " in result.stderr  # what runs, and how many there are
     found = {claim["name"]: claim for claim in json.loads((tmp_path / "found.json").read_text())}
     assert len(found["holding"]["measures"][0]["values"]) == 2
     page = (tmp_path / "runs" / "verify" / "report.html").read_text()
-    assert "1 of 5 claims hold" in page
+    assert "2 of 6 claims hold" in page
     for seen in ("This one is failing.", "learning rate", "A note.", "no luck", "not shown to fail"):
         assert seen in page
     folder = tmp_path / "runs" / "verify" / "holding"
     assert (folder / "a%2Ffigure.txt").read_text() == "seen"
-    assert len(list(folder.glob("ownmodel/*/config.yaml"))) == 4
+    runs = tmp_path / "runs" / "verify" / ".runs"
+    assert len(list(runs.glob("*/own/*/config.yaml"))) == 4  # of two claims that train the same
+    assert found["holding"]["measures"] == found["again"]["measures"]
     assert "no luck" in (tmp_path / "runs" / "verify" / "raising" / "log.txt").read_text()
+
+    resumed = verify("verify", "holding", "failing", "raising", "--seeds", "2", "--resume", "--json", "again.json")
+    assert "1 of 1: raising" in resumed.stderr  # the others were measured with this code
+    kept = {claim["name"]: claim for claim in json.loads((tmp_path / "again.json").read_text())}
+    assert kept["holding"] == found["holding"]
+    (tmp_path / "claimed.py").write_text(CLAIMS + "\n")
+    assert "1 of 1: failing" in verify("verify", "failing", "--seeds", "2", "--resume").stderr
+    assert not list(runs.glob("*/own"))  # of other code
+
+
+def test_a_class_takes_a_models_place(verify, tmp_path):
+    assert verify("verify", "placed").returncode == 1
+    placed = verify("verify", "placed", "--with", "own=claimed.Other")
+    assert placed.returncode == 0, placed.stdout + placed.stderr
+    assert '"holds": false' in (tmp_path / "runs" / "verify" / "placed" / "evidence.json").read_text()  # left alone
+    assert "there is no class 'claimed.None'" in verify("verify", "placed", "--with", "own=claimed.None").stderr
 
 
 def test_claims_are_listed_and_chosen_without_running(verify):
     assert [line.split()[1] for line in verify("verify", "--list", "own").stdout.splitlines()] == [
-        *("dying", "failing", "holding", "raising", "toothless")
+        *("again", "dying", "failing", "holding", "raising", "toothless")
     ]
     assert "long" in verify("verify", "--list", "--full", "9.1", "9.10").stdout
     assert "long" in verify("verify", "--list", "long").stdout
