@@ -140,6 +140,7 @@ def test_claims_are_listed_and_chosen_without_running(verify):
     card = verify("info", "raising").stdout
     assert "This one is raising." in card
     assert "how: To see what happens." in card
+    assert "  why: It does.\n" in verify("info", "placed").stdout
     assert "try: dlplug verify raising" in card
 
 

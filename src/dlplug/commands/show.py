@@ -146,6 +146,9 @@ def _print_card(registry: Registry, spec: Spec) -> None:
     if isinstance(spec, ClaimSpec):
         print_wrapped("  about: ", ", ".join(spec.models) or "no model")
         print_wrapped("  how: ", read_function_doc(spec.class_path).partition("\n\n")[0] or "not said")
+        for name in ("notes", "corrects", "equation", "since", "history", "predict", "seen", "why"):
+            for said in filter(None, (told,) if isinstance(told := getattr(spec, name), str) else told):
+                print_wrapped(f"  {name}: ", said)
         print(f"  try: dlplug verify {spec.name}")
         return
     if isinstance(spec, CommandSpec):

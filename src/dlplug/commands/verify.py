@@ -21,7 +21,7 @@ from dlplug.errors import InputError, did_you_mean
 from dlplug.files import write_atomically
 from dlplug.processes import start
 from dlplug.registry import Registry
-from dlplug.registry.source import file_of, is_there
+from dlplug.registry.source import file_of, read_class
 from dlplug.specs import ClaimSpec
 
 WITH = "DLPLUG_WITH"  # what puts classes in models' places
@@ -74,7 +74,7 @@ def run(options: Namespace) -> int:
 def _put(pair: str) -> None:
     class_path = pair.partition("=")[2]
     sys.path.append(os.getcwd())
-    if not is_there(class_path):
+    if read_class(class_path) is None:
         raise InputError(f"--with {pair}: there is no class {class_path!r}; give MODEL=CLASS, such as cnn=my_file.Net")
     os.environ[WITH] = pair
 
