@@ -312,6 +312,8 @@ def _as_dict(evidence: Evidence, folder: Path) -> dict[str, Any]:
     for title, medium in evidence.figures.items():
         path = folder / f"{media.file_name(title)}.{medium.suffix}"
         write_atomically(path, medium.encode())
+        if isinstance(medium, media.Figure) and (drawn := medium.svg()):
+            write_atomically(path.with_suffix(".svg"), drawn)
         figures[title] = path.name
 
     def plain(measure: Measure) -> dict[str, Any]:

@@ -182,6 +182,14 @@ class Figure(Media):
         self.figure.savefig(file, format="png", dpi=120, bbox_inches="tight")
         return file.getvalue()
 
+    def svg(self) -> bytes | None:
+        """Return it as SVG, which a slide scales; None for a figure of plotly's."""
+        if self.suffix == "json":
+            return None
+        file = io.BytesIO()
+        self.figure.savefig(file, format="svg", bbox_inches="tight", metadata={"Date": None})
+        return file.getvalue()
+
     def _repr_html_(self) -> str | None:
         return str(self.figure._repr_html_()) if self.suffix == "json" else None  # matplotlib's returns None
 

@@ -26,7 +26,8 @@ def dlplug_specs():
 CLAIMS = """
 import os
 from dlplug.claims import Evidence, Measure
-from dlplug.media import Text
+from dlplug.media import Figure, Text
+from dlplug.plots import plot_curves
 
 def rate(lab, lr):
     options = ("--data=own.OwnData", f"--model.lr={lr}", "--trainer.max_epochs=1", "--trainer.log_every_n_steps=4")
@@ -42,7 +43,9 @@ def again(lab):
 
 def placed(lab):
     here = lab.registry.find("model", "own").target == "claimed:Other"
-    return Evidence([Measure("here", [here], ">=", 1, exact=True)], [Measure("nowhere", [0], ">=", 1, exact=True)])
+    figures = {"a/curve": Figure(plot_curves([1, 2], {"one": [1, 2]}, "x", "y"))}
+    nowhere = Measure("nowhere", [0], ">=", 1, exact=True)
+    return Evidence([Measure("here", [here], ">=", 1, exact=True)], [nowhere], figures)
 
 class Other:
     pass
@@ -122,8 +125,9 @@ def test_each_claim_is_measured_and_none_stops_the_others(verify, tmp_path):
 
 def test_a_class_takes_a_models_place(verify, tmp_path):
     assert verify("verify", "placed").returncode == 1
-    placed = verify("verify", "placed", "--with", "own=claimed.Other")
+    placed = verify("verify", "placed", "--with", "own=claimed.Other", "--figures", "slides")
     assert placed.returncode == 0, placed.stdout + placed.stderr
+    assert {path.name for path in (tmp_path / "slides").iterdir()} == {"placed-a-curve.png", "placed-a-curve.svg"}
     assert '"holds": false' in (tmp_path / "runs" / "verify" / "placed" / "evidence.json").read_text()  # left alone
     assert "there is no class 'claimed.None'" in verify("verify", "placed", "--with", "own=claimed.None").stderr
 

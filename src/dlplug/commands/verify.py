@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from dlplug.commands.parser import Parser, print_wrapped
 from dlplug.console import say
@@ -39,6 +40,7 @@ def configure(parser: Parser) -> None:
     parser.add_argument(
         "--with", dest="put", metavar="MODEL=CLASS", help="a class in a model's place, such as cnn=my_file.Net"
     )
+    parser.add_argument("--figures", type=Path, metavar="DIR", help="put the claims' figures there, as SVG and PNG")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write what was found as JSON too")
     parser.set_defaults(run=run)
 
@@ -60,6 +62,8 @@ def run(options: Namespace) -> int:
             print(line(evidence), flush=True)
             found = sorted([*found, evidence], key=lambda each: order.index(each["name"]))
             page = write_page(found)
+            if options.figures:
+                _copy_figures(evidence, options.figures)
             if options.json:
                 write_atomically(options.json, json.dumps(found, indent=1).encode())
     except KeyboardInterrupt:
@@ -69,6 +73,16 @@ def run(options: Namespace) -> int:
     failed = [evidence["name"] for evidence in found if not evidence["holds"]]
     print(f"{len(found) - len(failed)} of {len(found)} hold" + (f"; not {', '.join(failed)}" if failed else ""))
     return int(bool(failed))
+
+
+def _copy_figures(evidence: dict[str, Any], target: Path) -> None:
+    """Copy a claim's pictures into a folder, under names that begin with the claim's."""
+    target.mkdir(parents=True, exist_ok=True)
+    for name in evidence.get("figures", {}).values():
+        picture = Path(evidence["folder"], name)
+        for file in filter(Path.is_file, {picture, picture.with_suffix(".svg")}):
+            if file.suffix in (".png", ".svg"):
+                shutil.copy(file, target / f"{evidence['name']}-{unquote(file.name)}".replace("/", "-"))
 
 
 def _put(pair: str) -> None:
