@@ -13,10 +13,10 @@ from sklearn.decomposition import PCA
 from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
-from dlplug_generative.fid import FIDClassifier, near_copies
 from dlplug_generative.gan import GAN
 from dlplug_vision.data.digits import Digits
 from dlplug_vision.data.mnist5k import MNIST5k
+from dlplug_vision.evaluation.fid import FIDClassifier, near_copies
 
 SAMPLES = 10_000
 

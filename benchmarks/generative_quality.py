@@ -17,8 +17,8 @@ from dlplug.registry import Registry
 from dlplug.registry.job import load_config
 from dlplug.registry.source import load_class
 from dlplug.runs import Run
-from dlplug_generative.fid import FIDClassifier, near_copies
 from dlplug_vision.data.mnist5k import MNIST5k
+from dlplug_vision.evaluation.fid import FIDClassifier, near_copies
 
 SAMPLES = 2000
 # Measured once elsewhere on such a split, nats an image.

@@ -96,11 +96,13 @@ class DataSpec(Spec):
         gives: Kind of item it yields, such as ``"images"``; models that take this kind fit it.
         recipe_key: Its option that recipes tell apart, such as ``"env"``; none if empty.
         needs_files: Whether it reads files that have to be there first, and so cannot be loaded by a check.
+        judges: Targets of the functions that ``dlplug compare`` measures runs on it with; see ``dlplug.judges``.
     """
 
     gives: str = ""
     recipe_key: str = ""
     needs_files: bool = field(default=False, kw_only=True)
+    judges: tuple[str, ...] = field(default=(), kw_only=True)
 
     kind = "data"
 

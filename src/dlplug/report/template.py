@@ -21,15 +21,17 @@ from dlplug.panels import split_stage
 HERE = Path(__file__).parent
 
 
-def fill(template: str, **values: Any) -> str:
+def fill(template: str | Path, **values: Any) -> str:
     """Return a page that needs nothing but itself.
 
     Args:
-        template: A file of this folder that extends base.html.
+        template: A file that extends base.html; of this folder where it is a name.
         values: What it names.
     """
+    own = isinstance(template, str)
+    page = pages().get_template(str(template)) if own else pages().from_string(Path(template).read_text())
     now = datetime.now().strftime("%Y-%m-%d %H:%M")
-    return pages().get_template(template).render(now=now, version=version("dlplug"), **values)
+    return page.render(now=now, version=version("dlplug"), **values)
 
 
 def write_page(path: Path, page: str) -> Path:

@@ -1,5 +1,6 @@
 """What is checked of a data set."""
 
+from pkgutil import resolve_name
 from typing import Any
 from unittest import SkipTest
 
@@ -10,13 +11,18 @@ from dlplug.testing.offers import SpecChecks
 class DataChecks(SpecChecks):
     """Checks of a ``LightningDataModule``."""
 
-    checks = (*SpecChecks.checks, "fitting", "loads", "pickles", "traces")
+    checks = (*SpecChecks.checks, "fitting", "judges", "loads", "pickles", "traces")
     base = "lightning.pytorch.LightningDataModule"
     spec: DataSpec
 
     def fitting(self) -> None:
         """Check that it says what it gives, so that models can be found for it."""
         assert self.spec.gives, "its DataSpec says no gives: the kind of item, as a ModelSpec's takes names it"
+
+    def judges(self) -> None:
+        """Check that the functions which judge models of it are there."""
+        for target in self.spec.judges:
+            assert callable(resolve_name(target)), f"the judge {target} is no function"
 
     def loads(self) -> None:
         """Check that there are batches to train on, all of finite numbers, and the same data each time."""

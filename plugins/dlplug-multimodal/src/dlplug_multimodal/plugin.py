@@ -165,6 +165,7 @@ DATA: list[Spec] = [
         lecture="5.5",
         tags=("images", "words", "tags"),
         gives="tagged images",
+        judges=("dlplug.judges:retrieval",),
     ),
     DataSpec(
         "digit-names",
@@ -173,6 +174,7 @@ DATA: list[Spec] = [
         lecture="5.4",
         tags=("images", "words", "mnist"),
         gives="tagged images",
+        judges=("dlplug.judges:retrieval",),
     ),
     DataSpec(
         "tags",
@@ -181,6 +183,7 @@ DATA: list[Spec] = [
         lecture="5.5",
         tags=("images", "words", "tags", "own", "folder"),
         gives="tagged images",
+        judges=("dlplug.judges:retrieval",),
         needs_files=True,
     ),
     DataSpec(
@@ -190,6 +193,7 @@ DATA: list[Spec] = [
         lecture="5.6",
         tags=("images", "words", "captions"),
         gives="captioned images",
+        judges=("dlplug.judges:translation",),
     ),
     DataSpec(
         "captions",
@@ -198,6 +202,7 @@ DATA: list[Spec] = [
         lecture="5.6",
         tags=("images", "words", "captions", "own", "folder", "flickr", "coco"),
         gives="captioned images",
+        judges=("dlplug.judges:translation",),
         needs_files=True,
     ),
     DataSpec(
@@ -207,6 +212,7 @@ DATA: list[Spec] = [
         lecture="5.7",
         tags=("images", "sound", "speech", "synthetic", "mnist"),
         gives="images and sounds",
+        judges=("dlplug.judges:classification",),
         check_options={"data.pairs": 200},
     ),
     DataSpec(
@@ -216,6 +222,7 @@ DATA: list[Spec] = [
         lecture="5.7",
         tags=("images", "sound", "video", "own", "folder"),
         gives="images and sounds",
+        judges=("dlplug.judges:classification",),
         needs_files=True,
     ),
 ]

@@ -19,6 +19,7 @@ def dlplug_specs() -> list[Spec]:
             lecture="6",
             tags=("environment", "gymnasium", "cartpole", "atari"),
             gives="environment",
+            judges=("dlplug.judges:returns",),
             recipe_key="env",
         ),
         _agent(

@@ -154,6 +154,7 @@ DATA: list[Spec] = [
         lecture="2.4",
         tags=("text", "english"),
         gives="text",
+        judges=("dlplug.judges:language",),
     ),
     DataSpec(
         "text-file",
@@ -162,6 +163,7 @@ DATA: list[Spec] = [
         lecture="2.4",
         tags=("text", "own"),
         gives="text",
+        judges=("dlplug.judges:language",),
         needs_files=True,
     ),
     DataSpec(
@@ -179,6 +181,7 @@ DATA: list[Spec] = [
         lecture="2.4",
         tags=("text", "english", "sentiment", "label"),
         gives="labelled text",
+        judges=("dlplug.judges:classification", "dlplug.judges:regression"),
     ),
     DataSpec(
         "text-table",
@@ -187,6 +190,7 @@ DATA: list[Spec] = [
         lecture="2.4",
         tags=("text", "own", "label"),
         gives="labelled text",
+        judges=("dlplug.judges:classification", "dlplug.judges:regression"),
         check_options={"data.path": "texts.tsv"},
         needs_files=True,
     ),
@@ -197,6 +201,7 @@ DATA: list[Spec] = [
         lecture="2.4",
         tags=("text", "translation", "dates", "cldr"),
         gives="text pairs",
+        judges=("dlplug.judges:translation",),
     ),
     DataSpec(
         "parallel-text",
@@ -205,6 +210,7 @@ DATA: list[Spec] = [
         lecture="2.4",
         tags=("text", "translation", "own"),
         gives="text pairs",
+        judges=("dlplug.judges:translation",),
         check_options={"data.path": "texts.tsv"},
         needs_files=True,
     ),
@@ -215,6 +221,7 @@ DATA: list[Spec] = [
         lecture="2.4",
         tags=("text", "translation", "english", "french"),
         gives="text pairs",
+        judges=("dlplug.judges:translation",),
         skip_checks=dict.fromkeys(("loads", "traces"), "its texts come with the extra dlplug-sequence[ui]"),
     ),
 ]

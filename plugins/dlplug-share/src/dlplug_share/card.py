@@ -4,7 +4,7 @@ import argparse
 import csv
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from numbers import Real
 from pathlib import Path
 from types import MappingProxyType
@@ -17,7 +17,7 @@ from dlplug.api import TrainedRun
 from dlplug.console import say
 from dlplug.files import write_atomically
 from dlplug.registry import Registry
-from dlplug_share.facts import documented, parameters_of, path_of
+from dlplug_share.facts import config_of, documented, interval, parameters_of, path_of, seed_aside
 
 TRAINER = ("max_epochs", "max_steps", "accumulate_grad_batches", "gradient_clip_val", "limit_train_batches")
 
@@ -75,8 +75,8 @@ def card(trained: TrainedRun, facts: dict[str, Any], more: Mapping[str, list[str
         dataset = {"type": source, "name": source, "split": "test"}
         results = [{"task": {"type": task}, "dataset": dataset, "metrics": values}]
         head["model-index"] = [{"name": name, "results": results}]
-    config = yaml.safe_load((trained.path / "config.yaml").read_text())
-    seed = config.get("seed_everything")
+    config = config_of(trained.path)
+    seeds = over_seeds(trained.path)
     splits = getattr(data, "splits", None) or {}
     sizes = ", ".join(f"{len(columns[0]):,} {split}" for split, columns in splits.items())
     claims = [s for s in registry if isinstance(s, ClaimSpec) and name in s.models] if spec else []
@@ -84,10 +84,8 @@ def card(trained: TrainedRun, facts: dict[str, Any], more: Mapping[str, list[str
         "": [facts["model"].get("summary", ""), documented(model) if spec else ""],
         "Data": [facts["data"].get("summary", ""), documented(data) if source else "", sizes and f"Items: {sizes}."],
         "Figures": [
-            measured and f"On the test data, of one run{f' with seed {seed}' if isinstance(seed, int) else ''}.",
-            "\n".join(["| metric | value |", "|---|---|", *(f"| {k} | {v:.4g} |" for k, v in measured.items())])
-            if measured
-            else "",
+            measured and said_of_seeds(seeds, config.get("seed_everything")),
+            measured and figures_table(measured, [figures(path / "test.csv") for path in seeds.values()]),
         ],
         "What is claimed of it": [
             claims and "Sentences of the course that `dlplug verify` measures, each against a control:",
@@ -111,6 +109,39 @@ def task_of(facts: dict[str, Any]) -> str:
     kinds = [kind for kind in ("images", "texts") if kind in facts["preprocessing"]]
     classifies = facts["info"].get("target") == "class" and "labels" in facts
     return f"{kinds[0][:-1]}-classification" if classifies and len(kinds) == 1 else ""
+
+
+def over_seeds(folder: Path) -> dict[int, Path]:
+    """Return the tested runs beside a run that differ from it by their seed alone, and itself, by seed."""
+    found: dict[int, Path] = {}
+    for path in sorted(path.parent for path in folder.absolute().parent.glob("*/test.csv")):
+        config = config_of(path) if (path / "config.yaml").is_file() else {}
+        if isinstance(seed := config.get("seed_everything"), int) and seed_aside(config) == seed_aside(
+            config_of(folder)
+        ):
+            found.setdefault(seed, path)
+    return dict(sorted(found.items()))
+
+
+def said_of_seeds(seeds: Mapping[int, Path], own: Any) -> str:
+    """Return what a card's figures are of."""
+    if len(seeds) > 1:
+        each = ", ".join(map(str, seeds))
+        return (
+            f"On the test data: of the run with seed {own}, whose weights these are, and over the seeds {each} of the "
+            "same recipe the mean with its 95 % interval (Student's t)."
+        )
+    return f"On the test data, of one run{f' with seed {own}' if isinstance(own, int) else ''}."
+
+
+def figures_table(own: Mapping[str, float], each: Sequence[Mapping[str, float]]) -> str:
+    """Return a table of metrics in Markdown, of one run and over several."""
+    several = len(each) > 1
+    lines = ["| metric | value | mean |", "|---|---|---|"] if several else ["| metric | value |", "|---|---|"]
+    for name, value in own.items():
+        mean, half = interval([run[name] for run in each if name in run] or [value])
+        lines.append(f"| {name} | {value:.4g} |" + (f" {mean:.4g} ± {half or 0:.2g} |" if several else ""))
+    return "\n".join(lines)
 
 
 def figures(path: Path) -> dict[str, float]:

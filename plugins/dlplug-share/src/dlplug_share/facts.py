@@ -3,9 +3,14 @@
 import inspect
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping
+import statistics
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from math import sqrt
 from numbers import Real
+from pathlib import Path
 from typing import Any, get_args
+
+import yaml
 
 from dlplug import DataSpec, ModelSpec, Spec
 from dlplug.api import TrainedRun
@@ -13,6 +18,9 @@ from dlplug.registry import Registry
 
 INFO = ["classes", "labels", "target", "words", "voices", "size", "seq_len", "input_size", "longest"]
 INFO += ["states", "observation_shape", "actions", "action_shape"]
+PLACES = ("default_root_dir", "logger", "accelerator", "devices")  # of a trainer's options
+# Student's t for 95 %, by degrees of freedom; of more than ten the last, which is a little too wide.
+T = (12.71, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
 VOCABULARIES = ("vocabulary", "source", "target")
 
 
@@ -90,6 +98,26 @@ def parameters_of(thing: Any) -> dict[str, inspect.Parameter]:
     """Return the arguments of an object's class and of those that it is made from, by name."""
     classes = [kind for kind in reversed(type(thing).__mro__) if "__init__" in vars(kind)]
     return {name: each for kind in classes for name, each in inspect.signature(kind, eval_str=True).parameters.items()}
+
+
+def config_of(folder: Path) -> dict[str, Any]:
+    """Return the config of a run folder."""
+    found = yaml.safe_load((folder / "config.yaml").read_text())
+    return found if isinstance(found, dict) else {}
+
+
+def seed_aside(config: Mapping[str, Any]) -> str:
+    """Return what tells a config from others, less the seed and where it keeps what."""
+    trainer = {name: value for name, value in (config.get("trainer") or {}).items() if name not in PLACES}
+    rest = {name: value for name, value in config.items() if name not in ("seed_everything", "trainer")}
+    return json.dumps([trainer, rest], sort_keys=True, default=str)
+
+
+def interval(values: Sequence[float]) -> tuple[float, float | None]:
+    """Return the mean, and half its 95 % interval by Student's t; None for a single value."""
+    if len(values) < 2:
+        return values[0], None
+    return statistics.fmean(values), T[min(len(values), len(T) + 1) - 2] * statistics.stdev(values) / sqrt(len(values))
 
 
 def _variants(thing: Any) -> Iterable[str]:

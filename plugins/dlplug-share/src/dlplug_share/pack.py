@@ -200,7 +200,7 @@ def _write(trained: TrainedRun, folder: Path, keep: Collection[str], dtype: "dty
     from dlplug.trained import flatten, read_checkpoint
 
     model = trained.model
-    config = yaml.safe_load((trained.path / "config.yaml").read_text())
+    config = facts.config_of(trained.path)
     seed, trainer = config.get("seed_everything"), config.get("trainer") or {}
     shown: dict[str, Any] = {"seed_everything": seed} if isinstance(seed, int) else {}
     shown["trainer"] = {each: trainer[each] for each in TRAINER if isinstance(trainer.get(each), int | float)}

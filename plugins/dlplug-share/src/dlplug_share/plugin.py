@@ -28,4 +28,11 @@ def dlplug_specs() -> list[Spec]:
             usage="RUN [RUN ...] [--name NAME]",
             takes="run",
         ),
+        CommandSpec(
+            "compare",
+            "dlplug_share.compare:configure",
+            "Hold models that take the same data against one ruler, the judges of the data.",
+            usage="RUN [RUN ...] | --all [--data NAME]",
+            takes="run",
+        ),
     ]

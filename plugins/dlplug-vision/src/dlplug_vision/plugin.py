@@ -3,6 +3,12 @@
 from dlplug import ClaimSpec, DataSpec, ModelSpec, Spec, hookimpl
 
 NEEDS_INPUT = {"generates": "it takes an image, which has to be there first"}
+JUDGES = (
+    "dlplug.judges:classification",
+    "dlplug.judges:likelihood",
+    "dlplug_vision.evaluation.judges:samples",
+)
+OF_TABLES = (JUDGES[0], "dlplug.judges:regression", *JUDGES[1:])  # which may have numbers to learn
 PHOTOGRAPHS = {"data.augment": 1.0, "data.flip": True}
 
 
@@ -89,7 +95,8 @@ def _models() -> list[Spec]:
 def _data() -> list[Spec]:
     def images(name: str, target: str, summary: str, *tags: str, needs_files: bool = True) -> Spec:
         target, tags = f"dlplug_vision.data.{target}", ("image", "label", *tags)
-        return DataSpec(name, target, summary, "3", tags, gives="images", needs_files=needs_files)
+        judges = OF_TABLES if "own" in tags else JUDGES
+        return DataSpec(name, target, summary, "3", tags, gives="images", needs_files=needs_files, judges=judges)
 
     digits = "1,797 handwritten digits, 8×8 grey: the quickest to train on."
     mnist5k = "5,000 of MNIST's handwritten digits, 28×28 grey, 500 a class."

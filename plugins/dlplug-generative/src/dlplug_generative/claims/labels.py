@@ -14,7 +14,7 @@ from dlplug.claims import Evidence, Lab, Measure
 from dlplug.data import Batch, ImageInfo
 from dlplug.media import Table
 from dlplug_generative.claims.shared import choose, differences
-from dlplug_generative.fid import FIDClassifier
+from dlplug_vision.evaluation.fid import FIDClassifier
 
 EACH = 10  # labelled images of each of the ten classes
 ALL = 1000  # more of each than there are
