@@ -1,7 +1,5 @@
 """What is checked of trained weights."""
 
-from collections.abc import Callable
-
 from dlplug.registry.weights import folder_of
 from dlplug.specs import WeightsSpec
 from dlplug.testing.offers import SpecChecks
@@ -10,11 +8,8 @@ from dlplug.testing.offers import SpecChecks
 class WeightsChecks(SpecChecks):
     """Checks of weights, short of using them."""
 
+    checks = ("light", "files")
     spec: WeightsSpec
-
-    def all(self) -> dict[str, Callable[[], None]]:
-        """Return the checks by name."""
-        return {"light": self.light, "files": self.files}
 
     def files(self) -> None:
         """Check that the files are there and as they were packed, and that a plugin offers the model."""
