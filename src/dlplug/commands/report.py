@@ -12,11 +12,8 @@ from dlplug.runs import Run, run_folders
 def configure(parser: Parser) -> None:
     """Add the arguments of ``dlplug report``."""
     parser.add_argument("runs", nargs="+", metavar="RUN", help="a run, or a folder of runs")
-    parser.add_argument(
-        "--out",
-        metavar="FILE",
-        help="default RUN/report.html; of several runs the first of report.html, report-2.html, … that is free",
-    )
+    default = "RUN/report.html; of several runs the first of report.html, report-2.html, … that is free"
+    parser.add_argument("--out", metavar="FILE", help=f"default {default}")
     parser.add_argument("--open", action="store_true", help="open it in the browser")
     parser.set_defaults(run=run)
 

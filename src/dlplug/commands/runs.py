@@ -27,24 +27,19 @@ Row = dict[str, Any]
 def configure(parser: Parser) -> None:
     """Add the arguments of ``dlplug runs``."""
     parser.usage = "dlplug runs [WORD] [options], dlplug runs note RUN TEXT, dlplug runs rm RUN [RUN ...]"
-    parser.add_argument(
-        "words", nargs="*", metavar="WORD", help="only runs whose name, model, data, options or note hold it"
-    )
-    parser.add_argument("--folder", type=Path, default=Path("runs"), help="where they are (runs)")
-    parser.add_argument(
-        "--sort", metavar="FIELD", help="by a field or metric, such as test/accuracy; the newest first if none"
-    )
-    parser.add_argument("--reverse", action="store_true", help="the other way round")
-    parser.add_argument(
-        "--best", action="store_true", help="of each model and data only the best by its monitored metric"
-    )
-    parser.add_argument("--by", choices=["config"], help="means and spreads over the seeds of one config")
-    parser.add_argument("--columns", metavar="A,B", help=f"fields and metrics; of {', '.join(SHOWN)}, path, seed, note")
+    add = parser.add_argument
+    add("words", nargs="*", metavar="WORD", help="only runs whose name, model, data, options or note hold it")
+    add("--folder", type=Path, default=Path("runs"), help="where they are (runs)")
+    add("--sort", metavar="FIELD", help="by a field or metric, such as test/accuracy; the newest first if none")
+    add("--reverse", action="store_true", help="the other way round")
+    add("--best", action="store_true", help="of each model and data only the best by its monitored metric")
+    add("--by", choices=["config"], help="means and spreads over the seeds of one config")
+    add("--columns", metavar="A,B", help=f"fields and metrics; of {', '.join(SHOWN)}, path, seed, note")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="for programs")
     form.add_argument("--csv", action="store_true", help="for spreadsheets")
     form.add_argument("--html", type=Path, metavar="FILE", help="a page that can be sorted and filtered, with pictures")
-    parser.add_argument("--yes", action="store_true", help="rm asks nothing")
+    add("--yes", action="store_true", help="rm asks nothing")
     parser.set_defaults(run=run)
 
 

@@ -392,30 +392,24 @@ def _check_options(chosen: Mapping[str, str], own: list[str], configs: Iterable[
     for kind, class_path in {**chosen, "trainer": TRAINER}.items():
         given = [option[2:].partition("=")[0] for option in own if option.startswith(f"--{kind}.")]
         names = [key.split(".")[1].removesuffix("+") for key in given]  # `--trainer.callbacks+=` appends
-        for config in configs:
-            section = config.get(kind)
-            if isinstance(section, dict):
+        for section in (config.get(kind) for config in configs):
+            if isinstance(section, dict) and section.get("class_path") in (None, "", class_path):
                 init_args = section.get("init_args", {}) if kind in KINDS else section
-                if (not section.get("class_path") or section["class_path"] == class_path) and isinstance(
-                    init_args, dict
-                ):
-                    names += [str(name) for name in init_args]
-        if not names or not class_path:
-            continue
-        source = read_class(class_path)
-        if source is None or not source.complete:
-            continue
+                names += map(str, init_args if isinstance(init_args, dict) else ())
         what = kind if kind == "trainer" else f"{kind} {class_path.rpartition('.')[2]}"
-        known = {argument.name for argument in source.arguments}
-        for name in names:
-            if name not in known | {"class_path", "init_args", "dict_kwargs", "help"}:
-                raise InputError(f"{what} has no option {name!r}; " + did_you_mean(name, known))
+        own_to_jsonargparse = {"class_path", "init_args", "dict_kwargs", "help"}
+        _refuse_unknown(what, class_path, [name for name in names if name not in own_to_jsonargparse])
+
+
+def _refuse_unknown(what: str, class_path: str, names: Iterable[str]) -> None:
+    source = read_class(class_path) if class_path and names else None
+    known = {argument.name for argument in source.arguments} if source and source.complete else {*names}
+    for name in names:
+        if name not in known:
+            raise InputError(f"{what} has no option {name!r}; " + did_you_mean(name, known))
 
 
 def _check_logger_option(logger: str, name: str) -> None:
     if not logger:
         raise InputError(f"--logger.{name} needs a --logger NAME before it")
-    source = read_class(logger)
-    known = {argument.name for argument in source.arguments} if source and source.complete else {name}
-    if name not in known:
-        raise InputError(f"logger {logger.rpartition('.')[2]} has no option {name!r}; " + did_you_mean(name, known))
+    _refuse_unknown(f"logger {logger.rpartition('.')[2]}", logger, [name])

@@ -38,11 +38,8 @@ def run(options: Namespace) -> int:
         failed += verdict == "FAILED"
         print_wrapped(f"  {verdict:7}  {check.name:10}  ", why or "-")
         sys.stdout.flush()
-    print(
-        f"{len(checks) - failed} of {len(checks)} hold or do not apply"
-        if failed
-        else f"all {len(checks)} hold or do not apply"
-    )
+    held = f"{len(checks) - failed} of {len(checks)}" if failed else f"all {len(checks)}"
+    print(f"{held} hold or do not apply")
     return int(bool(failed))
 
 

@@ -56,7 +56,7 @@ from dlplug.training.launch import (
 from dlplug.training.parse_errors import explain, lightnings, refuse_known, serialised
 from dlplug.training.predictions import InputData, PredictionWriter
 from dlplug.training.progress import ADVICE, EpochSummary, TrainingBar
-from dlplug.training.resume import ExactResume, refuse
+from dlplug.training.resume import ExactResume, find, refuse
 from dlplug.training.seeding import EpochSeeding
 
 PARSER_MODE = "dlplug"
@@ -352,9 +352,8 @@ class CLI(LightningCLI):
 
     def _note_state(self, state: str) -> None:
         """Write into about.json how training ended, where it began."""
-        callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
-        trained = any(isinstance(each, EpochSummary) and each.started is not None for each in callbacks)
-        if self.run and trained and is_rank_zero():
+        summary = find(EpochSummary, self.trainer)
+        if self.run and summary and summary.started is not None and is_rank_zero():
             with suppress(OSError):  # the folder is gone, or the disk full
                 self.run.say_of_itself(state=state)
 
@@ -397,19 +396,18 @@ class CLI(LightningCLI):
             others = (spec for plugin in self.registry.plugins if plugin.name != "core" for spec in plugin.specs)
             offered = [spec.name for spec in others if isinstance(spec, CommandSpec) and spec.takes == "run"]
             say(self.run.summary(self.job.command, offered))
-        for writer in self.trainer.callbacks:  # type: ignore[attr-defined]
-            if isinstance(writer, PredictionWriter):
-                if not self.job.here:
-                    say(writer.summary())
-                return int(writer.bad == writer.count > 0)
-        return self._status()
+        if not (writer := find(PredictionWriter, self.trainer)):
+            return self._status()
+        if not self.job.here:
+            say(writer.summary())
+        return int(writer.bad == writer.count > 0)
 
     def _status(self) -> int:
         """Return 1 where a loss was not a number, in this command or before the run was resumed."""
         monitor = (getattr(self.model, "monitor", None) or ("",))[0]
         rows = read_metrics(self.run.path / "metrics.csv") if self.run and self.job.command == "fit" else []
-        last = [c.loss for c in self.trainer.callbacks if isinstance(c, EpochSummary)]  # type: ignore[attr-defined]
-        measured: list[Mapping[str, Any]] = [*rows, *last, self.trainer.callback_metrics]
+        summary = find(EpochSummary, self.trainer)
+        measured: list[Mapping[str, Any]] = [*rows, summary.loss if summary else {}, self.trainer.callback_metrics]
         found = [name for metrics in measured for name in broken_losses(metrics, monitor)]
         if found and is_rank_zero():
             say(f"failed: {', '.join(dict.fromkeys(found))} is not a number; {ADVICE}")

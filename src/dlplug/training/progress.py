@@ -18,6 +18,7 @@ from dlplug.model import Model
 from dlplug.panels import COMMON, find_monitor
 from dlplug.runs import Run
 from dlplug.training.checkpoints import Checkpoints
+from dlplug.training.resume import find
 
 ADVICE = "try a smaller learning rate, --trainer.gradient_clip_val 1, or --trainer.detect_anomaly true"
 
@@ -77,12 +78,9 @@ class EpochSummary(Callback):
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say what the last epoch brought, and the best one."""
         self._end_epoch(trainer, pl_module, trainer.current_epoch)
-        for checkpoints in trainer.checkpoint_callbacks:
-            if isinstance(checkpoints, Checkpoints) and checkpoints.monitor and checkpoints.best is not None:
-                _say(
-                    trainer,
-                    f"best: {checkpoints.monitor[0]} {checkpoints.best:.4g} in epoch {checkpoints.best_epoch + 1}",
-                )
+        best = find(Checkpoints, trainer)
+        if best and best.monitor and best.best is not None:
+            _say(trainer, f"best: {best.monitor[0]} {best.best:.4g} in epoch {best.best_epoch + 1}")
 
     def _end_epoch(self, trainer: Trainer, pl_module: LightningModule, epochs: int) -> None:
         if self.started is None:
