@@ -1,6 +1,5 @@
 """What a plugin says about its classes before any of them is imported."""
 
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -22,10 +21,8 @@ def _check_field(what: str, annotation: Any, value: Any) -> None:
         for part in (value, *value.values()) if nested else (value,):
             if not isinstance(part, Mapping) or not all(isinstance(name, str) for name in part):
                 raise ValueError(f"{what} is not a dict with names as keys")
-        try:
-            json.dumps(value, default=dict, allow_nan=False)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{what} holds more than plain values: {error}") from None
+        if not _is_plain(value):
+            raise ValueError(f"{what} holds more than plain values")
     elif kind.startswith("tuple"):
         item = int if "int" in kind else str
         if not isinstance(value, tuple) or not all(
@@ -40,6 +37,15 @@ def _check_field(what: str, annotation: Any, value: Any) -> None:
             raise ValueError(f"{what} is {value!r}, none of {', '.join(map(repr, get_args(annotation)))}")
     elif not isinstance(value, str) or not value.isprintable():
         raise ValueError(f"{what} is not one line of text")
+
+
+def _is_plain(value: Any) -> bool:
+    """Return whether JSON can hold a value."""
+    if isinstance(value, Mapping):
+        return all(isinstance(name, str) and _is_plain(part) for name, part in value.items())
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
 
 
 @dataclass(frozen=True)
@@ -139,7 +145,7 @@ class Range:
         if not SEARCHED.fullmatch(option):
             raise ValueError(f"{option!r} is no option to search, such as model.lr or data.batch_size")
         if isinstance(given, list | tuple):
-            if len({json.dumps(choice) for choice in given}) < max(2, len(given)):
+            if len({repr(choice) for choice in given}) < max(2, len(given)):
                 raise ValueError(f"{option}: {given!r} are not two different choices or more")
             return cls(tuple(given))
         kind, *bounds = str(given).split(":")

@@ -1,6 +1,5 @@
 """``dlplug list``, ``info`` and ``plugins``: what is installed."""
 
-import json
 import re
 import sys
 import textwrap
@@ -39,6 +38,8 @@ def print_list(registry: Registry, word: str, as_json: bool) -> int:
     """Print the specs that mention a word, by section of the course."""
     specs = matching(registry, word)
     if as_json:
+        import json  # only here
+
         print(json.dumps([_as_dict(spec) for spec in specs], indent=2))
         return 0
     if not specs:

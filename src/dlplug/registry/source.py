@@ -8,11 +8,13 @@ from functools import cache
 from importlib import import_module
 from importlib.machinery import PathFinder
 from importlib.util import find_spec
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dlplug.console import plain
 from dlplug.errors import InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def defines(class_path: str, name: str) -> bool:
         return path in (None, class_path) or defines(str(path), name)
     bases = [_resolve(tree, module, ast.unparse(base)) for base in node.bases]
     own = {n.name for n in node.body if isinstance(n, ast.FunctionDef)}
-    own |= {ast.unparse(n) for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    own |= {ast.unparse(target) for n in node.body if isinstance(n, ast.Assign) for target in n.targets}
     return name in own or any(base is None or defines(base, name) for base in bases)
 
 
@@ -225,7 +227,7 @@ def _parse(module: str) -> ast.Module:
         return ast.Module([], [])
 
 
-def file_of(module: str) -> Path | None:
+def file_of(module: str) -> "Path | None":
     """Return the source file of a module, found without importing its parents, as ``importlib``'s own would."""
     path: list[str] | None = None
     origin = None
@@ -235,4 +237,6 @@ def file_of(module: str) -> Path | None:
             return None
         path = [*spec.submodule_search_locations] if spec.submodule_search_locations else []
         origin = spec.origin
+    from pathlib import Path  # 2 ms, which `list` does without
+
     return Path(origin) if origin and origin.endswith(".py") else None

@@ -308,10 +308,7 @@ class CLI(LightningCLI):
         if self.model.automatic_optimization:
             return super().instantiate_trainer(**kwargs)
         if asked.gradient_clip_val and isinstance(self.model, Model):
-            algorithm = asked.gradient_clip_algorithm or "norm"
-            if algorithm not in ("norm", "value"):
-                raise InputError(f"--trainer.gradient_clip_algorithm: {algorithm!r} is not 'norm' or 'value'")
-            self.model.gradient_clip = (asked.gradient_clip_val, algorithm)
+            self.model.gradient_clip = (asked.gradient_clip_val, asked.gradient_clip_algorithm or "norm")
             kwargs.update(gradient_clip_val=None, gradient_clip_algorithm=None)
         trainer = super().instantiate_trainer(**kwargs)
         if isinstance(trainer.strategy, DDPStrategy) and asked.strategy in ("auto", "ddp"):
