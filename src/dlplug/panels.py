@@ -8,8 +8,9 @@ from typing import Any
 STAGES = ("train", "val", "test")  # what the names of metrics start with
 STAGE = {"training": "train", "valid": "val", "validation": "val", "dev": "val", "testing": "test"}
 WORD = rf"(?P<stage>{'|'.join([*STAGES, *STAGE])})"
-STAGED = [re.compile(shape, re.IGNORECASE) for shape in (rf"{WORD}[/_.-](?P<name>.+)", rf"(?P<name>.+)[/_.-]{WORD}")]
-RULE = re.compile(r"(?P<metric>\S+) (?:(?P<way>falls|rises)|(?P<sign>[<>]) (?P<bound>\S+))")  # see Panel.expect
+# Compiled where they are used: this module is imported on every command.
+STAGED = (rf"{WORD}[/_.-](?P<name>.+)", rf"(?P<name>.+)[/_.-]{WORD}")
+RULE = r"(?P<metric>\S+) (?:(?P<way>falls|rises)|(?P<sign>[<>]) (?P<bound>\S+))"  # see Panel.expect
 # By what a validation is best where the model does not say, the first that was logged.
 DEFAULT_MONITORS = dict.fromkeys(("loss", "nll", "perplexity"), "min")
 DEFAULT_MONITORS |= dict.fromkeys(
@@ -49,7 +50,7 @@ class Panel:
         if not all(isinstance(text, str) for text in texts):
             raise ValueError(f"panel {self.title!r} holds more than text")
         for rule in self.expect:
-            found = RULE.fullmatch(rule)
+            found = re.fullmatch(RULE, rule)
             if not found or not {found["metric"], split_stage(found["metric"])[1]} & {*self.curves}:
                 raise ValueError(f"panel {self.title!r} expects {rule!r}: not a rule, or not of one of its curves")
 
@@ -90,7 +91,7 @@ def split_stage(column: str) -> tuple[str, str]:
         One of ``STAGES``, or nothing where the name has none; and the name.
     """
     for shape in STAGED:
-        if found := shape.fullmatch(column):
+        if found := re.fullmatch(shape, column, re.IGNORECASE):
             word = found["stage"].lower()
             return STAGE.get(word, word), found["name"].removesuffix("_epoch")
     return "", column.removesuffix("_epoch")

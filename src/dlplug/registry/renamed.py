@@ -1,7 +1,6 @@
 """What runs of dlplug 0.1 call otherwise, by the tables of renamed.toml: read only where such a run is opened."""
 
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
@@ -10,6 +9,8 @@ from typing import Any
 
 @cache
 def _table(name: str) -> Any:
+    import tomllib  # 5 ms, which all but such runs do without
+
     return tomllib.loads(Path(__file__).with_suffix(".toml").read_text())[name]
 
 

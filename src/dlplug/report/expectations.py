@@ -1,5 +1,6 @@
 """What panels expect of a run's curves, and what of it they do not find."""
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,7 +20,7 @@ def unmet(panel: Panel, curves: Sequence[Curve]) -> list[str] | None:
 
 def _verdicts(rule: str, curves: Sequence[Curve]) -> list[str]:
     """Return a sentence for each curve that a rule is about, empty where it keeps the rule."""
-    found = RULE.fullmatch(rule)
+    found = re.fullmatch(RULE, rule)
     assert found
     about = [curve for curve in curves if found["metric"] in (curve.name, curve.column) and len(curve.values)]
     if way := found["way"]:
