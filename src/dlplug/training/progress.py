@@ -40,7 +40,6 @@ class EpochSummary(Callback):
         self._run = run
         self._typed = typed
         self._model = model
-        self._folder = run.path
         self._timing = MetricsFile(run.path / "timing.csv")
         self.started: float | None = None
         self._counted = 0.0  # by the model's own axis when the epoch started
@@ -61,7 +60,7 @@ class EpochSummary(Callback):
         datamodule = getattr(trainer, "datamodule", None)
         data = type(datamodule).__name__ if datamodule else "its own data"
         device = trainer.strategy.root_device
-        say(f"{self._model}: {weights:,} weights, {data}, seed {run_seed()}, {device} -> {self._folder}")
+        say(f"{self._model}: {weights:,} weights, {data}, seed {run_seed()}, {device} -> {self._run.path}")
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say what the epoch before brought: only now are all its metrics known."""
@@ -93,17 +92,20 @@ class EpochSummary(Callback):
         step = trainer.fit_loop.epoch_loop._batches_that_stepped - 1
         self._timing.log_metrics({"epoch": epochs - 1, "seconds": seconds, "batches_per_second": rate}, step)
         self._timing.write()
-        axis = getattr(pl_module, "axis", "")
-        speed = f"{rate:.3g} batches/s"
-        if axis in trainer.callback_metrics:
-            done = float(trainer.callback_metrics[axis]) - self._counted
-            speed = f"{done / seconds:,.0f} {axis.partition('/')[2]}/s"
+        speed = self.speed(trainer, getattr(pl_module, "axis", "")) or f"{rate:.3g} batches/s"
         for most in (4, 3, 2, 1):  # as many as a terminal's line holds
             metrics = key_metrics(trainer, pl_module, most)
             line = f"epoch {epochs}/{trainer.max_epochs}  {metrics}  ({seconds:.1f} s, {speed})"
             if len(line) < _columns():
                 break
         _say(trainer, line)
+
+    def speed(self, trainer: Trainer, axis: str) -> str:
+        """Return how fast a model's own axis has grown in this epoch; empty without one."""
+        if self.started is None or axis not in trainer.callback_metrics:
+            return ""
+        done = float(trainer.callback_metrics[axis]) - self._counted
+        return f"{done / (time.monotonic() - self.started):,.0f} {axis.partition('/')[2]}/s"
 
 
 def _columns() -> int:
@@ -126,7 +128,6 @@ class TrainingBar(ProgressBar):
         self._bar = tqdm(disable=True)
         self._enabled = True
         self._drawn = 0.0
-        self._counted: tuple[float, float] | None = None  # the model's own axis, and when it stood there
 
     def disable(self) -> None:
         """Draw nothing: Lightning asks for it on ranks other than zero."""
@@ -161,21 +162,13 @@ class TrainingBar(ProgressBar):
         """Draw at most ten times a second, since for a small network drawing takes longer than a step."""
         if time.monotonic() - self._drawn > 0.1 or batch_idx + 1 == self.total_train_batches:
             # Two metrics are what 80 columns hold.
-            shown = key_metrics(trainer, pl_module, most=2) + self._speed(trainer, getattr(pl_module, "axis", ""))
+            summary = find(EpochSummary, trainer)
+            speed = summary.speed(trainer, getattr(pl_module, "axis", "")) if summary else ""
+            shown = f"{key_metrics(trainer, pl_module, most=2)}  {speed}".rstrip()
             self._bar.set_postfix_str(shown, refresh=False)
             self._bar.update(batch_idx + 1 - self._bar.n)
             self._bar.refresh()
             self._drawn = time.monotonic()
-
-    def _speed(self, trainer: Trainer, axis: str) -> str:
-        """Return how fast the model's own axis grows since the epoch's first logged value; empty without one."""
-        if axis not in trainer.callback_metrics:
-            return ""
-        count, now = float(trainer.callback_metrics[axis]), time.monotonic()
-        if self._counted is None:
-            self._counted = (count, now)
-        start, since = self._counted
-        return f"  {(count - start) / (now - since):,.0f} {axis.partition('/')[2]}/s" if count > start else ""
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Leave the line to what is said at the end."""
