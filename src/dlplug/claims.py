@@ -322,6 +322,7 @@ def _as_dict(evidence: Evidence, folder: Path) -> dict[str, Any]:
             "mean": measure.mean,
             "spread": measure.spread,
             "interval": [None if math.isnan(end) else end for end in measure.interval],
+            "reached": measure.reached,
             "holds": measure.holds,
             "fails": measure.fails,
         }

@@ -13,12 +13,16 @@ import pytest
 from dlplug.claims import Evidence, Measure
 
 SPECS = """
-from dlplug import ClaimSpec, ModelSpec, hookimpl
+from dlplug import ClaimSpec, ModelSpec, MutantSpec, hookimpl
 @hookimpl
 def dlplug_specs():
     names = ["holding", "again", "failing", "toothless", "raising", "dying"]
     specs = [ClaimSpec(n, f"claimed:{n}", f"This one is {n}.", lecture="9.1", models=("own",)) for n in names]
     specs += [ClaimSpec("placed", "claimed:placed", "This one knows its place.", lecture="10", why="It does.")]
+    specs += [ClaimSpec("one", "claimed:one", "One is one.", lecture="10")]
+    fault = {"models": ("own",), "old": "return 1", "new": "return 0"}
+    specs += [MutantSpec("zero", "claimed:answer", "One is none.", caught_by=("one",), **fault)]
+    specs += [MutantSpec("unseen", "claimed:answer", "One is none.", **fault)]
     specs += [ModelSpec("own", "own:OwnModel", "Own.")]
     return [*specs, ClaimSpec("long", "claimed:holding", "This one takes long.", lecture="9.10", full=True)]
 """
@@ -49,6 +53,12 @@ def placed(lab):
 
 class Other:
     pass
+
+def answer():
+    return 1
+
+def one(lab):
+    return Evidence([Measure("one", [answer()], ">=", 1)], [Measure("none", [0], ">=", 1)])
 
 def failing(lab):
     return Evidence([Measure("one", [1.0], ">=", 2)], [Measure("zero", [0.0], ">=", 2, exact=True)])
@@ -146,6 +156,19 @@ def test_claims_are_listed_and_chosen_without_running(verify):
     assert "how: To see what happens." in card
     assert "  why: It does.\n" in verify("info", "placed").stdout
     assert "try: dlplug verify raising" in card
+
+
+def test_faults_are_planted_and_what_notices_them_is_said(verify, tmp_path):
+    source = (tmp_path / "claimed.py").read_text()
+    result = verify("verify", "--mutants", "--json", "found.json")
+    assert "found by the claim one  zero: One is none.  [one 0 (>= 1)]\n" in result.stdout
+    assert "MISSED  unseen: One is none." in result.stdout
+    assert result.stdout.endswith("1 of 2 faults are noticed\n")
+    assert result.returncode == 1
+    assert [fault["by"] for fault in json.loads((tmp_path / "found.json").read_text())] == ["the claim one", ""]
+    assert (tmp_path / "claimed.py").read_text() == source
+    assert "zero" not in verify("list").stdout
+    assert "did you mean 'zero'" in verify("verify", "--mutants", "zer").stderr
 
 
 def test_a_measure_holds_by_its_bound_and_not_by_its_mean():

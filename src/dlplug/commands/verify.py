@@ -1,6 +1,5 @@
 """``dlplug verify``: runs the course's claims and says which hold."""
 
-import hashlib
 import json
 import math
 import multiprocessing
@@ -11,18 +10,19 @@ import time
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from dlplug.commands.mutants import run_mutants
 from dlplug.commands.parser import Parser, print_wrapped
 from dlplug.console import say
 from dlplug.errors import InputError, did_you_mean
 from dlplug.files import write_atomically
 from dlplug.processes import start
 from dlplug.registry import Registry
-from dlplug.registry.source import file_of, read_class
+from dlplug.registry.provenance import code_digest
+from dlplug.registry.source import read_class
 from dlplug.specs import ClaimSpec
 
 WITH = "DLPLUG_WITH"  # what puts classes in models' places
@@ -40,6 +40,7 @@ def configure(parser: Parser) -> None:
     parser.add_argument(
         "--with", dest="put", metavar="MODEL=CLASS", help="a class in a model's place, such as cnn=my_file.Net"
     )
+    parser.add_argument("--mutants", action="store_true", help="plant faults in the models, and see what notices them")
     parser.add_argument("--figures", type=Path, metavar="DIR", help="put the claims' figures there, as SVG and PNG")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write what was found as JSON too")
     parser.set_defaults(run=run)
@@ -47,6 +48,8 @@ def configure(parser: Parser) -> None:
 
 def run(options: Namespace) -> int:
     """Run the claims asked for; the status is 1 if one does not hold."""
+    if options.mutants:
+        return run_mutants(Registry.discover(), options.words, options.full, options.json)
     if options.put:
         _put(options.put)
     claims = chosen(Registry.discover(), options.words, options.full)
@@ -140,18 +143,6 @@ def measure(
         for process in multiprocessing.active_children():
             process.terminate()
         raise
-
-
-def code_digest(registry: Registry) -> str:
-    """Return what tells this code from any other: of the core and of all that plugins offer, and of what trains."""
-    digest = hashlib.sha256(" ".join(map(version, ("torch", "lightning", "numpy"))).encode())
-    for name in sorted({"dlplug", *(spec.target.partition(":")[0].partition(".")[0] for spec in registry)}):
-        file = file_of(name)
-        whole = sorted(file.parent.rglob("*")) if file and file.name == "__init__.py" else [file]
-        for part in whole:
-            if part and part.is_file() and part.suffix != ".pyc":
-                digest.update(f"{name}/{part.name}".encode() + hashlib.sha256(part.read_bytes()).digest())
-    return digest.hexdigest()[:16]
 
 
 def _cache(code: str) -> Path | None:

@@ -4,6 +4,7 @@ A recorded version is a line such as ``"dlplug-vision 0.2.0 (pip install dlplug-
 to get it.
 """
 
+import hashlib
 import json
 import re
 import shlex
@@ -13,6 +14,7 @@ from pathlib import Path
 from dlplug.console import plain
 from dlplug.registry import Plugin, Registry
 from dlplug.registry.installed import distributions, normalized
+from dlplug.registry.source import file_of
 
 HEAD = "# made with "  # begins the first lines of a run's config.yaml
 RECORDED = re.compile(r"(?P<name>\S+) (?P<version>\S+) \((?P<how>.+)\)")
@@ -89,3 +91,17 @@ def version_drift(what: str | Path, recorded: Iterable[str]) -> str:
         elif found.version != made["version"]:
             clauses.append(f"{origin}, but {found.version} is installed; {how}")
     return f"{what} was made with {' and '.join(clauses)}" if clauses else ""
+
+
+def code_digest(registry: Registry) -> str:
+    """Return what tells this code from any other: of the core and of all that plugins offer, and of what trains."""
+    found = distributions()
+    versions = (found[name].version for name in ("torch", "lightning", "numpy") if name in found)
+    digest = hashlib.sha256(" ".join(versions).encode())
+    for name in sorted({"dlplug", *(spec.target.partition(":")[0].partition(".")[0] for spec in registry)}):
+        file = file_of(name)
+        whole = sorted(file.parent.rglob("*")) if file and file.name == "__init__.py" else [file]
+        for part in whole:
+            if part and part.is_file() and part.suffix != ".pyc":
+                digest.update(f"{name}/{part.name}".encode() + hashlib.sha256(part.read_bytes()).digest())
+    return digest.hexdigest()[:16]

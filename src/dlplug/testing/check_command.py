@@ -8,7 +8,7 @@ from pathlib import Path
 from unittest import SkipTest
 
 from dlplug.commands.parser import Parser, print_wrapped
-from dlplug.errors import InputError
+from dlplug.errors import InputError, did_you_mean
 from dlplug.registry import Registry
 from dlplug.testing import Check, checks_of
 
@@ -17,6 +17,7 @@ def configure(parser: Parser) -> None:
     """Add the arguments of ``dlplug check``."""
     parser.add_argument("name", help="as in `dlplug list`, a plugin, a distribution, or the folder of one")
     parser.add_argument("--data", metavar="NAME", default="", help="data to check a model with instead of its own")
+    parser.add_argument("--only", metavar="CHECK", default="", help="this check alone, such as reloads")
     parser.set_defaults(run=run)
 
 
@@ -29,6 +30,11 @@ def run(options: Namespace) -> int:
         sys.path.append(os.getcwd())
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), os.getcwd())))
     checks = checks_of(_distribution(project) if project.exists() else name, registry, options.data)
+    if options.only:
+        names = {check.name for check in checks}
+        if options.only not in names:
+            raise InputError(f"no check of {name} is {options.only!r}; " + did_you_mean(options.only, names))
+        checks = [check for check in checks if check.name == options.only]
     failed, shown = 0, None
     for check in checks:
         if check.spec is not shown:

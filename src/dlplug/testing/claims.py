@@ -1,6 +1,5 @@
 """What is checked of a claim."""
 
-from collections.abc import Callable
 from unittest import SkipTest
 
 from dlplug.registry.source import read_function_doc
@@ -11,11 +10,8 @@ from dlplug.testing.offers import SpecChecks
 class ClaimChecks(SpecChecks):
     """Checks of a claim, short of its result."""
 
+    checks = ("light", "target", "said", "control")
     spec: ClaimSpec
-
-    def all(self) -> dict[str, Callable[[], None]]:
-        """Return the checks by name."""
-        return {"light": self.light, "target": self.target, "said": self.said, "control": self.control}
 
     def said(self) -> None:
         """Check that it says how it measures, and what of."""

@@ -1,7 +1,5 @@
 """What is checked of a mutant, short of whether anything finds it: that is ``dlplug verify --mutants``."""
 
-from collections.abc import Callable
-
 from dlplug.registry.source import file_of
 from dlplug.specs import MutantSpec
 from dlplug.testing.offers import SpecChecks
@@ -10,11 +8,8 @@ from dlplug.testing.offers import SpecChecks
 class MutantChecks(SpecChecks):
     """Checks of a fault that is to be planted."""
 
+    checks = ("light", "plants")
     spec: MutantSpec
-
-    def all(self) -> dict[str, Callable[[], None]]:
-        """Return the checks by name."""
-        return {"light": self.light, "plants": self.plants}
 
     def plants(self) -> None:
         """Check that what it replaces stands once, that the module compiles with it, and that its models are there."""

@@ -1,6 +1,6 @@
 """What this plugin offers: models of images and words, of captions, and of sound."""
 
-from dlplug import ClaimSpec, DataSpec, ModelSpec, Spec, hookimpl
+from dlplug import ClaimSpec, DataSpec, ModelSpec, MutantSpec, Spec, hookimpl
 
 NEEDS_INPUT = {"generates": "it takes an image or a sound, which has to be there first"}
 SMALL_PAIRS = {"data.pairs": 200, "trainer.max_epochs": 2}
@@ -351,7 +351,61 @@ CLAIMS: list[Spec] = [
 ]
 
 
+MUTANTS: list[Spec] = [
+    MutantSpec(
+        "noise-rewarded",
+        "dlplug_multimodal.models.skip_gram:SkipGram",
+        "Noise words are to score high, like true ones.",
+        lecture="5.4",
+        models=("skip-gram",),
+        old="self.negatives * logsigmoid(-false.float())",
+        new="self.negatives * logsigmoid(false.float())",
+        caught_by=("words-are-vectors",),
+    ),
+    MutantSpec(
+        "texts-cut-off",
+        "dlplug_multimodal.models.joint_embedding:JointEmbedding",
+        "No gradient reaches the encoder of texts.",
+        lecture="5.4",
+        models=("joint-embedding",),
+        old="loss = self._loss(self.encode_images(images), self.encode_texts(kept), kept, counts)",
+        new="loss = self._loss(self.encode_images(images), self.encode_texts(kept).detach(), kept, counts)",
+        caught_by=("updates", "embeddings-switch"),
+    ),
+    MutantSpec(
+        "picture-not-passed",
+        "dlplug_multimodal.models.captioner:Captioner",
+        "The decoder's first state knows nothing of the image.",
+        lecture="5.6",
+        models=("captioner",),
+        old="state = self.init_state(summary).tanh()[:, None, None]",
+        new="state = self.init_state(0 * summary).tanh()[:, None, None]",
+        caught_by=("captions-need-pictures", "updates"),
+    ),
+    MutantSpec(
+        "teacher-sees-another",
+        "dlplug_multimodal.models.soundnet:SoundNet",
+        "The teacher is shown the picture of another sound.",
+        lecture="5.7",
+        models=("soundnet",),
+        old="teacher = (self.teacher(images).float() / self.temperature).log_softmax(1)",
+        new="teacher = (self.teacher(images.flip(0)).float() / self.temperature).log_softmax(1)",
+        caught_by=("hearing-from-seeing",),
+    ),
+    MutantSpec(
+        "picture-never-missing",
+        "dlplug_multimodal.models.fusion:Fusion",
+        "What is missing is taken in all the same.",
+        lecture="5.2",
+        models=("fusion",),
+        old="image = self.image(images) * image_given if image_used",
+        new="image = self.image(images) if image_used",
+        caught_by=("missing-data",),
+    ),
+]
+
+
 @hookimpl
 def dlplug_specs() -> list[Spec]:
     """Return the models, the data and the claims."""
-    return [*MODELS, *DATA, *CLAIMS]
+    return [*MODELS, *DATA, *CLAIMS, *MUTANTS]

@@ -1,6 +1,6 @@
 """What this plugin offers: language models, models of sentences, what they read, and claims."""
 
-from dlplug import ClaimSpec, DataSpec, ModelSpec, Spec, hookimpl
+from dlplug import ClaimSpec, DataSpec, ModelSpec, MutantSpec, Spec, hookimpl
 
 UNTRAINED = "it combines two runs that exist already"
 TRAINING = ("trains", "sizes", "tests", "reloads", "repeats", "pickles", "traces", "bf16", "processes")
@@ -289,6 +289,19 @@ CLAIMS: list[Spec] = [
         notes=("2.2 s_n can contain information from all past timesteps.",),
     ),
     ClaimSpec(
+        "language-models-predict",
+        "dlplug_sequence.claims.prediction:each_step",
+        "At each step a language model gives the probability of the next token, by the tokens before it alone.",
+        lecture="2.4",
+        models=("rnn-lm", "transformer-lm"),
+        notes=("2.4 A language model gives the probability of the next word at each s_i.",),
+        since="2026-12-01",
+        equation="P(x_1, …, x_n) = ∏ P(x_t | x_1, …, x_(t-1))",
+        predict="Does it matter whether a text is read at once or token by token?",
+        seen="Both agree to single precision; without its mask a transformer's do not, since it sees what is to come.",
+        why="s_t depends on x_1 to x_t alone, in a recurrent network by its order and in a transformer by its mask.",
+    ),
+    ClaimSpec(
         "gradient-by-hand",
         "dlplug_sequence.claims.recurrence:chain_rule",
         "There is a loss at each timestep, and the chain rule goes back through all states that depend on W.",
@@ -345,7 +358,61 @@ CLAIMS: list[Spec] = [
 ]
 
 
+MUTANTS: list[Spec] = [
+    MutantSpec(
+        "state-thrown-away",
+        "dlplug_sequence.nn.recurrent:Recurrent",
+        "A text always starts from an empty state, whatever was read before.",
+        lecture="2.2",
+        models=("rnn-lm",),
+        old='start = None if state is None else state if self.cell == "lstm" else state[0]',
+        new="start = None",
+        caught_by=("language-models-predict",),
+    ),
+    MutantSpec(
+        "embedding-cut-off",
+        "dlplug_sequence.models.rnn_lm:RNNLM",
+        "No gradient reaches the embeddings.",
+        lecture="2.4",
+        models=("rnn-lm",),
+        old="x = self.drop(self.embed(tokens))  # (n, time, embedding_dim)",
+        new="x = self.drop(self.embed(tokens).detach())",
+        caught_by=("updates",),
+    ),
+    MutantSpec(
+        "future-unmasked",
+        "dlplug_sequence.models.transformer_lm:TransformerLM",
+        "Each token attends to those after it.",
+        lecture="2.4",
+        models=("transformer-lm",),
+        old="logits: Tensor = self.out(self.net(x, mask, is_causal=True))",
+        new="logits: Tensor = self.out(self.net(x))",
+        caught_by=("language-models-predict",),
+    ),
+    MutantSpec(
+        "attention-is-even",
+        "dlplug_sequence.nn.attention:Attention",
+        "Every state of the encoder has the same weight.",
+        lecture="2.9",
+        models=("seq2seq",),
+        old="weights = scores.masked_fill(padding[:, None], -torch.inf).softmax(2)",
+        new="weights = (0 * scores).masked_fill(padding[:, None], -torch.inf).softmax(2)",
+        caught_by=("updates", "attention-helps"),
+    ),
+    MutantSpec(
+        "orthogonality-skipped",
+        "dlplug_sequence.nn.recurrent:Recurrent",
+        "Recurrent weights that are to be orthogonal are left as they were.",
+        lecture="2.8",
+        models=("rnn-lm", "rnn-regressor"),
+        old='if init != "default":',
+        new='if init == "identity":',
+        caught_by=("hidden-state-keeps-history",),
+    ),
+]
+
+
 @hookimpl
 def dlplug_specs() -> list[Spec]:
     """Return the models, the data and the claims."""
-    return [*MODELS, *DATA, *CLAIMS]
+    return [*MODELS, *DATA, *CLAIMS, *MUTANTS]

@@ -1,6 +1,6 @@
 """What this plugin offers."""
 
-from dlplug import ClaimSpec, DataSpec, ModelSpec, Spec, hookimpl
+from dlplug import ClaimSpec, DataSpec, ModelSpec, MutantSpec, Spec, hookimpl
 
 NEEDS_INPUT = {"generates": "it takes an image, which has to be there first"}
 JUDGES = (
@@ -15,7 +15,7 @@ PHOTOGRAPHS = {"data.augment": 1.0, "data.flip": True}
 @hookimpl
 def dlplug_specs() -> list[Spec]:
     """Return the models, the data and the claims."""
-    return [*_models(), *_data(), *CLAIMS]
+    return [*_models(), *_data(), *CLAIMS, *MUTANTS]
 
 
 def _models() -> list[Spec]:
@@ -183,5 +183,38 @@ CLAIMS: list[Spec] = [
         lecture="5.3",
         models=("cnn",),
         notes=("5.3 Initialising with the weights of another network is better than random.",),
+    ),
+]
+
+MUTANTS: list[Spec] = [
+    MutantSpec(
+        "padding-counted-once",
+        "dlplug_vision.models.cnn:CNN",
+        "The side of a CONV's output counts the padding of one edge only.",
+        lecture="3.1",
+        models=("cnn",),
+        old="return (size + 2 * padding - kernel) // stride + 1",
+        new="return (size + padding - kernel) // stride + 1",
+        caught_by=("trains",),
+    ),
+    MutantSpec(
+        "filters-dilated",
+        "dlplug_vision.models.cnn:CNN",
+        "A CONV's filters have gaps between their weights.",
+        lecture="3.1",
+        models=("cnn",),
+        old="self.stride, self.padding, bias=not self.norm)",
+        new="self.stride, self.padding, 2, bias=not self.norm)",
+        caught_by=("conv-is-local", "trains"),
+    ),
+    MutantSpec(
+        "pools-overlap",
+        "dlplug_vision.models.cnn:CNN",
+        "The pooled patches overlap, so that the image is not halved.",
+        lecture="3.1",
+        models=("cnn",),
+        old='layers[f"pool{k}"] = nn.MaxPool2d(2) if self.pooling == "max" else nn.AvgPool2d(2)',
+        new='layers[f"pool{k}"] = nn.MaxPool2d(2, 1) if self.pooling == "max" else nn.AvgPool2d(2)',
+        caught_by=("layer-sizes", "trains"),
     ),
 ]
