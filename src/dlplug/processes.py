@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
@@ -70,7 +71,18 @@ def _fit(line: list[str], log: Path, env: dict[str, str]) -> None:
     # By these Lightning starts the other processes of a fit on several devices.
     sys.modules["__main__"].__spec__, sys.argv = command.__spec__, [command.__file__, "fit", *line]
     Thread(target=_end_with_parent, daemon=True).start()
-    sys.exit(command.main(["fit", *line]))
+    status: Any = 1
+    try:
+        status = command.main(["fit", *line])
+    except SystemExit as error:
+        status = error.code
+    except Exception:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # Python's own way out would wait for the threads of a pool that this was forked from, itself among them.
+        os._exit(status if isinstance(status, int) else 1)
 
 
 def _end_with_parent() -> None:

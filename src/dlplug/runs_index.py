@@ -15,7 +15,7 @@ from dlplug.panels import find_monitor, split_stage
 from dlplug.runs import Run, run_folders
 
 INDEX = ".runs.json"
-VERSION = 1  # of an entry's fields
+VERSION = 2  # of an entry's fields
 WATCHED = ("about.json", "metrics.csv", "test.csv", "timing.csv")
 SEED, MOST = (re.compile(rf"^{key}: (.+)$", re.MULTILINE) for key in ("seed_everything", "  max_epochs"))
 # Options that say where and what, not how.
@@ -41,6 +41,7 @@ class Entry:
         best: Its best value.
         metrics: The last value of each metric of metrics.csv, and those of test.csv.
         note: What ``dlplug runs note`` wrote.
+        study: The study of ``dlplug tune`` whose trial it is.
     """
 
     path: str
@@ -57,6 +58,7 @@ class Entry:
     best: float | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     note: str = ""
+    study: str = ""
 
     @property
     def name(self) -> str:
@@ -86,7 +88,10 @@ class Entry:
 
     def mentions(self, word: str) -> bool:
         """Return whether its name, model, data, options, state or note hold a word."""
-        return word.lower() in f"{self.path} {self.model} {self.data} {self.options} {self.state} {self.note}".lower()
+        return (
+            word.lower()
+            in f"{self.path} {self.model} {self.data} {self.options} {self.state} {self.note} {self.study}".lower()
+        )
 
 
 def read_entries(folder: Path) -> list[Entry]:
@@ -134,6 +139,7 @@ def _read(run: Run) -> Entry:
     # Searched for, since parsing a thousand configs takes a minute.
     seed, most = (next(iter(key.findall(config)), "") for key in (SEED, MOST))
     entry = Entry(str(run.path), seed=seed, note=str(about.get("note", "")), of=most)
+    entry.study = str(about.get("study", ""))
     names = (str(about.get(kind, {}).get("name", "")) for kind in ("model", "data"))
     entry.model, entry.data = (name.rpartition(".")[2] for name in names)  # one's own classes have paths
     typed = typed_options(about.get("commands", []))

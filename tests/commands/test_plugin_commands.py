@@ -26,7 +26,7 @@ def spec(name, target="greeting:greet", **more):
 def dlplug_specs():
     return [
         spec("greet", usage="RUN [--times N]", takes="run", group="find"),
-        spec("tune", "greeting:tune", takes="options"),
+        spec("sweep", "greeting:sweep", takes="options"),
         spec("report"),
         spec("twice"),
         spec("nowhere", "no_such_module:greet"),
@@ -57,7 +57,7 @@ def greet(parser):
     parser.set_defaults(run=lambda options: print(*["hello"] * options.times))
 
 
-def tune(parser):
+def sweep(parser):
     parser.add_argument("--trials", type=int, default=20, help="how many")
     parser.set_defaults(run=lambda options: print(options.trials, options.rest))
 
@@ -150,7 +150,7 @@ def test_it_runs_as_one_of_the_cores(said):
 
 
 def test_what_a_training_knows_is_passed_on(said):
-    line = ("tune", "--model=cnn", "--trials", "3", "--model.lr", "0.1")
+    line = ("sweep", "--model=cnn", "--trials", "3", "--model.lr", "0.1")
     assert said(*line) == (0, "3 ['--model=cnn', '--model.lr', '0.1']\n", "")
 
 
@@ -221,9 +221,9 @@ def test_help_lists_them_by_group_without_importing_any(said):
         ("greet --how ", {"loud", "low"}, set()),
         ("greet runs/c", {"runs/cnn/1"}, set()),
         ("greeting:twice --t", {"--times"}, set()),
-        ("tune --", {"--trials", "--model", "--trainer.max_epochs"}, {"--model.channels"}),
-        ("tune --trials 3 --model cnn --model.", {"--model.channels"}, {"--trials"}),
-        ("tune --model ", {"cnn", "gan"}, {"--trials", "greet"}),
+        ("sweep --", {"--trials", "--model", "--trainer.max_epochs"}, {"--model.channels"}),
+        ("sweep --trials 3 --model cnn --model.", {"--model.channels"}, {"--trials"}),
+        ("sweep --model ", {"cnn", "gan"}, {"--trials", "greet"}),
         ("broken --", set(), {"--help"}),
         ("leaving ", set(), {"--help"}),
         ("uninstall g", {"greeting", "generative"}, {"greet"}),

@@ -1,6 +1,7 @@
 """How commands take their arguments, and how they print text in a terminal's width."""
 
 import argparse
+import re
 import shutil
 import textwrap
 from collections.abc import Iterable
@@ -21,6 +22,15 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise instead of exiting."""
         raise InputError(message)
+
+
+def seeds(text: str) -> list[int]:
+    """Return seeds that were typed, such as ``0-4`` or ``1,2,7``: a type for ``add_argument``."""
+    parts = [re.fullmatch(r"(\d+)(?:-(\d+))?", part) for part in text.split(",")]
+    ranges = [range(int(part[1]), int(part[2] or part[1]) + 1) for part in parts if part]
+    if len(ranges) < len(parts) or not all(ranges):
+        raise argparse.ArgumentTypeError(f"takes numbers and ranges, such as 0-4 or 1,2,7; not {text!r}")
+    return [*dict.fromkeys(seed for part in ranges for seed in part)]
 
 
 def print_arguments(arguments: Iterable[Argument], prefix: str, values: dict[str, str]) -> None:

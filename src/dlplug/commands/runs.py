@@ -18,9 +18,9 @@ from dlplug.errors import InputError, did_you_mean
 from dlplug.runs import Run
 from dlplug.runs_index import Entry, read_entries
 
-SHOWN = ("name", "model", "data", "state", "epochs", "time", "monitored", "test", "options")
+SHOWN = ("name", "model", "data", "state", "epochs", "time", "monitored", "test", "study", "options")
 WIDEST = 28  # characters of a cell that is no option
-SPARED = ("data", "time", "epochs", "state", "model")  # the first to go where a terminal is too narrow
+SPARED = ("study", "data", "time", "epochs", "state", "model")  # the first to go where a terminal is too narrow
 Row = dict[str, Any]
 
 
@@ -33,7 +33,7 @@ def configure(parser: Parser) -> None:
     add("--sort", metavar="FIELD", help="by a field or metric, such as test/accuracy; the newest first if none")
     add("--reverse", action="store_true", help="the other way round")
     add("--best", action="store_true", help="of each model and data only the best by its monitored metric")
-    add("--by", choices=["config"], help="means and spreads over the seeds of one config")
+    add("--by", choices=["config", "study"], help="means and spreads over a config's seeds; a study's best")
     add("--columns", metavar="A,B", help=f"fields and metrics; of {', '.join(SHOWN)}, path, seed, note")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="for programs")
@@ -62,8 +62,9 @@ def run(options: Namespace) -> int:
 
         print(write_runs(found, options.html))
         return 0
-    rows = by_config(found) if options.by else [entry.row() for entry in found]
-    wanted = options.columns.split(",") if options.columns else [*SHOWN] + ["seeds"] * bool(options.by)
+    rows = {"config": by_config, "study": by_study, None: _each}[options.by](found)
+    counted = {"config": ["seeds"], "study": ["runs"], None: []}[options.by]
+    wanted = options.columns.split(",") if options.columns else [*SHOWN, *counted]
     known = {name for row in rows for name in row} | {*SHOWN, "path", "seed", "note"}
     for name in [*wanted, *([options.sort] if options.sort else [])]:
         if rows and name not in known:
@@ -125,6 +126,19 @@ def _best(entries: Sequence[Entry]) -> list[Entry]:
         if entry.best is not None:
             groups.setdefault((entry.model, entry.data), []).append(entry)
     return [(max if group[0].mode == "max" else min)(group, key=lambda e: e.best or 0.0) for group in groups.values()]
+
+
+def _each(entries: Sequence[Entry]) -> list[Row]:
+    return [entry.row() for entry in entries]
+
+
+def by_study(entries: Sequence[Entry]) -> list[Row]:
+    """Return a row for each study: its best run by its monitored metric, and how many runs it has."""
+    groups: dict[str, list[Entry]] = {}
+    for entry in entries:
+        groups.setdefault(entry.study, []).append(entry)
+    best = {study: (_best(group) or group)[0] for study, group in groups.items() if study}
+    return [entry.row() | {"runs": len(groups[study])} for study, entry in best.items()]
 
 
 def by_config(entries: Sequence[Entry]) -> list[Row]:

@@ -1,15 +1,13 @@
 """``dlplug fit … --seeds 0-4``: one run a seed, and what they reached together."""
 
-import re
 import shlex
 import signal
-from argparse import ArgumentTypeError
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 
-from dlplug.commands.parser import Parser
+from dlplug.commands.parser import Parser, seeds
 from dlplug.commands.runs import by_config
 from dlplug.console import say
 from dlplug.errors import InputError
@@ -26,17 +24,9 @@ EPOCHS = "trainer.max_epochs"  # more of them are a resumed run's
 def parser() -> Parser:
     """Return the parser of what ``fit`` takes for several seeds."""
     parser = Parser(prog="dlplug fit", allow_abbrev=False, add_help=False)
-    parser.add_argument("--seeds", type=_seeds, metavar="A-B,C", help="a run for each of these seeds")
+    parser.add_argument("--seeds", type=seeds, metavar="A-B,C", help="a run for each of these seeds")
     parser.add_argument("--jobs", type=int, default=1, help="how many of them at once, with --seeds (1)")
     return parser
-
-
-def _seeds(text: str) -> list[int]:
-    parts = [re.fullmatch(r"(\d+)(?:-(\d+))?", part) for part in text.split(",")]
-    ranges = [range(int(part[1]), int(part[2] or part[1]) + 1) for part in parts if part]
-    if len(ranges) < len(parts) or not all(ranges):
-        raise ArgumentTypeError(f"takes numbers and ranges, such as 0-4 or 1,2,7; not {text!r}")
-    return [*dict.fromkeys(seed for part in ranges for seed in part)]
 
 
 def fit_seeds(args: Sequence[str], seeds: Sequence[int], jobs: int, registry: Registry) -> int:

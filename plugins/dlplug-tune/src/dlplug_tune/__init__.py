@@ -1,0 +1,1 @@
+"""Searches the options of models, on Optuna."""
