@@ -101,8 +101,8 @@ def guide(_: str) -> str:
 
 def layout(kind: str) -> str:
     """Return the layout that data of a kind draw."""
-    source = read_class(Registry.discover().find("data", kind).class_path)
-    drawn = [part for part in (source.doc if source else "").split("\n\n") if part.startswith("    ")]
+    doc = read_class(Registry.discover().find("data", kind).class_path).doc
+    drawn = [part for part in doc.split("\n\n") if part.startswith("    ")]
     return f"```text\n{textwrap.dedent(drawn[0])}\n```"
 
 

@@ -290,7 +290,7 @@ def _what_changed(path: str | os.PathLike[str], class_path: str) -> str:
     checkpoint = read_checkpoint(path)
     found = [version_drift(f"{path}", checkpoint.get("made_with", []))]
     source = read_class(class_path)
-    if source and source.complete:
+    if source.complete:
         known = {argument.name for argument in source.arguments}
         gone = [name for name in checkpoint.get("hyper_parameters", {}) if name not in known and name[0] != "_"]
         found += [f"{class_path} has no option {name!r} any more, {did_you_mean(name, known)}" for name in gone]

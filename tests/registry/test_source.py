@@ -2,7 +2,7 @@ import textwrap
 
 import pytest
 
-from dlplug.registry.source import data_beside, defines, read_class
+from dlplug.registry.source import UNREAD, data_beside, defines, read_class
 
 MODULE = '''
 """A module that must not be imported."""
@@ -90,9 +90,9 @@ def test_class_is_found_where_it_is_reexported():
 
 
 def test_what_cannot_be_read():
-    assert read_class("unimported_package.inner.Missing") is None
-    assert read_class("no_such_module.Class") is None
-    assert read_class("math.Class") is None
+    assert read_class("unimported_package.inner.Missing") is UNREAD
+    assert read_class("no_such_module.Class") is UNREAD
+    assert read_class("math.Class") is UNREAD
     assert not read_class("unimported_package.inner.Lost").complete
 
 

@@ -160,10 +160,7 @@ class _Line:
             if word.partition("=")[0] == "--logger":
                 name = word.partition("=")[2] or following
                 classes["logger"] = next((s.class_path for s in self.registry if s.name == name), "")
-        sources = {kind: read_class(path) for kind, path in classes.items() if path}
-        return {
-            f"--{kind}.{a.name}": a for kind, source in sources.items() for a in (source.arguments if source else ())
-        }
+        return {f"--{kind}.{a.name}": a for kind, path in classes.items() for a in read_class(path).arguments}
 
     def _values(self) -> Offers:
         """Return the values of an option."""
@@ -188,8 +185,7 @@ class _Line:
             model = load_config(f"{self.before[0]}/config.yaml", self.registry)["model"]["class_path"]
         except (InputError, LookupError, TypeError):
             model = ""
-        source = read_class(model, "generate") if model else None
-        arguments = {f"--{a.name}": a for a in (source.arguments if source else ())}
+        arguments = {f"--{a.name}": a for a in read_class(model, "generate").arguments}
         if self.option in arguments and arguments[self.option].type != "bool":
             return {f"{self.prefix}{value}": "" for value in _values_of(arguments[self.option].type)}
         return {**{name: a.help for name, a in arguments.items()}, "--seed": "seed", "--out": "file to write"}

@@ -9,7 +9,7 @@ from dlplug.commands.parser import Parser, print_arguments, print_wrapped
 from dlplug.errors import InputError, did_you_mean
 from dlplug.registry import Registry
 from dlplug.registry.core import COMMANDS
-from dlplug.registry.source import defines, read_class, read_function_doc
+from dlplug.registry.source import UNREAD, defines, read_class, read_function_doc
 from dlplug.specs import ClaimSpec, CommandSpec, DataSpec, ModelSpec, Spec, WeightsSpec
 
 
@@ -163,7 +163,7 @@ def _print_card(registry: Registry, spec: Spec) -> None:
         print(f"  of: {spec.model}\n  card: {folder / spec.card}\n  try: dlplug test {spec.name}")
         return
     source = read_class(spec.class_path)
-    if source is None:
+    if source is UNREAD:
         print("  its source cannot be read")
         return
     for paragraph in filter(None, source.doc.partition("\nArgs:")[0].strip().split("\n\n")):

@@ -102,11 +102,9 @@ def print_help(registry: Registry, command: str, args: list[str]) -> int:
             continue
         spec, source = registry.spec_of(kind, class_path), read_class(class_path)
         print(f"\n{kind} {spec.name if spec else class_path}" + (f": {spec.summary}" if spec else ""))
-        print_arguments(source.arguments if source else (), f"--{kind}.", recipe)
-    trainer = read_class(TRAINER)
+        print_arguments(source.arguments, f"--{kind}.", recipe)
     print("\ntrainer (Lightning's; --help-all shows the rest)")
-    common = [a for a in trainer.arguments if a.name in COMMON_TRAINER] if trainer else []
-    for argument in common:
+    for argument in (a for a in read_class(TRAINER).arguments if a.name in COMMON_TRAINER):
         default = recipe.get(f"trainer.{argument.name}", argument.default)
         print(f"  --trainer.{argument.name:18} {default}")
     return 0

@@ -22,7 +22,7 @@ from dlplug.files import write_atomically
 from dlplug.processes import start
 from dlplug.registry import Registry
 from dlplug.registry.provenance import code_digest
-from dlplug.registry.source import read_class
+from dlplug.registry.source import UNREAD, read_class
 from dlplug.specs import ClaimSpec
 
 WITH = "DLPLUG_WITH"  # what puts classes in models' places
@@ -91,7 +91,7 @@ def _copy_figures(evidence: dict[str, Any], target: Path) -> None:
 def _put(pair: str) -> None:
     class_path = pair.partition("=")[2]
     sys.path.append(os.getcwd())
-    if read_class(class_path) is None:
+    if read_class(class_path) is UNREAD:
         raise InputError(f"--with {pair}: there is no class {class_path!r}; give MODEL=CLASS, such as cnn=my_file.Net")
     os.environ[WITH] = pair
 

@@ -16,7 +16,7 @@ from dlplug.errors import InputError, did_you_mean
 from dlplug.files import load_yaml
 from dlplug.registry import Registry, renamed
 from dlplug.registry.provenance import HEAD, recorded_versions, version_drift
-from dlplug.registry.source import data_beside, defines, is_there, read_class
+from dlplug.registry.source import UNREAD, data_beside, defines, is_there, read_class
 from dlplug.registry.trust import check_trust
 from dlplug.runs import Run
 from dlplug.specs import DataSpec, ModelSpec
@@ -113,8 +113,8 @@ def expand(command: str, args: list[str], registry: Registry, objects: Mapping[s
         if not run:
             variant = _given("data", data.recipe_key, own, configs) if isinstance(data, DataSpec) else ""
             recipe = model.recipe_for(data.name if data else "", variant)
-            taken = read_class(chosen["data"]) if chosen["data"] else None
-            if taken and taken.complete:  # data of one's own need not have the options that a recipe sets
+            taken = read_class(chosen["data"])
+            if taken.complete:  # data of one's own need not have the options that a recipe sets
                 known = {f"data.{argument.name}" for argument in taken.arguments}
                 recipe = {key: value for key, value in recipe.items() if key in known or not key.startswith("data.")}
             first = [f"--{kind}={path}" for kind, path in named.items() if path]
@@ -201,7 +201,7 @@ def _paths_from_there(config: Mapping[str, Any], run: Run) -> list[str]:
         section = config.get(kind)
         section = section if isinstance(section, dict) else {}
         options, source = section.get("init_args"), read_class(str(section.get("class_path")))
-        words = {a.name for a in source.arguments if "Literal" in a.type} if source else set()
+        words = {a.name for a in source.arguments if "Literal" in a.type}
         for name, value in (options or {}).items():
             if isinstance(value, str) and value and name not in words and not os.path.exists(value):
                 path = os.path.join(there, value)
@@ -383,8 +383,8 @@ def _which_data(model: str, registry: Registry) -> str:
 
 def _info_of(model: str) -> str:
     """Return the type of what a model's ``build`` is told of the data, as it is written."""
-    source = read_class(model, "build")
-    return next((a.type.strip("'") for a in source.arguments if a.type not in ("", "Any")), "") if source else ""
+    arguments = read_class(model, "build").arguments
+    return next((a.type.strip("'") for a in arguments if a.type not in ("", "Any")), "")
 
 
 def _check_options(chosen: Mapping[str, str], own: list[str], configs: Iterable[Mapping[str, Any]]) -> None:
@@ -402,8 +402,8 @@ def _check_options(chosen: Mapping[str, str], own: list[str], configs: Iterable[
 
 
 def _refuse_unknown(what: str, class_path: str, names: Iterable[str]) -> None:
-    source = read_class(class_path) if class_path and names else None
-    known = {argument.name for argument in source.arguments} if source and source.complete else {*names}
+    source = read_class(class_path) if names else UNREAD
+    known = {argument.name for argument in source.arguments} if source.complete else {*names}
     for name in names:
         if name not in known:
             raise InputError(f"{what} has no option {name!r}; " + did_you_mean(name, known))

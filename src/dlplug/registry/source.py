@@ -50,8 +50,11 @@ class Source:
     complete: bool
 
 
-def read_class(class_path: str, method: str = "__init__") -> Source | None:
-    """Return what the source of a class says, or None where there is no source to read.
+UNREAD = Source("", (), complete=False)
+
+
+def read_class(class_path: str, method: str = "__init__") -> Source:
+    """Return what the source of a class says; ``UNREAD`` where there is no source to read.
 
     Args:
         class_path: Such as ``"dlplug_generative.gan.GAN"``, or a function that returns an object.
@@ -62,7 +65,7 @@ def read_class(class_path: str, method: str = "__init__") -> Source | None:
     node = _find(tree, name)
     if node is None:
         path = _resolve(tree, module, name)
-        return read_class(path, method) if path not in (None, class_path) else None
+        return read_class(path, method) if path and path != class_path else UNREAD
     if isinstance(node, ast.FunctionDef):
         doc = inspect.cleandoc(ast.get_docstring(node) or "")
         return Source(doc, _arguments(node, doc, bound=0), complete=node.args.kwarg is None)
@@ -189,8 +192,8 @@ def _helps(doc: str) -> dict[str, str]:
 def _inherited(tree: ast.Module, module: str, node: ast.ClassDef, method: str) -> tuple[tuple[Argument, ...], bool]:
     for base in node.bases:
         path = _resolve(tree, module, ast.unparse(base))
-        source = read_class(path, method) if path else None
-        if source is None:
+        source = read_class(path, method) if path else UNREAD
+        if source is UNREAD:
             return (), False
         if source.arguments:
             return source.arguments, source.complete

@@ -55,9 +55,9 @@ def _dotted(config: Any) -> Iterator[str]:
 
 def _without_texts(class_path: str, options: Any) -> Any:
     """Return a class's options but for those that are texts, such as a file ``test.csv``, which names no class."""
-    source = read_class(class_path) if isinstance(options, dict) else None
-    plain = {a.name for a in source.arguments if a.type and PLAIN.issuperset(NAME.findall(a.type))} if source else set()
-    return {key: value for key, value in options.items() if key not in plain} if plain else options
+    arguments = read_class(class_path).arguments
+    plain = {a.name for a in arguments if a.type and PLAIN.issuperset(NAME.findall(a.type))}
+    return {key: value for key, value in options.items() if key not in plain} if isinstance(options, dict) else options
 
 
 def _file_of(path: str) -> str:

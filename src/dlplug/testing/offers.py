@@ -15,7 +15,7 @@ from typing import Any
 from unittest import SkipTest
 
 from dlplug.registry import Plugin, Registry
-from dlplug.registry.source import read_class
+from dlplug.registry.source import UNREAD, read_class
 from dlplug.specs import Spec
 from dlplug.testing.commands import run_apart
 
@@ -66,7 +66,7 @@ class SpecChecks:
     def arguments(self) -> None:
         """Check that each argument has a type and help, which the command line shows."""
         source = read_class(self.spec.class_path)
-        assert source, f"the source of {self.spec.target} cannot be read"
+        assert source is not UNREAD, f"the source of {self.spec.target} cannot be read"
         assert source.doc, f"{self.spec.target} has no docstring"
         untyped = [argument.name for argument in source.arguments if not argument.type]
         assert not untyped, f"arguments without a type: {', '.join(untyped)}"

@@ -465,7 +465,6 @@ class CLI(LightningCLI):
         """Return what a run folder says of itself, readable where neither its plugin nor torch is."""
         about: dict[str, Any] = {"commands": [shlex.join(self.job.typed)], "cwd": os.getcwd()}
         for kind, class_path in self.job.chosen.items():
-            source = read_class(class_path) if class_path else None
             spec = self.registry.spec_of(kind, class_path)
             about[kind] = {
                 "name": spec.name if spec else class_path,
@@ -473,7 +472,7 @@ class CLI(LightningCLI):
                 "origin": self.registry.owner(spec).origin if spec else "",
                 "summary": spec.summary if spec else "",
                 "lecture": spec.lecture if spec else "",
-                "doc": source.doc.partition("\nArgs:")[0].strip() if source else "",
+                "doc": read_class(class_path).doc.partition("\nArgs:")[0].strip(),
             }
         about["versions"] = {name: version(name) for name in ("dlplug", "lightning", "torch")}
         about["monitor"] = getattr(self.model, "monitor", "default")
