@@ -114,9 +114,11 @@ def measure(registry: Registry, spec: Any, file: Path, kind: str, options: argpa
         if name not in names:
             raise InputError(f"no claim about {spec.name} is named {name!r}; " + did_you_mean(name, names))
     try:
-        ast.parse(file.read_bytes())
+        classes = [node.name for node in ast.parse(file.read_bytes()).body if isinstance(node, ast.ClassDef)]
     except (SyntaxError, ValueError) as error:
         raise InputError(f"{file}: {error}") from error
+    if kind not in classes:
+        raise InputError(f"{file} has no class {kind}; " + did_you_mean(kind, classes))
 
     from dlplug_classroom.sandbox import Limits, Student, Ungraded, bubblewrap  # torch: seconds
 
@@ -157,6 +159,8 @@ def _measured(registry: Registry, claim: ClaimSpec, folder: Path, student: Any) 
             return Item(name, False, f"not measured: {reason}; see {folder}", 0.0)
         finally:
             lab.close()
+    if not lab.asked:
+        return Item(name, True, "left out: it measures none but the course's own classes")
     wrong = [f"{m.name} {m.mean:.4g} should be {m.sense} {m.threshold:.4g}" for m in evidence.measures if not m.holds]
     wrong += [
         f"{c.name} {c.mean:.4g} should not be {c.sense} {c.threshold:.4g}" for c in evidence.controls if not c.fails

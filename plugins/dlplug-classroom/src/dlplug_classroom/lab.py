@@ -53,6 +53,9 @@ class GradingLab(Lab):
         file: The student's file.
         kind: The class in it.
         limits: What the student's process may take.
+
+    Attributes:
+        asked: Whether the student's class was needed yet.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class GradingLab(Lab):
         self.name, self._class_of_file, self._limits = model, (file, kind, model), limits
         self._hidden: set[Path] = set()
         self._student: Student | None = None
+        self.asked = False
 
     def fit(self, model: str, *options: str, seed: int = 0) -> Trained:
         """Train; of the student's class, there, on the same data without those of the test."""
@@ -98,6 +102,7 @@ class GradingLab(Lab):
         self._student = None
 
     def _ask(self, *request: Any) -> Any:
+        self.asked = True
         if self._student and not self._hidden <= self._student.hidden:
             self.close()
         if not self._student:

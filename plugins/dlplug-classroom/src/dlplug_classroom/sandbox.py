@@ -55,8 +55,7 @@ def bubblewrap() -> str:
 
 def readable() -> list[Path]:
     """Return where Python and what is installed lie, without the working directory."""
-    places = {sys.prefix, sys.base_prefix, *sys.path, os.environ.get("PYTHONPATH", "").split(os.pathsep)[0]}
-    found = {Path(place).resolve() for place in places if place and Path(place).is_dir()}
+    found = {Path(place).resolve() for place in (sys.prefix, sys.base_prefix, *sys.path) if os.path.isdir(place)}
     return sorted(found - {Path.cwd()})
 
 
