@@ -276,7 +276,7 @@ CLAIMS: list[Spec] = [
         equation="own: h = Σ_t U_t x_t + b; shared: s_t = f(W s_(t-1) + U x_t + b)",
         predict="Taught a rule at the first four places of a text, what does each network know at the tenth?",
         seen="Both learn the rule where it is taught; the further from there, the less the dense network knows of it.",
-        why="The weights U_t of a place where no phrase ever stood learned nothing of it; an RNN has one U for all places.",
+        why="U_t of a place where no phrase ever stood learned nothing of it; an RNN has one U for all places.",
     ),
     ClaimSpec(
         "context-saves-bits",
