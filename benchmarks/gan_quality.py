@@ -48,7 +48,7 @@ def main() -> None:
     data.setup()
     splits = {name: data.prepare_batch(tensors) for name, tensors in data.splits.items()}
     train, labels = splits["train"]
-    held_out = torch.cat([splits["val"][0], splits["test"][0]])
+    held_out = splits["test"][0]
     classifier = FIDClassifier.fit(train, labels)
     accuracy = classifier.accuracy(*splits["test"])
     print(f"classifier: test accuracy {accuracy:.3f}; reference: {len(held_out)} held-out images")

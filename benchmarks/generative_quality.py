@@ -44,7 +44,7 @@ def main() -> None:
     data = MNIST5k()
     data.setup()
     splits = {name: data.prepare_batch(tensors) for name, tensors in data.splits.items()}
-    train, held_out = splits["train"][0], torch.cat([splits["val"][0], splits["test"][0]])
+    train, held_out = splits["train"][0], splits["test"][0]
     classifier = FIDClassifier.fit(*splits["train"])
     print(f"{'':48} {'nats':>6} {'bits':>6} {'FID':>7} {'rarest':>7} {'copies':>7}")
 

@@ -31,7 +31,8 @@ class GAN(Model):
     the mean probabilities of being real that the discriminator gives to real and to fake images. With the objective
     ``wasserstein`` (Arjovsky et al., 2017; gradient penalty: Gulrajani et al., 2017) the discriminator is a critic: the
     losses are differences of its outputs, and ``d_real`` and ``d_fake``, which take these for logits, are only good to
-    compare. A conditional GAN (Mirza and Osindero, 2014) gives both networks the label.
+    compare. The critic takes one step a round and not five as there, so that objectives compare at as many updates. A
+    conditional GAN (Mirza and Osindero, 2014) gives both networks the label.
 
     Args:
         latent_dim: Dimension of the noise that an image is made from.

@@ -37,8 +37,8 @@ class VAE(WarmupCosine):
         hidden: Units of the encoder's hidden layers; the decoder's are the same in reverse.
         likelihood: ``bernoulli`` models whether a pixel is above 0.5, ``gaussian`` its grey level of 256, with one
             learned standard deviation for all pixels.
-        beta: Weight of the KL term in training; 1 for the ELBO itself.
-        kl_warmup: Share of the batches over which the weight of the KL term rises from 0.
+        beta: Weight of the KL term in training, or of log p(z) - log q(z|x) in each sample's; 1 for the bound itself.
+        kl_warmup: Share of the batches over which that weight rises from 0.
         num_samples: Samples of the importance-weighted bound in training; 1 for the ELBO.
         lr: Highest learning rate of Adam; it decays along a cosine to 0 at the last batch.
     """
@@ -167,14 +167,14 @@ class VAE(WarmupCosine):
             "decoder": (lambda latents: {"images": self(latents)}, {"latents": self.encode(batch[0])[0]}, {}),
         }
 
-    def log_weights(self, images: Tensor, samples: int) -> Tensor:
-        """Return log p(x, z) - log q(z|x) in nats, shape (samples, n), for z sampled from q(z|x)."""
+    def log_weights(self, images: Tensor, samples: int, kl_weight: float = 1.0) -> Tensor:
+        """Return log p(x|z) + kl_weight (log p(z) - log q(z|x)) in nats, shape (samples, n), for z from q(z|x)."""
         # Exercise: draw z by reparameterisation; both normal densities have the same constants.
         mean, std = self.encode(images)
         noise = torch.randn(samples, *mean.shape, device=mean.device)
         z = mean + std * noise  # (samples, n, latent_dim)
         log_prior_ratio = (0.5 * (noise.square() - z.square()) + std.log()).sum(-1)  # log p(z) - log q(z|x)
-        return log_prior_ratio + self.log_likelihood(images, z)
+        return kl_weight * log_prior_ratio + self.log_likelihood(images, z)
 
     def log_likelihood(self, images: Tensor, z: Tensor) -> Tensor:
         """Return log p(x|z) in nats, shape (..., n), for latent variables (..., n, latent_dim)."""
@@ -188,9 +188,9 @@ class VAE(WarmupCosine):
         """Return the negative ELBO of a batch, the KL term weighted."""
         images = batch[0]
         if self.num_samples > 1:
-            loss = -_log_mean_exp(self.log_weights(images, self.num_samples)).mean()
-            self.record(loss=loss)
-            return loss
+            bound = _log_mean_exp(self.log_weights(images, self.num_samples, self._kl_weight()))
+            self.record(loss=-bound.mean())
+            return -bound.mean()
         kl, reconstruction = self._elbo_terms(images)
         return (self._kl_weight() * kl.sum(-1) + reconstruction).mean()
 

@@ -19,29 +19,24 @@ class ExchangedPixels(Digits):
         return info, {name: (exchange_pixels(images), labels) for name, (images, labels) in splits.items()}
 
 
-class FewLabels(Digits):
-    """digits with a few training images repeated in place of the others, so that there are as many updates.
-
-    Args:
-        each: Training images of each class that are kept.
-        choice: Seed of which are kept.
-        shuffled: Whether the kept images exchange their labels at random, so that nothing can be learned from them.
-    """
-
-    def __init__(
-        self, batch_size: int = 32, augment: float = 0.0, each: int = 10, choice: int = 0, shuffled: bool = False
-    ) -> None:
-        super().__init__(batch_size, augment)
-        self.each, self.choice, self.shuffled = each, choice, shuffled
+class UpsideDown(Digits):
+    """digits turned upside down."""
 
     def load(self) -> tuple[ImageInfo, dict[str, Batch]]:
-        """Return the splits, that for training reduced."""
+        """Return the splits, turned."""
+        info, splits = super().load()
+        return info, {name: (images.flip(2), labels) for name, (images, labels) in splits.items()}
+
+
+class ExchangedLabels(Digits):
+    """digits whose training images have each other's labels at random."""
+
+    def load(self) -> tuple[ImageInfo, dict[str, Batch]]:
+        """Return the splits, the training labels exchanged."""
         info, splits = super().load()
         images, labels = splits["train"]
-        kept = choose(labels, self.each, self.choice)
-        given = labels[kept.roll(len(kept) // 2)] if self.shuffled else labels[kept]
-        times = len(labels) // len(kept)
-        return info, {**splits, "train": (images[kept].repeat(times, 1, 1, 1), given.repeat(times))}
+        order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
+        return info, {**splits, "train": (images, labels[order])}
 
 
 def choose(labels: Tensor, each: int, choice: int) -> Tensor:

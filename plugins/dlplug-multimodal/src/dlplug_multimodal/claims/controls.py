@@ -1,8 +1,10 @@
-"""What the claims share: data whose modalities do not belong together, and differences over seeds."""
+"""What the claims share: data whose modalities do not belong together, differences over seeds, and bars of means."""
 
+import statistics
 from collections.abc import Mapping, Sequence
 
 import torch
+from matplotlib.figure import Figure as Drawing
 
 from dlplug.data import Batch
 from dlplug_multimodal.data.audio_visual import AudioVisualInfo
@@ -38,20 +40,9 @@ class MispairedDigits(SpokenDigits):
         return info, {**splits, "train": permuted(splits["train"], (0, 2), seed=2)}
 
 
-class BabbleDigits(SpokenDigits):
-    """``spoken-digits`` whose sounds are permuted in all splits: they say nothing of the images."""
-
-    def load(self) -> tuple[AudioVisualInfo, Mapping[str, Batch]]:
-        """Return the splits, the sounds permuted."""
-        info, splits = super().load()
-        generator = torch.Generator().manual_seed(3)
-        return info, {split: permuted(columns, (1,), generator) for split, columns in splits.items()}
-
-
-def permuted(columns: Batch, which: Sequence[int], seed: int | torch.Generator) -> Batch:
+def permuted(columns: Batch, which: Sequence[int], seed: int) -> Batch:
     """Return columns of which some, by their places, are in one other order."""
-    generator = torch.Generator().manual_seed(seed) if isinstance(seed, int) else seed
-    order = torch.randperm(len(columns[0]), generator=generator)
+    order = torch.randperm(len(columns[0]), generator=torch.Generator().manual_seed(seed))
     return tuple(column[order] if i in which else column for i, column in enumerate(columns))
 
 
@@ -63,3 +54,13 @@ def epochs(count: int) -> tuple[str, str]:
 def differences(first: Sequence[float], second: Sequence[float]) -> list[float]:
     """Return the first less the second, seed by seed."""
     return [a - b for a, b in zip(first, second, strict=True)]
+
+
+def plot_means(found: Mapping[str, Sequence[float]]) -> Drawing:
+    """Draw the mean of each as a bar, and a dot a seed."""
+    drawing = Drawing(figsize=(6, 3), layout="constrained")
+    axes = drawing.add_subplot(xlabel="test accuracy in %")
+    for name, values in reversed(list(found.items())):
+        axes.barh(name, statistics.fmean(values), color="tab:blue")
+        axes.plot(values, [name] * len(values), "o", color="black", markersize=3)
+    return drawing

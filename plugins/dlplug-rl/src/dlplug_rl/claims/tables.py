@@ -10,23 +10,32 @@ from torch import Tensor
 from dlplug.claims import Evidence, Lab, Measure
 from dlplug.media import Figure, Media
 from dlplug_rl.claims import NO_VALIDATION
-from dlplug_rl.evaluation.grid_worlds import optimal_values, plot_policy, transitions
+from dlplug_rl.evaluation.grid_worlds import optimal_values, plot_policy, policy_value, transitions
 from dlplug_rl.models.q_learning import QLearning
 
 
 def q_converges(lab: Lab) -> Evidence:
-    """Let Q-learning act at random on slippery ice, and hold its table against value iteration."""
+    """Let Q-learning explore slippery ice, and hold its table and what it does against value iteration."""
+    values: dict[float, list[float]] = {0.99: [], 0.0: []}
 
-    def largest_error(model: QLearning, env: Any) -> Tensor:
-        return (model.table - optimal_values(env, 0.99)).abs()[model.visits > 0].max()
+    def mean_error(model: QLearning, env: Any) -> Tensor:
+        values[model.gamma].append(policy_value(env, model.table.argmax(1), model.info.max_episode_steps))
+        return (model.table - optimal_values(env, 0.99)).abs()[model.visits > 0].mean()
 
-    errors, figures = _measure(lab, 0.99, largest_error, "--trainer.max_epochs=6")
-    what = "largest error of Q over all pairs of state and action that occurred, 960,000 steps"
+    errors, figures = _measure(lab, 0.99, mean_error)
+    what = "exact expected return of argmax Q, 200,000 steps"
+    error = "mean error of Q over all pairs of state and action that occurred"
     return Evidence(
-        [Measure(what, errors[0.99], "<=", 0.05, "Q* by value iteration; the best start is worth 0.54")],
-        [Measure("the same of a myopic learner (discount 0)", errors[0.0], "<=", 0.05)],
+        [
+            Measure(what, values[0.99], ">=", 0.72, "0.744 is the most that any policy has"),
+            Measure(error, errors[0.99], "<=", 0.05, "Q* by value iteration; the best start is worth 0.54"),
+        ],
+        [
+            Measure(f"{what}, of a myopic learner (discount 0)", values[0.0], ">=", 0.72),
+            Measure(f"{error}, of a myopic learner", errors[0.0], "<=", 0.05),
+        ],
         figures,
-        note="It acted at random throughout, and yet learned the values of the best policy.",
+        note="The default recipe: random at first, then nine steps of ten by what it has learned.",
     )
 
 

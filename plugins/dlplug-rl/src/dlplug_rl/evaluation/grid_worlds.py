@@ -30,19 +30,40 @@ def transitions(env: Any) -> tuple[Tensor, Tensor]:
 
 
 def optimal_values(env: Any, gamma: float) -> Tensor:
-    """Return Q*, shape (states, actions), by value iteration until nothing changes by more than 1e-12.
+    """Return Q*, shape (states, actions), of an environment itself, without wrappers, at a discount of a step."""
+    return value_iteration(*transitions(env), gamma)
+
+
+def value_iteration(probabilities: Tensor, rewards: Tensor, gamma: float) -> Tensor:
+    """Return Q*, shape (states, actions), iterated until nothing changes by more than 1e-12.
 
     Args:
-        env: The environment itself, without wrappers.
+        probabilities: Of each next state, shape (states, actions, states), 0 where the episode ends.
+        rewards: Expected ones, shape (states, actions).
         gamma: Discount of a step.
     """
-    probabilities, rewards = transitions(env)
     q = torch.zeros_like(rewards)
     for _ in range(100_000):
         before, q = q, rewards + gamma * probabilities @ q.amax(1)
         if (q - before).abs().max() < 1e-12:
             break
     return q
+
+
+def policy_value(env: Any, actions: Tensor, steps: int) -> float:
+    """Return the exact expected return of a policy over an episode.
+
+    Args:
+        env: The environment itself, without wrappers.
+        actions: What it does in each state, shape (states,).
+        steps: After which an episode is truncated.
+    """
+    probabilities, rewards = transitions(env)
+    states = torch.arange(len(actions))
+    values = torch.zeros(len(actions)).double()
+    for _ in range(steps):
+        values = rewards[states, actions] + probabilities[states, actions] @ values
+    return float(torch.from_numpy(np.asarray(env.initial_state_distrib)).double() @ values)
 
 
 def map_shape(env: Any, states: int) -> tuple[int, int] | None:

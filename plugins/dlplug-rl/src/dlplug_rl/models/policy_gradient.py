@@ -15,7 +15,7 @@ from dlplug_rl.nn.policies import Policy
 
 
 class PolicyGradient(PolicyAgent):
-    """A policy that makes the actions of good episodes more probable; it needs no values.
+    """A policy that makes the actions of good episodes more probable; values are at most its baseline.
 
     REINFORCE (Williams, 1992); section 6.2 of the notes: find π(a|s), a ~ π. A batch plays one whole episode in each
     environment; each action's log-probability is weighed by the discounted return from there on, less a baseline that
@@ -26,8 +26,8 @@ class PolicyGradient(PolicyAgent):
     ``episode_return`` and ``episode_length``.
 
     Args:
-        baseline: What is subtracted from the returns: ``none``, their ``mean`` over the batch, or a ``value`` learned
-            for each state.
+        baseline: What is subtracted from the returns: ``none``; their ``mean`` over the batch, in which each step's own
+            return counts too, a bias of one part in as many as there are steps; or a ``value`` learned for each state.
         normalize_advantage: Whether the difference is divided by its standard deviation.
         n_critic_updates: Updates of the value a batch.
     """

@@ -28,13 +28,14 @@ class PPO(PolicyAgent):
     ``episode_length``.
 
     Args:
-        lr: Learning rate of Adam at first; it falls to 0 linearly.
+        lr: Learning rate of Adam at first.
         gae_lambda: Discount of later errors besides (λ of GAE): 0 trusts the value, 1 the return.
         n_steps: Steps in each environment a batch.
         n_epochs: Passes over the rollout of a batch.
         batch_size: Actions an update.
-        clip_range: How far the probability of an action may move, as a share of what it was, at first; it falls to 0
-            linearly.
+        clip_range: How far the probability of an action may move, as a share of what it was, at first.
+        linear_schedule: Whether ``lr`` and ``clip_range`` fall to 0 linearly, as in Stable-Baselines3's zoo for
+            CartPole; otherwise they stay, as it has them for LunarLander.
         vf_coef: Weight of the value's squared error in the loss.
     """
 
@@ -62,6 +63,7 @@ class PPO(PolicyAgent):
         n_epochs: int = 20,
         batch_size: int = 256,
         clip_range: float = 0.2,
+        linear_schedule: bool = True,
         ent_coef: float = 0.0,
         vf_coef: float = 0.5,
         deterministic: bool = True,
@@ -69,7 +71,7 @@ class PPO(PolicyAgent):
         super().__init__(hidden_sizes, lr, gamma, ent_coef, deterministic)
         self.save_hyperparameters()
         self.gae_lambda, self.n_steps, self.n_epochs, self.batch_size = gae_lambda, n_steps, n_epochs, batch_size
-        self.clip_range, self.vf_coef = clip_range, vf_coef
+        self.clip_range, self.linear_schedule, self.vf_coef = clip_range, linear_schedule, vf_coef
         self.require("at least 1", "n_steps", "n_epochs", "batch_size")
         self.require("above 0", "clip_range")
         self.require("from 0 to 1", "gae_lambda")
@@ -82,7 +84,7 @@ class PPO(PolicyAgent):
     def training_step(self, envs: VectorEnv, batch_idx: int) -> None:
         """Collect a rollout, then train on it for a few epochs."""
         rollout = collect_rollout(envs, self.policy.act, self.n_steps)
-        clip_range = self.clip_range * (1 - self.progress())
+        clip_range = self.clip_range * self._left()
         rows, entropy = self._prepare(rollout, clip_range)
         count = len(rows["advantages"])
         measured = []
@@ -108,7 +110,10 @@ class PPO(PolicyAgent):
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Set the learning rate."""
-        set_lr(self.single_optimizer(), self.lr * (1 - self.progress()))
+        set_lr(self.single_optimizer(), self.lr * self._left())
+
+    def _left(self) -> float:
+        return 1 - self.progress() if self.linear_schedule else 1.0
 
     @torch.no_grad()
     def _prepare(self, rollout: Rollout, clip_range: float) -> tuple[dict[str, Tensor], Tensor]:

@@ -40,14 +40,16 @@ class QLearning(Agent):
         Panel(
             "Values",
             "TD error",
-            "Mean size of the temporal-difference error. Healthy: falls, to 0 where nothing is random. Broken: grows.",
+            "Mean size of the temporal-difference error. Healthy: falls once rewards are found, to 0 where nothing is "
+            "random. Broken: grows.",
             curves=("td_error",),
         ),
         Panel(
             "Values",
             "Exploration",
             "Share of random actions, and of the pairs of state and action that occurred. Healthy: visited rises "
-            "early. Broken: it stops low, so that the rest is never learned.",
+            "early, to the pairs of all states that an episode does not end in. Broken: it stops lower, so that the "
+            "rest is never learned.",
             curves=("epsilon", "visited"),
         ),
         VIDEO_PANEL,
