@@ -49,6 +49,10 @@ WRONG = """
 def network(self, info):
     return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
 """
+OTHER_OUTPUTS = """
+def forward(self, inputs):
+    return super().forward(inputs.flip(3))
+"""
 
 
 def submission(folder: Path, body: str, head: str = HEAD) -> Path:
@@ -125,8 +129,9 @@ def on_validation_epoch_end(self):
         ("import os; os._exit(0)", "nothing came back; its process ended with status 0"),
         (FORGERY, "came back|cannot be read"),
         (WRONG, "its weights are not those of CNN"),
+        (OTHER_OUTPUTS, "with the same weights, its network computes other logits"),
     ],
-    ids=["exits", "forges", "other-weights"],
+    ids=["exits", "forges", "other-weights", "other-outputs"],
 )
 def test_nothing_comes_of_a_process_that_gives_no_weights(body, said, lab):
     with pytest.raises(Ungraded, match=said):

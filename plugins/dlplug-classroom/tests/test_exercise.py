@@ -6,10 +6,10 @@ import sys
 
 import pytest
 
-from dlplug import ModelSpec
+from dlplug import ModelSpec, MutantSpec
 from dlplug.registry import Registry
 from dlplug.testing import checks_of
-from dlplug_classroom.exercise import class_of, find_bodies, read_source, source_of, strip
+from dlplug_classroom.exercise import class_of, find_bodies, planted, read_source, source_of, strip
 
 REGISTRY = Registry.discover()
 LESSONS = ("vision", "generative", "sequence", "rl", "multimodal")
@@ -84,3 +84,19 @@ def test_the_check_fails_until_it_is_filled_in(name, tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", [spec.name for spec in MODELS if spec.data])
 def test_every_models_check_fails_until_it_is_filled_in(name, tmp_path, monkeypatch):
     fails_until_it_is_filled_in(name, tmp_path, monkeypatch)
+
+
+def test_faults_of_models_can_be_planted_in_their_files():
+    faults = [spec for spec in REGISTRY if isinstance(spec, MutantSpec)]
+    found = 0
+    for spec in MODELS:
+        source = read_source(class_of(spec))
+        own = [
+            f for f in faults if spec.name in f.models and f.target.partition(":")[0] == spec.target.partition(":")[0]
+        ]
+        for number, fault in enumerate(own, start=1):
+            text, _ = planted(REGISTRY, spec, number)
+            compile(text, spec.name, "exec")
+            assert text.replace(fault.new, fault.old, 1) == source or fault.new in source
+            found += 1
+    assert found >= 15

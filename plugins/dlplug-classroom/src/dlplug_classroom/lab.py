@@ -14,11 +14,11 @@ import torch
 
 from dlplug import load
 from dlplug.claims import Lab, Trained
-from dlplug.data import Info
+from dlplug.data import ImageInfo, Info
 from dlplug.registry import Registry
 from dlplug.runs import Run
 from dlplug_classroom.sandbox import Limits, Student, Ungraded, readable
-from dlplug_classroom.student import state_of
+from dlplug_classroom.student import outputs_of, state_of
 
 # One step of the course's own class makes the run folder, and sets the data up.
 FOLDER_ONLY = (
@@ -73,7 +73,8 @@ class GradingLab(Lab):
             return super().fit(model, *options, seed=seed)
         with _recorded(self._hidden):
             own = super().fit(model, *options, *FOLDER_ONLY, seed=seed)
-        answer = self._ask("fit", self.name, options, seed, _without_test(own.data))
+        batch = _first_batch(own.data)
+        answer = self._ask("fit", self.name, options, seed, _without_test(own.data), batch)
         run = Run(own.run.path.with_name(f"{own.run.path.name}-graded"))
         shutil.copytree(own.run.path, run.path)
         own_state = state_of(own.model)
@@ -81,14 +82,18 @@ class GradingLab(Lab):
             if path:
                 saved = torch.load(path, weights_only=True)
                 torch.save({**saved, **_plain(own_state, answer[which])}, path)
-        return Graded(run, _taught(own.model, answer["last"]), own.data)
+        return Graded(run, _taught(own.model, answer, batch), own.data)
 
     def model(self, name: str, info: Info, seed: int = 0, **options: Any) -> Any:
         """Return an untrained model; of the student's class, the course's own with the weights that it starts with."""
         model = super().model(name, info, seed, **options)
         if name != self.name:
             return model
-        return _taught(model, self._ask("model", name, info, seed, options))
+        batch = None
+        if isinstance(info, ImageInfo):
+            noise = torch.rand(4, info.channels, info.height, info.width, generator=torch.Generator().manual_seed(0))
+            batch = (noise, torch.zeros(4, dtype=torch.long))
+        return _taught(model, self._ask("model", name, info, seed, options, batch), batch)
 
     def data(self, name: str, **options: Any) -> Any:
         """Return data of that name, set up."""
@@ -113,21 +118,37 @@ class GradingLab(Lab):
         return self._student.ask(*request)
 
 
-def _taught(model: Any, answer: Any) -> Any:
-    """Return the course's own model with what a student's learned.
+def _taught(model: Any, answer: Any, batch: Any) -> Any:
+    """Return the course's own model with what a student's learned, where both compute the same of a batch.
 
     Raises:
-        Ungraded: It does not fit.
+        Ungraded: The weights do not fit, or give other outputs.
     """
     try:
-        state = _plain(state_of(model), answer)
+        state = _plain(state_of(model), answer["last"])
         model.on_load_checkpoint(state)
         model.load_state_dict(state["state_dict"])
     except Exception as error:
         raise Ungraded(
             f"its weights are not those of {type(model).__name__}: {' '.join(str(error).split())}"
         ) from error
-    return model.eval()
+    theirs = answer.get("outputs", {})
+    for part, outputs in outputs_of(model.eval(), batch).items():
+        for name, own in outputs.items():
+            found = theirs.get(part, {}).get(name)
+            same = isinstance(found, torch.Tensor) and found.shape == own.shape
+            if not same or not torch.allclose(found.double(), own.double(), 1e-3, 1e-4, equal_nan=True):
+                raise Ungraded(
+                    f"with the same weights, its {part} computes other {name} than the course's: see forward"
+                )
+    return model
+
+
+def _first_batch(data: Any) -> Any:
+    """Return the first validation batch, as models get it; None where there is none."""
+    loader = data.val_dataloader()
+    batch = next(iter(loader), None)
+    return batch if batch is None else data.on_after_batch_transfer(batch, 0)
 
 
 def _plain(own: dict[str, Any], answer: Any) -> dict[str, Any]:

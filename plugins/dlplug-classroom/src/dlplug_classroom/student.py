@@ -17,6 +17,7 @@ from unittest import SkipTest
 import torch
 from lightning.pytorch import LightningDataModule
 
+from dlplug import InputError
 from dlplug.claims import Lab
 from dlplug.processes import PRELOAD
 from dlplug.registry import Registry
@@ -87,12 +88,15 @@ def _answer(registry: Registry, what: str, name: str, *given: Any) -> Any:
     if what == "check":
         return [_checked(check) for check in checks_of(name, registry) if check.name not in LEFT_OUT]
     if what == "model":
-        return state_of(Lab(registry, Path("runs"), ()).model(name, *given[:2], **given[2]))
-    options, seed, data = given
+        info, seed, options, batch = given
+        model = Lab(registry, Path("runs"), ()).model(name, info, seed, **options)
+        return {"last": state_of(model), "outputs": outputs_of(model, batch)}
+    options, seed, data, batch = given
     trained = GivenLab(registry, Path("runs"), data).fit(name, *options, seed=seed)
     last = state_of(trained.model)
     best = torch.load(trained.run.best, weights_only=True) if trained.run.best else last
-    return {"last": last, "best": {key: best[key] for key in last}}
+    best = {key: best[key] for key in last}
+    return {"last": last, "best": best, "outputs": outputs_of(trained.model, batch)}
 
 
 def _checked(check: Any) -> tuple[str, str, str]:
@@ -110,6 +114,23 @@ def state_of(model: Any) -> dict[str, Any]:
     checkpoint = {"state_dict": model.state_dict()}
     model.on_save_checkpoint(checkpoint)
     return checkpoint
+
+
+@torch.no_grad()
+def outputs_of(model: Any, batch: Any) -> dict[str, Any]:
+    """Return what a model computes of a batch, as it is exported: each part's outputs by name; nothing without a batch.
+
+    Models that have no network to export, such as ones that count, give nothing.
+    """
+    if batch is None:
+        return {}
+    if not hasattr(model, "export_parts"):
+        return {"network": {"output": model(batch[0])}}
+    try:
+        parts = model.export_parts(batch)
+    except InputError:
+        return {}
+    return {part: dict(function(*inputs.values())) for part, (function, inputs, _) in parts.items()}
 
 
 def guard(readable: list[Path], hidden: set[Path]) -> None:
