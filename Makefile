@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export COVERAGE_FILE := $(CURDIR)/build/coverage/data
 
-.PHONY: gan test test-all coverage labs wheels dist zoo check bench docs oldest setup
+.PHONY: gan test test-all coverage labs wheels dist zoo check bench docs oldest postgres setup
 
 gan: .venv/ready  ## train the GAN on handwritten digits and say where its picture is
 	$(BIN)/dlplug fit --model gan
@@ -31,6 +31,9 @@ dist: .venv/ready  ## sdist and wheel of every distribution into build/dist, che
 
 zoo: .venv/ready  ## trained weights as a wheel a lecture into dist, of the runs in RUNS
 	$(BIN)/python .ci/zoo.py dist $(RUNS)
+
+postgres: .venv/ready  ## a study in a real PostgreSQL, by four workers of which one is killed; starts and stops it
+	$(BIN)/python -m pytest -m "" plugins/dlplug-tune/tests/test_postgresql.py
 
 check: .venv/ready  ## lint, formatting, types and which room imports which
 	$(BIN)/ruff check .

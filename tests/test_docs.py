@@ -49,6 +49,8 @@ def test_commands_of_the_pages(page, command, tmp_path):
             args = ["verify", "layer-sizes", "output-size"]  # those of its claims that train nothing
         elif args[0] == "fit" and "--help" not in args:
             args += SHORT
+        elif args[0] == "tune":
+            args += [*SHORT, "--trials=1"]
         result = command(*args)
         assert result.returncode == 0, (line, result.stderr)
 

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import random
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -25,6 +26,8 @@ from dlplug.files import is_alive, write_atomically
 from dlplug_tune.space import Search, Value, draw, parse
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
+# What happens to all but one of several machines that make an empty database's tables at once.
+AT_ONCE = ("IntegrityError", "ProgrammingError", "StorageInternalError")
 BEAT = 60.0  # seconds between two signs of life of a trial
 LOST = 5 * BEAT  # without one
 DIRECTIONS = {"min": StudyDirection.MINIMIZE, "max": StudyDirection.MAXIMIZE}
@@ -58,14 +61,18 @@ def open_storage(place: str) -> BaseStorage:
     """
     if "://" not in place:
         return JournalStorage(Journal(place))
-    try:
-        url = place.replace("postgresql://", "postgresql+psycopg://", 1)
-        return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
-    except ImportError as error:
-        raise InputError(f"--storage: {error}; PostgreSQL's comes with dlplug-tune[postgresql]") from error
-    except Exception as error:  # SQLAlchemy's, which do not hold the password
-        reason = str(error.__cause__ or error).splitlines()[0]
-        raise InputError(f"--storage cannot be used: {reason}") from error
+    url, tries = place.replace("postgresql://", "postgresql+psycopg://", 1), 10
+    while True:
+        try:
+            return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
+        except ImportError as error:
+            raise InputError(f"--storage: {error}; PostgreSQL's comes with dlplug-tune[postgresql]") from error
+        except Exception as error:  # SQLAlchemy's, which do not hold the password
+            tries -= 1
+            if type(error).__name__ not in AT_ONCE or not tries:
+                reason = str(error.__cause__ or error).splitlines()[0]
+                raise InputError(f"--storage cannot be used: {reason}") from error
+            time.sleep(random.random())
 
 
 class Study:
@@ -148,6 +155,7 @@ class Study:
         with suppress(ValueError, UpdateFinishedTrialError):  # another worker was quicker
             held = self.optuna.tell(trial.number, state=TrialState.FAIL)
             again = {**held.user_attrs, "again": held.number, "run": number_of(held)}
+            again.pop("worker", None)  # whose death would be this one's too
             waiting = create_trial(
                 state=TrialState.WAITING,
                 params=held.params,
@@ -162,7 +170,11 @@ class Study:
         return self.optuna.get_trials(deepcopy=False)[trial.number].user_attrs
 
     def show_life(self, trial: Trial) -> None:
-        """Say that a trial is worked on."""
+        """Say that a trial is worked on.
+
+        Raises:
+            UpdateFinishedTrialError: Another worker took it for lost, and goes on with it.
+        """
         trial.set_user_attr("worker", [platform.node(), os.getpid(), time.time()])
 
 

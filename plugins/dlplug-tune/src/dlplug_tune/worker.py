@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from threading import Event
 
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import Trial, TrialState
 
 from dlplug.console import plain, say
@@ -51,7 +52,10 @@ class Worker:
             InputError: No trial would come to a result.
         """
         while not self._stopped.is_set() and time.monotonic() < self._until and (asked := self._study.ask(self._most)):
-            self._attempt(*asked)
+            try:
+                self._attempt(*asked)
+            except UpdateFinishedTrialError:  # this machine was asleep, or away from the storage
+                say(f"trial {number_of(asked[0])}: another worker goes on with it")
 
     def _attempt(self, trial: Trial, values: dict[str, Value]) -> None:
         study, number = self._study, number_of(trial)
@@ -59,6 +63,7 @@ class Worker:
         begun = time.monotonic()
         try:
             reached = self._train(trial, values)
+            study.show_life(trial)
             state = TrialState.COMPLETE if reached else TrialState.PRUNED
             study.optuna.tell(trial, reached or None, state)
             what = ", ".join(
@@ -109,9 +114,13 @@ class Worker:
             told = {"storage": place, "study": study.name, "trial": trial._trial_id, "metric": study.search.monitor[0]}
             env = {"DLPLUG_TRIAL": json.dumps(told)}
         process = start_fit(line, log, **env)
-        while process.is_alive():
-            process.join(BEAT)
-            study.show_life(trial)
+        try:
+            while process.is_alive():
+                process.join(BEAT)
+                study.show_life(trial)
+        except UpdateFinishedTrialError:
+            process.terminate()
+            raise
         status = process.exitcode or 0
         if status >= 128:
             raise Stopped
