@@ -257,16 +257,9 @@ def find_lr(model: Any, data: Any = None, options: Mapping[str, Any] | None = No
             module.on_train_batch_start = lambda *_: None  # type: ignore[method-assign]
         device = str((options or {}).get("trainer.accelerator", "auto"))
         # Enough epochs, since the finder counts batches.
-        trainer = Trainer(
-            accelerator=device,
-            devices=1,
-            max_epochs=num_training,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            default_root_dir=folder,
-        )
+        extras = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")
+        without: dict[str, Any] = dict.fromkeys(extras, False)
+        trainer = Trainer(accelerator=device, devices=1, max_epochs=num_training, default_root_dir=folder, **without)
         try:
             found = Tuner(trainer).lr_find(
                 module, datamodule=cli.datamodule, num_training=num_training, update_attr=False

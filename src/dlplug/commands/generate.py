@@ -114,9 +114,8 @@ def _parse(model_class: Any, args: list[str]) -> dict[str, Any]:
     parser = ArgumentParser(prog="dlplug generate RUN", exit_on_error=False, allow_abbrev=False)
     parser.add_method_arguments(model_class, "generate", fail_untyped=False)
     parser.add_argument("--seed", type=int, default=0, help="Seed of everything random.")
-    parser.add_argument(
-        "--out", type=str | None, default=None, help="File to write; a new one in the run folder if none."
-    )
+    text = "File to write; a new one in the run folder if none."
+    parser.add_argument("--out", type=str | None, default=None, help=text)
     flags = {f"--{name}" for name, p in signature(model_class.generate).parameters.items() if p.annotation is bool}
     line = [re.sub(r"^-(?=[a-z]\b)", "--", arg) for arg in args]  # -n as well as --n
     for i, arg in enumerate(line):

@@ -127,9 +127,8 @@ class Registry:
         other = next((spec.kind for spec in self if spec.name == name), None)
         if other:
             return f"{name} is a {_NOUNS[other]}, not a {_NOUNS[kind]}"
-        message = f"there is no {_NOUNS[kind]} {name!r}; " + did_you_mean(
-            name, {s.name for s in self if s.kind == kind}
-        )
+        known = {spec.name for spec in self if spec.kind == kind}
+        message = f"there is no {_NOUNS[kind]} {name!r}; {did_you_mean(name, known)}"
         if self.problems:
             message += f" (not loaded: {', '.join(plugin.name for plugin in self.problems)}; see `dlplug plugins`)"
         return message

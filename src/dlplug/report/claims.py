@@ -5,9 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dlplug.files import write_atomically
 from dlplug.report.frames import read_frame
-from dlplug.report.template import fill
+from dlplug.report.template import fill, write_page
 
 WIDTH, MARGIN = 200, 9  # of the strip that a measure's seeds are drawn on
 
@@ -30,7 +29,7 @@ def write_claims(found: Sequence[dict[str, Any]], path: Path) -> None:
     numbers = [len(evidence["seeds"]) for evidence in found]
     seeds = f"{min(numbers)} to {max(numbers)}" if len({*numbers}) > 1 else next(iter(numbers), 0)
     page = fill("claims.html", claims=claims, seeds=seeds, epochs=[], axis="step")
-    write_atomically(path, page.encode(errors="replace"))
+    write_page(path, page)
 
 
 def _strip(measure: Mapping[str, Any]) -> dict[str, Any]:

@@ -168,14 +168,8 @@ class CLI(LightningCLI):
         parser.add_optimizer_args()
         parser.add_lr_scheduler_args()
         if self.job.command == "fit":
-            parser.add_argument(
-                "--open",
-                type=bool,
-                nargs="?",
-                const=True,
-                default=False,
-                help="Show the page in the browser while it trains.",
-            )
+            text = "Show the page in the browser while it trains."
+            parser.add_argument("--open", type=bool, nargs="?", const=True, default=False, help=text)
         if self.job.command == "fit" and not self.job.run:
             name, resume = os.environ.get("DLPLUG_RUN"), Literal["auto"] | None
             parser.add_argument("--run", type=str | None, default=name, help="Name of the run's folder.")

@@ -122,10 +122,8 @@ class PredictionWriter(BasePredictionWriter):
             raise InputError("predict writes one file: ask for it with --trainer.devices 1")
         if str(self.path) != "-":
             try:
-                if self.is_stream:
-                    self._file = self._held.enter_context(open(self.path, "wb"))  # noqa: SIM115 (the stack closes it)
-                else:
-                    self._file = self._held.enter_context(open_atomically(self.path))
+                opened = open(self.path, "wb") if self.is_stream else open_atomically(self.path)  # noqa: SIM115
+                self._file = self._held.enter_context(opened)
             except OSError as error:
                 raise InputError(f"cannot write {self.path}: {error.strerror or error}") from error
 
