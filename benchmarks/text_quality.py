@@ -38,18 +38,26 @@ def judge_tweets(runs: list[Path]) -> None:
     tested, true = (list(column) for column in zip(*parts["test"], strict=True))
     print("tweets, test")
     show("majority", [Counter(labels).most_common(1)[0][0]] * len(true), true)
-    vectorizer = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
     validated, answers = zip(*parts["val"], strict=True)
-    known = vectorizer.fit_transform(texts)
-    models = [LogisticRegression(C=c, max_iter=500).fit(known, labels) for c in (1, 3, 10)]
-    best = max(models, key=lambda model: model.score(vectorizer.transform(validated), answers))
-    show(f"TF-IDF, logistic regression (C {best.C})", list(best.predict(vectorizer.transform(tested))), true)
+    kinds = {
+        "one and two words": TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True),
+        "2 to 5 characters": TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), min_df=3, sublinear_tf=True),
+    }
+    for kind, vectorizer in kinds.items():
+        known = vectorizer.fit_transform(texts)
+        models = [LogisticRegression(C=c, max_iter=500).fit(known, labels) for c in (1, 3, 10)]
+        best = max(models, key=lambda model: model.score(vectorizer.transform(validated), answers))
+        show(
+            f"TF-IDF of {kind}, logistic regression (C {best.C})",
+            list(best.predict(vectorizer.transform(tested))),
+            true,
+        )
     for run in runs:
         model = MODELS[run.parent.name].load_from_checkpoint(run / "checkpoints" / "best.ckpt").eval()
         data = Tweets()
         data.setup()
         with torch.no_grad():
-            guesses = torch.cat([model(tokens).argmax(1) for tokens, _ in data.test_dataloader()])
+            guesses = torch.cat([model(tokens).argmax(1) for tokens, *_ in data.test_dataloader()])
         show(str(run)[-44:], [model.labels[guess] for guess in guesses.tolist()], true)
 
 
