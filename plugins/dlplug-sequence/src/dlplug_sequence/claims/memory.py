@@ -1,6 +1,7 @@
 """Sections 2.7 and 2.8: gradients that vanish, and what fixes them."""
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,42 +11,86 @@ from torch import Tensor
 from dlplug.claims import Evidence, Lab, Measure, Trained
 from dlplug.media import Figure
 from dlplug.plots import plot_curves
-from dlplug_sequence.claims.context import CHANCE, LSTM, PLANTED, plant, repeated_bits
+from dlplug_sequence.claims.context import CHANCE, PLANTED, plant, repeated_bits
+from dlplug_sequence.data.vocabulary import Vocabulary
+from dlplug_sequence.models.rnn_lm import RNNLM
 from dlplug_sequence.nn.recurrent import Recurrent
 
 RATES = (1e-3, 3e-3, 1e-2)  # the tanh-RNN gets its best: its result is not for want of a learning rate
 LAG = 50
 HIDDEN = 64
-CELLS = ("rnn", "gru", "lstm", "irnn")
-GAPS = (2, 23)
+RADII = (0.5, 0.75, 1, 1.25, 1.5, 2, 3)
+GAPS = (2, 13)
+STARTS = (0.3, 1.0)  # spectral radii
 ADDING = ("--data.batch_size=32", "--trainer.max_epochs=5", "--trainer.check_val_every_n_epoch=5")  # 3,125 updates
 
 
 def vanishing(lab: Lab) -> Evidence:
-    """Measure how d state_T / d state_(T-50) shrinks as networks are initialised, the LSTM's forget gates open."""
-    falls: dict[str, list[float]] = {name: [] for name in (*CELLS, "lstm, forget gates at 0")}
-    curves = {}
-    for seed, cell in itertools.product(lab.seeds, falls):
-        net = new_cell(seed, cell=cell.partition(",")[0])
-        if cell == "lstm":
-            with torch.no_grad():
-                net.net.get_parameter("bias_ih_l0")[HIDDEN : 2 * HIDDEN] += 1
-        norms = jacobian_norms(net, seed)
-        falls[cell].append(float((norms[0] / norms[LAG]).log10()))
-        curves[cell] = norms.tolist()
-    less = [tanh - lstm for tanh, lstm in zip(falls["rnn"], falls["lstm"], strict=True)]
-    name = f"orders of magnitude that the gradient falls over {LAG} steps"
-    others = ", ".join(f"{cell} {sum(falls[cell]) / len(lab.seeds):.2g}" for cell in ("gru", "lstm, forget gates at 0"))
+    """Scale an orthogonal W to several spectral radii; measure how d state_T / d state_(T-50) shrinks or grows."""
+    falls: dict[float, list[float]] = {radius: [] for radius in RADII}
+    usual: list[float] = []
+    for seed in lab.seeds:
+        cells = {radius: scaled_cell(seed, radius) for radius in RADII}
+        norms = {radius: jacobian_norms(cell, seed) for radius, cell in cells.items()}
+        for radius, found in norms.items():
+            falls[radius].append(fall(found))
+        curves = {f"radius {radius}": norms[radius].tolist() for radius in (0.5, 1, 3)}
+        curves["PyTorch's W"] = (found := jacobian_norms(new_cell(seed, cell="rnn"), seed)).tolist()
+        usual.append(fall(found))
+    means = {"orders of magnitude": [sum(found) / len(found) for found in falls.values()]}
+    means["a linear network's"] = [-LAG * math.log10(radius) for radius in RADII]
+    name = f"orders of magnitude that a tanh-RNN's gradient falls over {LAG} steps"
     return Evidence(
         [
-            Measure(f"{name}, tanh-RNN", falls["rnn"], ">=", 6, "0: it would not fall"),
-            Measure("how many fewer an LSTM's falls", less, ">=", 3, "the tanh-RNN"),
-            Measure(f"{name}, IRNN", falls["irnn"], "<=", 1),
+            Measure(f"{name}, PyTorch's W", usual, ">=", 6, "0: it would not fall"),
+            Measure(f"{name}, W of spectral radius 0.5", falls[0.5], ">=", 12, "a linear network's: 15.1"),
+            Measure(f"{name}, of 1", falls[1], "<=", 3, "a linear network's: 0"),
+            Measure(f"{name}, of 3: it grows", falls[3], "<=", -3, "a linear network's: -23.9"),
         ],
-        [Measure(f"{name}, IRNN held to the tanh-RNN's bar", falls["irnn"], ">=", 6)],
+        [
+            Measure(f"{name}, of 1, held to the bar of PyTorch's W", falls[1], ">=", 6),
+            Measure(f"{name}, of 1, held to the bar of 3", falls[1], "<=", -3),
+        ],
+        {
+            "Fall by spectral radius": Figure(plot_curves(RADII, means, "spectral radius of W", "orders fallen")),
+            "Gradient by lag": lags(curves),
+        },
+        note=f"{HIDDEN} units as initialised; W is orthogonal and scaled. PyTorch's has a radius of about .6.",
+    )
+
+
+def open_gates(lab: Lab) -> Evidence:
+    """Open an LSTM's forget gates by a bias of 1, nothing else, and its output gates instead."""
+    falls: dict[tuple[str, str], list[float]] = {}
+    curves = {}
+    for init, gate in itertools.product(("default", "orthogonal"), ("none", "forget", "output")):
+        falls[init, gate] = []
+        for seed in lab.seeds:
+            net = new_cell(seed, cell="lstm", init=init)
+            with torch.no_grad():
+                biases = net.net.get_parameter("bias_ih_l0").chunk(4)  # input, forget, cell, output
+                biases[1].sub_(float(init == "orthogonal"))  # which opens them already
+                if gate != "none":
+                    biases[1 if gate == "forget" else 3].add_(1)
+            norms = jacobian_norms(net, seed)
+            falls[init, gate].append(fall(norms))
+        curves[f"{init} W, {gate.replace('none', 'no')} gates opened"] = norms.tolist()
+
+    def saved(gate: str) -> list[float]:
+        """Return what opening a gate saves at least, by seed."""
+        found = [(falls[init, "none"], falls[init, gate]) for init in ("default", "orthogonal")]
+        return [min(a[i] - b[i] for a, b in found) for i in range(len(lab.seeds))]
+
+    name = f"orders of magnitude over {LAG} steps that"
+    return Evidence(
+        [
+            Measure(f"{name} an LSTM's gradient falls, PyTorch's biases", falls["default", "none"], ">=", 6),
+            Measure(f"{name} open forget gates save, with either W", saved("forget"), ">=", 3),
+        ],
+        [Measure(f"{name} open output gates save", saved("output"), ">=", 3)],
         {"Gradient by lag": lags(curves)},
-        note=f"{HIDDEN} units as initialised; the LSTM's forget gates have a bias of 1 (Gers et al., 2000). Others: "
-        f"{others}: an LSTM with PyTorch's biases forgets too. Trained ones are in the figure of gates-remember.",
+        note=f"{HIDDEN} units as initialised, PyTorch's W or an orthogonal one; gates are opened by adding 1 to their "
+        "biases (Gers et al., 2000).",
     )
 
 
@@ -57,7 +102,7 @@ def activation_and_init(lab: Lab) -> Evidence:
         for init in ("default", "identity"):
             cells = [new_cell(seed, cell="rnn", activation=activation, init=init) for seed in lab.seeds]
             norms = [jacobian_norms(cell, seed) for cell, seed in zip(cells, lab.seeds, strict=True)]
-            falls[activation, init] = [float((n[0] / n[LAG]).log10()) for n in norms]
+            falls[activation, init] = [fall(found) for found in norms]
             curves[f"{activation}, {init}"] = norms[-1].tolist()
     by_identity = [
         min(falls[a, "default"][i] - falls[a, "identity"][i] for a in ("tanh", "relu")) for i in range(len(lab.seeds))
@@ -72,35 +117,50 @@ def activation_and_init(lab: Lab) -> Evidence:
         ],
         [Measure(f"{name} relu saves without the identity", alone, ">=", 0.3)],
         {"Gradient by lag": lags(curves)},
-        note="So the initialisation fixes most of it, and relu helps only together with it.",
+        note="So the initialisation fixes most of it; relu helps with it, and alone makes it far worse.",
     )
 
 
+class ScaledRNN(RNNLM):
+    """``rnn-lm`` with tanh, whose W starts orthogonal and scaled to a spectral radius.
+
+    Args:
+        radius: The spectral radius.
+    """
+
+    def __init__(self, radius: float = 1.0, hidden_size: int = 32, embedding_dim: int = 16, lr: float = 0.01) -> None:
+        super().__init__("rnn", init="orthogonal", hidden_size=hidden_size, embedding_dim=embedding_dim, lr=lr)
+        self.save_hyperparameters()
+        self.radius = radius
+
+    def build_layers(self, vocabulary: Vocabulary) -> None:
+        """Make the layers and scale W."""
+        super().build_layers(vocabulary)
+        with torch.no_grad():
+            self.recurrent.net.get_parameter("weight_hh_l0").mul_(self.radius)
+
+
 def short_term(lab: Lab) -> Evidence:
-    """Plant two dependencies that are worth the same, a near and a far one; see which a tanh-RNN learns."""
-    path = plant(lab.folder / "planted.txt", GAPS, count=11_000)
-
-    def fit(seed: int, *options: str) -> Trained:
-        return lab.fit("rnn-lm", *PLANTED, *options, f"--data.path={path}", seed=seed)
-
-    def tanh(rate: float, seed: int) -> Trained:
-        return fit(seed, "--model.cell=rnn", f"--model.lr={rate}")
-
-    def far(trained: Trained) -> float:
-        return repeated_bits(trained, GAPS[1], "upper")
-
-    tried = {rate: tanh(rate, lab.seeds[0]) for rate in RATES}
-    best = min(RATES, key=lambda rate: far(tried[rate]))
-    plain = [tried[best], *(tanh(best, seed) for seed in lab.seeds[1:])]
-    gated = [fit(seed, *LSTM) for seed in lab.seeds]
-    near, name = (f"bits that a letter costs which is repeated {gap + 2} characters later" for gap in GAPS)
+    """Plant two dependencies that are worth the same, a near and a far one; see which are learned from which W."""
+    path = plant(lab.folder / "planted.txt", GAPS)
+    model = "dlplug_sequence.claims.memory.ScaledRNN"
+    costs: dict[float, list[list[float]]] = {radius: [] for radius in STARTS}
+    for seed, radius in itertools.product(lab.seeds, STARTS):
+        options = (f"--model.radius={radius}", f"--data.path={path}", "--trainer.gradient_clip_val=1")
+        run = lab.fit(model, *PLANTED, *options, seed=seed)
+        costs[radius].append([repeated_bits(run, GAPS[0]), repeated_bits(run, GAPS[1], "upper")])
+    small, one = (list(zip(*costs[radius], strict=True)) for radius in STARTS)
+    near, far = (f"bits that a letter costs which is repeated {gap + 2} characters later" for gap in GAPS)
+    lengths = [gap + 2 for gap in GAPS]
+    curves = {f"radius {radius}": torch.tensor(found).mean(0).tolist() for radius, found in costs.items()}
     return Evidence(
         [
-            Measure(f"{near}, tanh-RNN", [repeated_bits(t, GAPS[0]) for t in plain], "<=", 0.5, CHANCE),
-            Measure(f"{name}, tanh-RNN", [far(t) for t in plain], ">=", 1.5, CHANCE),
+            Measure(f"{near}, W of radius {STARTS[0]}", small[0], "<=", 0.5, CHANCE),
+            Measure(f"{far}, W of radius {STARTS[0]}", small[1], ">=", 1.5, CHANCE),
         ],
-        [Measure(f"{name}, LSTM", [far(t) for t in gated], ">=", 1.5)],
-        note=f"As many updates for both; the tanh-RNN has the rate of {RATES} that is best at the far one: {best}.",
+        [Measure(f"{far}, W of radius {STARTS[1]}", one[1], ">=", 1.5)],
+        {"Bits by distance": Figure(plot_curves(lengths, curves, "characters back", "bits of the letter"))},
+        note="The same tanh-RNN, data, rate and updates; W starts orthogonal, and scaled to the spectral radius.",
     )
 
 
@@ -142,6 +202,19 @@ def new_cell(seed: int, **options: Any) -> Recurrent:
     """Return an untrained cell that takes two numbers a step."""
     torch.manual_seed(seed)
     return Recurrent(input_size=2, hidden_size=HIDDEN, **options)
+
+
+def scaled_cell(seed: int, radius: float) -> Recurrent:
+    """Return an untrained tanh-RNN whose W is orthogonal, scaled to a spectral radius."""
+    net = new_cell(seed, cell="rnn", init="orthogonal")
+    with torch.no_grad():
+        net.net.get_parameter("weight_hh_l0").mul_(radius)
+    return net
+
+
+def fall(norms: Tensor) -> float:
+    """Return by how many orders of magnitude norms by lag fall over ``LAG`` steps."""
+    return float((norms[0] / norms[LAG]).log10())
 
 
 def jacobian_norms(net: Recurrent, seed: int) -> Tensor:

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from dlplug.claims import Evidence, Lab, Measure
 from dlplug.data import ImageInfo
-from dlplug.media import Image, Table
+from dlplug.media import Figure, Image, Table
+from dlplug.plots import plot_curves
 from dlplug_vision.models.cnn import output_size
 
 
@@ -106,29 +107,33 @@ def output_sizes(lab: Lab) -> Evidence:
     """Compare the output size of a CONV with the formula, over depth, kernel, stride and padding."""
     grid = list(itertools.product((1, 7), (1, 2, 3, 5), (1, 2, 3), (0, 1, 2), (8, 13, 28)))
 
-    def misses(formula: Callable[[int, int, int, int], int]) -> float:
-        count = 0
-        for depth, kernel, stride, padding, side in grid:
-            options: dict[str, Any] = {"channels": (depth,), "kernel": kernel, "stride": stride, "padding": padding}
-            model = lab.model("cnn", ImageInfo(1, side, side, 10), **options, pooling="none")
-            size = formula(side, kernel, stride, padding)
-            count += tuple(model.net.conv1(torch.rand(1, 1, side, side)).shape) != (1, depth, size, size)
-        return float(count)
+    def shape(side: int, depth: int, kernel: int, stride: int, padding: int) -> tuple[int, ...]:
+        options: dict[str, Any] = {"channels": (depth,), "kernel": kernel, "stride": stride, "padding": padding}
+        model = lab.model("cnn", ImageInfo(1, side, side, 10), **options, pooling="none")
+        return tuple(model.net.conv1(torch.rand(1, 1, side, side)).shape)
 
+    measured = {case: shape(case[-1], *case[:-1]) for case in grid}
+
+    def misses(formula: Callable[[int, int, int, int], int]) -> float:
+        wanted = {case: formula(case[-1], *case[1:-1]) for case in grid}
+        return float(sum(found != (1, case[0], *[wanted[case]] * 2) for case, found in measured.items()))
+
+    name, told = (
+        f"CONVs of {len(grid)} whose output has another size",
+        "(n + 2 padding - kernel) / stride + 1, rounded down",
+    )
+    curves = {
+        f"stride {stride}": [measured[7, 3, stride, padding, 28][-1] for padding in (0, 1, 2)] for stride in (1, 2, 3)
+    }
     return Evidence(
+        [Measure(name, [misses(output_size)], "<=", 0, told, exact=True)],
         [
             Measure(
-                f"CONVs of {len(grid)} whose output has another size",
-                [misses(output_size)],
-                "<=",
-                0,
-                "(n + 2 padding - kernel) / stride + 1, rounded down",
-                exact=True,
-            )
-        ],
-        [
+                f"{name}, padding forgotten", [misses(lambda n, k, s, p: output_size(n, k, s, 0))], "<=", 0, exact=True
+            ),
             Measure(
-                "the same, padding forgotten", [misses(lambda n, k, s, p: output_size(n, k, s, 0))], "<=", 0, exact=True
-            )
+                f"{name}, stride forgotten", [misses(lambda n, k, s, p: output_size(n, k, 1, p))], "<=", 0, exact=True
+            ),
         ],
+        {"Output of 28×28": Figure(plot_curves((0, 1, 2), curves, "padding", "side of the output, kernel 3×3"))},
     )
