@@ -332,7 +332,8 @@ def _claims() -> list[Spec]:
             predict="Where does the discriminator's output settle? And if the generator is too weak to win?",
             seen="At one half, for new discriminators too; a linear generator of curved data is told apart.",
             why="At the equilibrium both densities are equal, which takes a generator that can be equal.",
-            **redone("curved data and a network in place of a normal density and a linear map"),
+            seeds=FRESH,
+            history=("2026-12-01: curved data as another control; a generator of three layers did not tie on them",),
         ),
     ]
 
