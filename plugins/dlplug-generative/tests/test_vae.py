@@ -50,6 +50,21 @@ def test_bounds_stay_below_the_likelihood_and_tighten():
     assert torch.allclose(bounds[-1], exact, atol=0.05)
 
 
+@pytest.mark.parametrize("num_samples", [1, 20_000])
+def test_the_prior_counts_as_much_as_beta_says_with_one_sample_or_many(num_samples):
+    """Without it the bound of many samples is a mean of p(x|z) over q(z|x), however far q(z|x) is from the prior."""
+    vae = built(latent_dim=1, beta=0.0, kl_warmup=0.0, num_samples=num_samples)
+    vae.record = vae.progress = lambda **_: 1.0
+    images = torch.rand(6, 1, 3, 3)
+    with torch.no_grad():
+        loss = vae.training_step((images,), 0)
+        vae.encoder[-1].bias[0] += 5
+        vae.decoder[0].weight.zero_()
+        alone = vae.training_step((images,), 0)
+    assert alone == pytest.approx(-vae.log_likelihood(images, torch.zeros(6, 1)).mean().item(), abs=1e-3)
+    assert loss.isfinite()
+
+
 @pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
 def test_likelihood_is_a_distribution(likelihood):
     """Over all values of one pixel the probabilities sum to 1."""

@@ -4,8 +4,10 @@ import pytest
 import torch
 
 from dlplug.errors import InputError
-from dlplug_multimodal.data.emoji import Emoji
+from dlplug_multimodal.data.emoji import Emoji, group_name
 from dlplug_multimodal.data.tagged_images import count_words, group_split
+from dlplug_multimodal.data.twemoji import read_glyphs
+from dlplug_sequence.data.padded import normal_form
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +23,13 @@ def test_all_emoji_have_an_image_and_tags(tagged):
     assert counts.shape == (1903, 53)
     assert (counts.sum(1) == 0).sum() == 5  # skin tones, which are not images of anything
     assert len(images.flatten(1).unique(dim=0)) > 1800  # not one image for all
+
+
+def test_no_name_of_the_test_is_in_training_with_other_marks():
+    glyphs = read_glyphs()
+    parts = group_split([group_name(glyph) for glyph in glyphs])
+    names = {split: {normal_form(glyphs[i].name) for i in index.tolist()} for split, index in parts.items()}
+    assert not (names["val"] | names["test"]) & names["train"]
 
 
 def test_groups_are_in_one_split(tagged):

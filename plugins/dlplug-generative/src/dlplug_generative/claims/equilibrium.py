@@ -128,8 +128,8 @@ def tie(lab: Lab) -> Evidence:
             ),
         ],
         {"Points": Figure(plot_points(shown)), "Curved points": Figure(plot_points(too_weak))},
-        note=f"{STEPS:,} steps; a linear generator, which can win exactly on normal points; the discriminator's gradient "
-        "at real points is penalised, without which the two circle the equilibrium.",
+        note=f"{STEPS:,} steps; a linear generator, which can win exactly on normal points; the discriminator's "
+        "gradient at real points is penalised, without which the two circle the equilibrium.",
     )
 
 
