@@ -2,7 +2,7 @@
 
 import torch
 
-from dlplug.plots import plot_confusion_matrix, plot_curves
+from dlplug.plots import plot_bars, plot_confusion_matrix, plot_curves
 
 
 def test_confusion_is_drawn_with_its_counts():
@@ -21,3 +21,10 @@ def test_curves_are_drawn_over_one_axis():
         ("error", [1, 0.5]),
     ]
     assert (axes.get_xlabel(), axes.get_ylabel(), axes.get_yscale()) == ("epoch", "nats", "log")
+
+
+def test_bars_are_means_and_dots_are_values_the_first_on_top():
+    axes = plot_bars({"a": [1.0, 3.0], "b": [5.0]}, "points").axes[0]
+    assert [bar.get_width() for bar in axes.patches] == [5.0, 2.0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["b", "a"]
+    assert [line.get_xdata().tolist() for line in axes.lines] == [[5.0], [1.0, 3.0]]

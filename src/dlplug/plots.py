@@ -1,6 +1,7 @@
 """Drawings that several lectures show."""
 
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 
 from matplotlib.figure import Figure as Drawing
 from torch import Tensor
@@ -25,6 +26,22 @@ def plot_curves(
     for name, values in curves.items():
         axes.plot(x, values, marker="o", markersize=3, label=name)
     axes.legend()
+    return drawing
+
+
+def plot_bars(found: Mapping[str, Sequence[float]], across: str, log: bool = False) -> Drawing:
+    """Draw a bar as long as the mean of several values, and a dot a value, for each of some names.
+
+    Args:
+        found: The values by name; the first is on top.
+        across: What the horizontal axis measures.
+        log: The horizontal axis is logarithmic.
+    """
+    drawing = Drawing(figsize=(6, 1 + 0.35 * len(found)), layout="constrained")
+    axes = drawing.add_subplot(xlabel=across, xscale="log" if log else "linear")
+    for name, values in reversed(list(found.items())):
+        axes.barh(name, fmean(values), color="tab:blue")
+        axes.plot(values, [name] * len(values), "o", color="black", markersize=3)
     return drawing
 
 

@@ -4,20 +4,18 @@ import itertools
 import math
 import operator
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
-from statistics import fmean
 from typing import Any
 
 import torch
-from matplotlib.figure import Figure as Drawing
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from dlplug.claims import Evidence, Lab, Measure
 from dlplug.data import Batch, ImageInfo
 from dlplug.media import Figure, Image, Table
-from dlplug.plots import plot_curves
+from dlplug.plots import plot_bars, plot_curves
 from dlplug_generative.claims.shared import differences, train_and_test_images
 from dlplug_generative.likelihood import binarise, discretised_normal
 
@@ -97,11 +95,16 @@ def sum_of_logs(lab: Lab) -> Evidence:
     few = digits.splits["train"][0][:200]
     with torch.no_grad():
         nats = lab.model("pixel-cnn", digits.info).log_likelihood(few).double()
+    least = [math.log(5e-324)] * 200
+    sums = {"sum of logs": nats.cumsum(0).tolist(), "log of the least positive number of 64 bits": least}
     rows = [(n, f"{float(nats[:n].exp().prod()):.3g}", f"{float(nats[:n].sum()):.1f}") for n in (1, 5, 10, 20, 200)]
     return Evidence(
         [Measure("log of the product less the sum of logs, 16 images", right, "<=", 1e-6)],
         [Measure("product less the sum of logs, as the notes write it", wrong, "<=", 1e-6)],
-        {"Why logs": Table(("digits", "product in double precision", "sum of logs in nats"), rows)},
+        {
+            "Why logs": Table(("digits", "product in double precision", "sum of logs in nats"), rows),
+            "Sum of logs": Figure(plot_curves(range(1, 201), sums, "digits", "sum of logs in nats")),
+        },
         note="The notes write ∏ p(x) = ∑ log p(x) and drop a logarithm: log ∏ p(x) = ∑ log p(x). The largest of one is "
         "that of the other, and the product of a few images is too small for a computer's numbers.",
     )
@@ -132,11 +135,10 @@ def step_by_step(lab: Lab) -> Evidence:
         for name, values in found.items()
     }
     name = "distance of frequencies from p over that of as many exact draws"
-    rows = [(name, *(f"{value:.4f}" for value in values)) for name, values in found.items()]
     return Evidence(
         [Measure(f"{name}: pixel by pixel", over["pixel by pixel"], "<=", 1.5, "1: nothing but chance")],
         [Measure(f"{name}: all pixels at once, not conditioned", over["all pixels at once"], "<=", 1.5)],
-        {"Total variation distance": Table(("20,000 images", *(f"seed {seed}" for seed in lab.seeds)), rows)},
+        {"Total variation distance": Figure(plot_bars(found, "distance of frequencies from p"))},
         note="Images of 3×3 black and white pixels; random weights made three times as large, so that pixels depend on "
         "each other.",
     )
@@ -165,7 +167,7 @@ def sequential(lab: Lab) -> Evidence:
     small = lab.model("pixel-cnn", ImageInfo(1, 14, 14))
     cached, naive = operations(lambda: small.sample(1)), operations(lambda: small.sample(1, cached=False))
     forward = operations(lambda: small(torch.zeros(1, *small.shape)))
-    names, counts = list(passes), [float(count) for count in passes.values()]
+    counts = {name: [float(count)] for name, count in passes.items()}
     return Evidence(
         [
             Measure(
@@ -185,7 +187,7 @@ def sequential(lab: Lab) -> Evidence:
             Measure("CPU time of the likelihood of 16 known images over it", control, ">=", 50),
             Measure("operations of that over those of sampling with a cache", [forward / cached], ">=", 20, exact=True),
         ],
-        {"Passes one after another": Figure(plot_bars(names, counts, "passes for an image"))},
+        {"Passes one after another": Figure(plot_bars(counts, "passes for an image", log=True))},
         note="Untrained models of the default size: speed does not depend on the weights. The likelihood of an image "
         "that is there takes one pass: training is not slow.",
     )
@@ -209,14 +211,6 @@ def cpu_seconds(work: Callable[[], object]) -> float:
             work()
         best = min(best, time.process_time() - started)
     return best
-
-
-def plot_bars(names: Sequence[str], values: Sequence[float], up: str) -> Drawing:
-    """Draw a bar a name, on a logarithmic axis."""
-    drawing = Drawing(figsize=(5, 3), layout="constrained")
-    axes = drawing.add_subplot(ylabel=up, yscale="log")
-    axes.bar_label(axes.bar(names, values))
-    return drawing
 
 
 def operations(work: Callable[[], object]) -> int:
@@ -285,7 +279,6 @@ def densities(lab: Lab) -> Evidence:
         vae = lab.fit("vae", "--data=digits", "--model.hidden=[128,128]", "--trainer.max_epochs=40", *same, seed=seed)
         found.setdefault("vae, at most", []).append(lab.test(vae)["test/nll"])
     gain, order = "nats an image fewer than {}", "nats an image more, learned and measured upside down"
-    rows = [(name, f"{fmean(values):.2f}", f"{max(values) - min(values):.2f}") for name, values in found.items()]
     pixels, mixture = found["pixel-cnn"], found["mixture"]
     exchanged = differences(found["mixture, exchanged"], found["pixel-cnn, exchanged"])
     return Evidence(
@@ -298,7 +291,7 @@ def densities(lab: Lab) -> Evidence:
             Measure(f"{gain.format('the mixture')}, pixels exchanged between images", exchanged, ">=", 0.3),
             Measure("nats an image more by the mixture", differences(mixture, pixels), "<=", 0.3),
         ],
-        {"Nats an image": Table(("model", "mean", "range"), rows)},
+        {"Nats an image": Figure(plot_bars(found, "nats a test image"))},
         note="Black and white digits. The mixture has the best in validation of four sizes. From the bottom to the top "
         "is as good as from the top to the bottom: the order of pixels is a choice, not how digits come about.",
     )

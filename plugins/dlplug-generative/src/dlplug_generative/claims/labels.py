@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure as Drawing
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
@@ -17,7 +16,7 @@ from torch.nn.functional import pad
 from dlplug.claims import Evidence, Lab, Measure
 from dlplug.data import Batch
 from dlplug.media import Figure
-from dlplug.plots import plot_curves
+from dlplug.plots import plot_bars, plot_curves
 from dlplug_generative.claims.shared import choose, differences
 from dlplug_generative.pixel_cnn import GatedStacks
 
@@ -180,10 +179,9 @@ def representations(lab: Lab) -> Evidence:
             found.setdefault(name, []).append(statistics.fmean(map(logistic_regression, sets)))
     plain, middle, _, untrained, latents, components = found.values()
     gain, learned = "accuracy at 100 labels less that on 64 pixels", "the same less that of an untrained one's"
-    names, means = list(found), [100 * statistics.fmean(values) for values in found.values()]
-    drawing = Drawing(figsize=(6, 3), layout="constrained")
-    axes = drawing.add_subplot(xlabel="test accuracy in % at 100 labels", xlim=(min(means) - 2, max(means) + 2))
-    axes.barh(names[::-1], means[::-1])
+    shown = {name: [100 * value for value in values] for name, values in found.items()}
+    drawing = plot_bars(shown, "test accuracy in % at 100 labels")
+    drawing.axes[0].set_xlim(left=80)
     return Evidence(
         [
             Measure(f"{gain}: features of the pixel-cnn's second layer", differences(middle, plain), ">=", 0.0),

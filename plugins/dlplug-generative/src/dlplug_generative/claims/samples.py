@@ -1,6 +1,5 @@
 """Section 4.6 on digits: who can tell a GAN's samples from real images, and whether they are sharper than a VAE's."""
 
-from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,8 @@ from torch.nn.functional import softplus
 
 from dlplug.claims import Evidence, Lab, Measure
 from dlplug.data import ImageInfo
-from dlplug.media import Image, Table
+from dlplug.media import Figure, Image, Table
+from dlplug.plots import plot_bars
 from dlplug_generative.claims.shared import differences
 from dlplug_generative.gan import Discriminator, Generator
 from dlplug_generative.vae import VAE
@@ -39,7 +39,6 @@ def fooled(lab: Lab) -> Evidence:
         found.setdefault("other real images", []).append(newcomer_accuracy(data.info, one, other))
     share = "accuracy of a new discriminator on new real images and samples"
     gain = "the same on samples of a normal density a class, less it"
-    rows = [(name, f"{fmean(values):.3f}", f"{np.std(values):.3f}") for name, values in found.items()]
     normal, untrained, trained, _ = found.values()
     return Evidence(
         [
@@ -52,7 +51,7 @@ def fooled(lab: Lab) -> Evidence:
             Measure(f"{gain} before training", differences(normal, untrained), ">=", 0.04),
         ],
         {
-            "Who is told from real images": Table(("samples of", "accuracy", "spread"), rows),
+            "Who is told from real images": Figure(plot_bars(found, "accuracy of a new discriminator")),
             **{f"Samples of {name}": Image(images[0][:36]) for name, images in fakes.items()},
         },
         note="40 epochs on digits. A new discriminator sees samples of the finished generator alone: 400 batches of 64 "
@@ -174,6 +173,7 @@ def blur(lab: Lab) -> Evidence:
         ],
         {
             "Power over real images'": Table(("images", "low frequencies", "high frequencies"), rows),
+            "Power at high frequencies": Figure(plot_bars(over, "power over that of the GAN's samples")),
             **{f"Images: {name}": Image(shown[:36]) for name, shown in images.items()},
         },
         note="High: above half the highest frequency. One generator, trained by likelihood under independent normal "

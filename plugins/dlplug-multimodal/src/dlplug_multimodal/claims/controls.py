@@ -1,10 +1,8 @@
-"""What the claims share: data whose modalities do not belong together, differences over seeds, and bars of means."""
+"""What the claims share: data whose modalities do not belong together, and differences over seeds."""
 
-import statistics
 from collections.abc import Mapping, Sequence
 
 import torch
-from matplotlib.figure import Figure as Drawing
 
 from dlplug.data import Batch
 from dlplug_multimodal.data.audio_visual import AudioVisualInfo
@@ -54,13 +52,3 @@ def epochs(count: int) -> tuple[str, str]:
 def differences(first: Sequence[float], second: Sequence[float]) -> list[float]:
     """Return the first less the second, seed by seed."""
     return [a - b for a, b in zip(first, second, strict=True)]
-
-
-def plot_means(found: Mapping[str, Sequence[float]]) -> Drawing:
-    """Draw the mean of each as a bar, and a dot a seed."""
-    drawing = Drawing(figsize=(6, 3), layout="constrained")
-    axes = drawing.add_subplot(xlabel="test accuracy in %")
-    for name, values in reversed(list(found.items())):
-        axes.barh(name, statistics.fmean(values), color="tab:blue")
-        axes.plot(values, [name] * len(values), "o", color="black", markersize=3)
-    return drawing

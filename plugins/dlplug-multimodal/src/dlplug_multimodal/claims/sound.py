@@ -4,7 +4,8 @@ import statistics
 
 from dlplug.claims import Evidence, Lab, Measure
 from dlplug.media import Figure, Table
-from dlplug_multimodal.claims.controls import differences, epochs, plot_means
+from dlplug.plots import plot_bars
+from dlplug_multimodal.claims.controls import differences, epochs
 from dlplug_multimodal.evaluation.linear_probe import linear_probe, spectrum_statistics
 
 SHORT = (
@@ -40,7 +41,9 @@ def hearing(lab: Lab) -> Evidence:
         [Measure(f"{name}, images exchanged in training", memorised, ">=", 15)],
         {
             "Accuracy on voices never heard": Table(("features", "24 other words", "digits"), rows),
-            "24 other words": Figure(plot_means({way: [100 * x for x in found[way, "words"]] for way in ways})),
+            "24 other words": Figure(
+                plot_bars({way: found[way, "words"] for way in ways}, "accuracy on other words, new voices")
+            ),
         },
         note="Logistic regression from 80 training voices to 24 voices of 6 other speakers. 960 pairs, 150 updates; "
         "the student never heard any of the other words, nor a label of a sound. On the digits themselves a student "

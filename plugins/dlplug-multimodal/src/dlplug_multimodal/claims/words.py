@@ -11,7 +11,8 @@ from torch.nn.functional import avg_pool2d, cross_entropy, pad
 
 from dlplug.claims import Evidence, Lab, Measure, Trained
 from dlplug.data import Batch, ImageInfo
-from dlplug.media import Image, Media, Table
+from dlplug.media import Figure, Image, Media, Table
+from dlplug.plots import plot_bars
 from dlplug_multimodal.claims.controls import differences, epochs
 from dlplug_multimodal.data.digit_names import DigitNames
 from dlplug_multimodal.data.emoji import Emoji, group_name
@@ -38,11 +39,16 @@ def words(lab: Lab) -> Evidence:
     runs = [lab.fit("skip-gram", VALIDATE_LAST, seed=seed) for seed in lab.seeds]
     shuffled = lab.fit("skip-gram", "--data=text-file", f"--data.path={mixed}", VALIDATE_LAST, seed=lab.seeds[0])
     near = [(word, runs[0].model.generate(text=word, n=SHOWN).text.split(": ")[1]) for word in QUERIES]
+    shares = {"the Bible": [odd_share(trained) for trained in runs], "its words permuted": [odd_share(shuffled)]}
+    real, control = shares.values()
     name, items = "accuracy on odd-one-out items", len(list(odd_items("test")))
     return Evidence(
-        [Measure(name, [odd_share(trained) for trained in runs], ">=", 0.8, "0.2 is chance", trials=items)],
-        [Measure(f"{name}, words permuted", [odd_share(shuffled)], ">=", 0.8, trials=items)],
-        {"Nearest words": Table(("word", "nearest, with their cosines"), near)},
+        [Measure(name, real, ">=", 0.8, "0.2 is chance", trials=items)],
+        [Measure(f"{name}, words permuted", control, ">=", 0.8, trials=items)],
+        {
+            "Nearest words": Table(("word", "nearest, with their cosines"), near),
+            "Odd ones out": Figure(plot_bars(shares, "share of odd ones found")),
+        },
         note="The items, 16 categories of words, were written down before any vectors were trained. The default "
         "recipe; the control with the first seed alone.",
     )
@@ -106,6 +112,7 @@ def switch(lab: Lab) -> Evidence:
         [recall("mispaired", way, ", trained on other pairs") for way in WAYS],
         {
             **shown,
+            "Found": Figure(plot_bars(found, "recall")),
             "Image and word together": Table(
                 ("trained on", "mean reciprocal rank by both", "by the better alone"), rows
             ),
@@ -156,7 +163,6 @@ def dense_and_sparse(lab: Lab) -> Evidence:
     for seed in lab.seeds:
         for name, value in layers(seed).items():
             found.setdefault(name, []).append(value)
-    table = [(name, sum(values) / len(values)) for name, values in found.items()]
     permuted = differences(found["permuted, CONV"], found["images, vectors"])
     on_images, on_words = "accuracy on images, CONV less word vectors", "accuracy on words, word vectors less CONV"
     return Evidence(
@@ -174,7 +180,7 @@ def dense_and_sparse(lab: Lab) -> Evidence:
         ],
         {
             "Inputs": Table(("inputs", "share that is not 0", "values"), rows),
-            "Accuracy by input and layer": Table(("input, layer", "accuracy"), table),
+            "Accuracy by input and layer": Figure(plot_bars(found, "test accuracy")),
         },
         note="Emoji on white, where white is 1. Classified are 500 handwritten digits, and emoji's categories by the "
         "names' words. A layer of word vectors sums a vector an input, times the input; CONV gets words as a square of "

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from dlplug.claims import Evidence, Lab, Measure, Trained
 from dlplug.data import Batch, ImageInfo
-from dlplug.media import Table
+from dlplug.media import Figure
+from dlplug.plots import plot_bars
 from dlplug_vision.claims.structure import LEARNING_RATES, accuracy
 from dlplug_vision.data.mnist5k import MNIST5k
 
@@ -93,14 +94,13 @@ def pretraining(lab: Lab) -> Evidence:
         frozen = (100 * frozen_accuracy(knows, k) for k in choices)
         found["digits 0 to 5, frozen, logistic regression"].append(fmean(frozen))
     name = "points of test accuracy gained over random weights"
-    rows = [(start, *(f"{value:.1f}" for value in values)) for start, values in found.items()]
     return Evidence(
         [
             Measure(name, _gains(found[known], found[random]), ">=", 2),
             Measure(f"points gained over {shuffled}", _gains(found[known], found[shuffled]), ">=", 1),
         ],
         [Measure(f"{name} by other random weights", _gains(found["other random weights"], found[random]), ">=", 2)],
-        {"Test accuracy in %": Table(("started from", *(f"seed {seed}" for seed in lab.seeds)), rows)},
+        {"Test accuracy in %": Figure(plot_bars(found, "test accuracy in %"))},
         note=f"120 updates each on 12 images, {CHOICES} sets of them a seed, augmented in all; the last layer starts "
         f"at random. Each has the best in validation of learning rates {LEARNING_RATES}, by the first seed. Even what "
         "was pretrained on shuffled labels is a little better a start than random weights.",
