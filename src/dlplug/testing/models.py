@@ -39,7 +39,7 @@ class ModelChecks(SpecChecks):
 
     checks = (
         *SpecChecks.checks,
-        *("fitting", "space", "trains", "sizes", "tests", "reloads", "repeats", "pickles", "traces"),
+        *("fitting", "space", "trains", "updates", "sizes", "tests", "reloads", "repeats", "pickles", "traces"),
         *("bf16", "processes", "shows", "generates", "panels"),
     )
     base = "lightning.pytorch.LightningModule"
@@ -85,6 +85,26 @@ class ModelChecks(SpecChecks):
         assert logged - COMMON, "it logs nothing: self.record(loss=loss), or self.log where it is not a dlplug Model"
         odd = {name for row in rows for name in logged if row[name] and not math.isfinite(float(row[name]))}
         assert not odd, f"not finite after two steps: {', '.join(sorted(odd))}"
+
+    def updates(self) -> None:
+        """Check that training changes every weight that it is to change: no gradient is cut off."""
+        fewer = self._fit("--trainer.limit_train_batches=1").last
+        if not (self.run.last and fewer):
+            raise SkipTest("its short run keeps no checkpoint")
+        self.apart(partial(self._compare_weights, self.run.last, fewer))
+
+    def _compare_weights(self, path: Path, path_of_fewer: Path) -> None:
+        import torch
+
+        more, fewer = (
+            torch.load(p, map_location="cpu", weights_only=True)["state_dict"] for p in (path, path_of_fewer)
+        )
+        model = self.load().load_from_checkpoint(path, map_location="cpu", weights_only=True)
+        trained = [name for name, weights in model.named_parameters() if weights.requires_grad]
+        still = [name for name in trained if more[name].equal(fewer[name])]
+        if still == trained:
+            raise SkipTest("its short run trains no weights")
+        assert not still, f"a batch more leaves these weights as they are: {', '.join(still)}"
 
     def sizes(self) -> None:
         """Check that it fits the other data of its kind."""
