@@ -10,6 +10,7 @@ from PIL import Image
 from dlplug.testing import check_panels
 from dlplug_rl.models.dqn import DQN
 from dlplug_rl.models.q_learning import QLearning
+from dlplug_rl.models.sac import SAC
 
 FEW = ("--data.batches=4", "--data.episodes=3", "--data.test_episodes=6", "--trainer.log_every_n_steps=2")
 DQN_SMALL = (
@@ -22,6 +23,7 @@ DQN_SMALL = (
     "--model.gradient_steps=4",
 )
 DQN_TINY = (*DQN_SMALL, "--model.learning_starts=64", "--model.buffer_size=300", "--data.max_episode_steps=30")
+SAC_TINY = ("--model", "sac", *FEW, "--model.hidden_sizes=[16]", "--model.learning_starts=16", "--model.batch_size=8")
 PPO_TINY = ("--model", "ppo", *FEW, "--model.hidden_sizes=[16]", "--model.n_steps=16", "--model.n_epochs=2")
 
 
@@ -60,6 +62,17 @@ def test_dqn_shows_tests_and_generates(command, tmp_path):
     assert model(torch.zeros(3, 4)).shape == (3, 2)
 
 
+def test_sac_shows_tests_and_generates(command, tmp_path):
+    result = command("fit", *SAC_TINY, "--data.max_episode_steps=12", "--trainer.max_epochs=2")
+    assert result.returncode == 0, result.stderr
+    [run] = tmp_path.glob("runs/sac/*")
+    check_panels(run)
+    for line in (("test", run), ("generate", run, "--episodes", "1", "--frames", "9")):
+        assert command(*line).returncode == 0
+    assert SAC.load_from_checkpoint(run / "checkpoints" / "last.ckpt").num_updates == 0  # until training goes on
+    assert float(rows(run / "metrics.csv")[-1]["train/env_steps"]) == 2 * 4 * 8
+
+
 KILL = """
 import os, signal
 from lightning.pytorch import Callback
@@ -70,11 +83,11 @@ class Kill(Callback):
 """
 
 
-@pytest.mark.parametrize("options", [("dqn",), ("dqn", "--model.priority_alpha=0.6"), ("ppo",)])
+@pytest.mark.parametrize("options", [("dqn",), ("dqn", "--model.priority_alpha=0.6"), ("ppo",), ("sac",)])
 def test_a_killed_run_that_resumes_is_the_run_that_never_stopped(command, tmp_path, options):
     (tmp_path / "killer.py").write_text(KILL)
     name, *more = options
-    line = ("fit", *(DQN_TINY if name == "dqn" else PPO_TINY), *more, "--trainer.max_epochs=3")
+    line = ("fit", *{"dqn": DQN_TINY, "ppo": PPO_TINY, "sac": SAC_TINY}[name], *more, "--trainer.max_epochs=3")
     line += ("--trainer.callbacks+=killer.Kill", "--trainer.default_root_dir")
     assert command(*line, "whole").returncode == 0
     assert command(*line, "killed", KILL_AT="9").returncode == -9

@@ -88,6 +88,16 @@ def _models() -> list[Spec]:
             recipes={"digits": {"model.shift": 0, "trainer.max_epochs": 160}},
             space={"model.lr": "log:3e-4:3e-3", "model.latent_dim": "logint:16:128"},
         ),
+        images(
+            "diffusion",
+            "diffusion:Diffusion",
+            "After the notes: noise is carried to images in small steps, along a learned flow.",
+            "4.6",
+            *("flow-matching", "likelihood", "u-net"),
+            recipe=_recipe(40, 5, batch_size=32, augment=0.0),
+            space={"model.lr": "log:5e-4:5e-3", "model.width": [16, 32, 48]},
+            check_options={"model.width": 8, "model.num_blocks": 1},
+        ),
     ]
 
 

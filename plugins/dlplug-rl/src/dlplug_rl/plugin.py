@@ -131,6 +131,27 @@ def dlplug_specs() -> list[Spec]:
                 "model.ent_coef": "float:0:0.02",
             },
         ),
+        _agent(
+            "sac",
+            "SAC",
+            "After the notes: soft actor-critic, continuous control from replayed experience.",
+            tags=("policy", "replay", "entropy", "continuous"),
+            # As in Stable-Baselines3's zoo: 20,000 steps, an update each.
+            recipe={
+                **TRAINER,
+                "data.env": "Pendulum-v1",
+                "data.num_envs": 1,
+                "data.batches": 250,
+                "trainer.log_every_n_steps": 50,
+            },
+            space={"model.lr": "log:1e-4:3e-3", "model.tau": "log:1e-3:5e-2", "model.gamma": [0.95, 0.98, 0.99]},
+            check_options={
+                **SHORT,
+                "model.learning_starts": 0,
+                "model.batch_size": 8,
+                "trainer.limit_train_batches": 4,
+            },
+        ),
         *CLAIMS,
         *MUTANTS,
     ]

@@ -40,6 +40,8 @@ class EnvInfo(Info):
         observation_shape: Shape of an observation; () for discrete ones.
         actions: Number of actions, or 0 where they are continuous.
         action_shape: Shape of a continuous action.
+        action_low: Lower bounds of its numbers, in their order.
+        action_high: Upper bounds.
     """
 
     env: str
@@ -52,6 +54,8 @@ class EnvInfo(Info):
     observation_shape: tuple[int, ...]
     actions: int
     action_shape: tuple[int, ...]
+    action_low: tuple[float, ...] = ()
+    action_high: tuple[float, ...] = ()
 
     @classmethod
     def of(
@@ -74,6 +78,8 @@ class EnvInfo(Info):
             observation_shape=tuple(observation.shape or ()),
             actions=int(action.n) if isinstance(action, spaces.Discrete) else 0,
             action_shape=tuple(action.shape or ()),
+            action_low=tuple(action.low.flatten().tolist()) if isinstance(action, spaces.Box) else (),
+            action_high=tuple(action.high.flatten().tolist()) if isinstance(action, spaces.Box) else (),
         )
 
     def __str__(self) -> str:

@@ -1,6 +1,7 @@
 """Deep Q-learning."""
 
 import copy
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -12,15 +13,12 @@ from dlplug import Panel
 from dlplug.media import Figure, Media
 from dlplug.optim import set_lr
 from dlplug_rl.data.environments import EnvInfo, VectorEnv
-from dlplug_rl.data.replay_buffer import ReplayBuffer
-from dlplug_rl.data.rollouts import collect_rollout, n_step_returns
-from dlplug_rl.models.agent import EPISODE_PANELS, VIDEO_PANEL, Agent, linear_epsilon
+from dlplug_rl.models.agent import EPISODE_PANELS, VIDEO_PANEL, linear_epsilon
+from dlplug_rl.models.off_policy_agent import OffPolicyAgent
 from dlplug_rl.nn.networks import build_network
 
-COLUMNS = ("observations", "actions", "returns", "discounts", "next_observations")  # of the replay buffer
 
-
-class DQN(Agent):
+class DQN(OffPolicyAgent):
     """The value of each action, learned from replayed transitions by a Q-network that chases its target network.
 
     Mnih et al. (2015); section 6.2 of the notes: Q(s, a), and a = argmax Q(s, a'). As options: actions chosen by one
@@ -28,8 +26,7 @@ class DQN(Agent):
     of the actions (Dueling: Wang et al., 2016), n-step returns, and prioritized experience replay (Schaul et al.,
     2016). Vectors and states go through fully connected layers, images through convolutions first.
 
-    A batch acts for ``train_freq`` steps in each environment, epsilon-greedily, and then makes ``gradient_steps``
-    updates. Where an episode was truncated and not terminated, the value of what follows still counts.
+    Actions are epsilon-greedy.
 
     Logs ``loss``, the Huber loss, ``q_value``, the mean value predicted, and ``epsilon``; ``episode_return`` and
     ``episode_length``.
@@ -87,7 +84,7 @@ class DQN(Agent):
         ),
     )
 
-    replay_buffer: ReplayBuffer
+    _draws: Iterator[tuple[Tensor, Tensor]]  # of the steps to come: where actions are random, and these
 
     def __init__(
         self,
@@ -120,15 +117,12 @@ class DQN(Agent):
         self.target_update_interval, self.tau = target_update_interval, tau
         self.double_q, self.dueling = double_q, dueling
         self.priority_alpha, self.priority_beta = priority_alpha, priority_beta
-        self.require("at least 1", "hidden_sizes", "train_freq", "gradient_steps", "batch_size", "buffer_size")
-        self.require("at least 1", "exploration_steps", "target_update_interval", "n_steps")
+        self.require_sizes()
+        self.require("at least 1", "hidden_sizes", "exploration_steps", "target_update_interval")
         self.require("above 0", "lr", "tau")
-        self.require("from 0 to 1", "gamma", "exploration_final_eps", "tau")
-        self.require("at least 0", "learning_starts", "priority_alpha")
+        self.require("from 0 to 1", "exploration_final_eps", "tau")
         if n_steps > train_freq:
             raise ValueError(f"n_steps must be at most train_freq, the {train_freq} steps of a batch, not {n_steps}")
-        self.num_updates = 0
-        self._restored: dict[str, Any] = {}
 
     def build(self, info: EnvInfo) -> None:
         """Make the Q-network and its target network."""
@@ -152,52 +146,34 @@ class DQN(Agent):
         values = self(observations)
         return {"actions": values.argmax(1), "q_values": values}
 
-    def on_fit_start(self) -> None:
-        """Make the replay buffer, and fill it with what a resumed run had saved."""
-        super().on_fit_start()
-        self.replay_buffer = ReplayBuffer(self.buffer_size, self.priority_alpha, self.device)
-        self.num_updates = self._restored.get("updated", 0)
-        if saved := self._restored.get("replay"):
-            self.replay_buffer.load_state_dict(saved[self.global_rank % len(saved)])
-        self._restored = {}
+    def collect(self, envs: VectorEnv) -> dict[str, Tensor]:
+        """Act epsilon-greedily for ``train_freq`` steps in each environment; return the transitions, a row each."""
+        exploring = torch.rand(self.train_freq, envs.num_envs, device=self.device) < self._epsilon()
+        actions = torch.randint(self.info.actions, exploring.shape, device=self.device)
+        self._draws = iter(zip(exploring, actions, strict=True))
+        return super().collect(envs)
 
-    def training_step(self, envs: VectorEnv, batch_idx: int) -> None:
-        """Act, store the transitions, and learn from stored ones."""
-        self.replay_buffer.add(self.collect(envs))
-        counted = self.count_steps(envs, self.train_freq * envs.num_envs)
-        metrics = {"epsilon": torch.tensor(self._epsilon()), **counted}
-        if self.replay_buffer.size < max(self.learning_starts, self.batch_size):
-            self.record(**metrics)
-            return
+    def explore(self, observations: Tensor) -> Tensor:
+        """Return the actions of the highest value, or random ones where it was drawn so."""
+        exploring, actions = next(self._draws)
+        return actions if exploring.all() else torch.where(exploring, actions, self.act(observations))
+
+    def exploration(self) -> dict[str, Tensor]:
+        """Return the share of random actions, to record."""
+        return {"epsilon": torch.tensor(self._epsilon())}
+
+    def update(self, updates: int) -> dict[str, Tensor]:
+        """Make updates, in stretches over which the target network stays the same."""
         measured: list[tuple[Tensor, Tensor]] = []
-        while len(measured) < self.gradient_steps:  # in stretches over which the target network stays the same
+        while len(measured) < updates:
             until_target_update = self.target_update_interval - self.num_updates % self.target_update_interval
-            stretch = min(self.gradient_steps - len(measured), until_target_update)
+            stretch = min(updates - len(measured), until_target_update)
             measured += self._learn(stretch)
             self.num_updates += stretch
             if self.num_updates % self.target_update_interval == 0:
                 self._update_target()
         losses, values = (torch.stack(column) for column in zip(*measured, strict=True))
-        self.record(loss=losses.mean(), q_value=values.mean(), **metrics)
-
-    def collect(self, envs: VectorEnv) -> dict[str, Tensor]:
-        """Act for ``train_freq`` steps in each environment.
-
-        Returns:
-            Transitions, a row each: ``observations``, ``actions``, ``returns`` of up to ``n_steps`` steps,
-            ``next_observations`` after these, and the ``discounts`` of their value, 0 where the environment ended.
-        """
-        explore = torch.rand(self.train_freq, envs.num_envs, device=self.device) < self._epsilon()
-        random_actions = torch.randint(self.info.actions, explore.shape, device=self.device)
-        draws = iter(zip(explore, random_actions, strict=True))
-
-        def act(observations: Tensor) -> Tensor:
-            exploring, actions = next(draws)
-            return actions if exploring.all() else torch.where(exploring, actions, self.act(observations))
-
-        rollout = collect_rollout(envs, act, self.train_freq)
-        columns = (rollout.observations, rollout.actions, *n_step_returns(rollout, self.n_steps, self.gamma))
-        return {name: column.flatten(0, 1) for name, column in zip(COLUMNS, columns, strict=True)}
+        return {"loss": losses.mean(), "q_value": values.mean()}
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return Adam."""
@@ -206,23 +182,6 @@ class DQN(Agent):
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Set the learning rate."""
         set_lr(self.single_optimizer(), self.lr * (1 - 0.95 * self.progress()))
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Save the replay buffer of every process."""
-        super().on_save_checkpoint(checkpoint)
-        checkpoint["agent"]["updated"] = self.num_updates
-        if not self.save_replay_buffer:
-            return
-        own = self.replay_buffer.state_dict()
-        saved: list[Any] = [own] * self.trainer.world_size
-        if self.trainer.world_size > 1:
-            torch.distributed.all_gather_object(saved, {name: column.cpu() for name, column in own.items()})
-        checkpoint["agent"]["replay"] = saved
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the replay buffers until training starts, if it does."""
-        super().on_load_checkpoint(checkpoint)
-        self._restored = checkpoint["agent"]
 
     def showcase(self, batch: Tensor) -> dict[str, Media]:
         """Show an episode and what the agent expected along it."""
@@ -237,7 +196,7 @@ class DQN(Agent):
         return {**super().showcase(batch), "q": Figure(plot_values(torch.stack(values), float(returned)))}
 
     def _epsilon(self) -> float:
-        if self.env_steps < max(self.learning_starts, self.batch_size):
+        if self.warming_up:
             return 1.0
         return linear_epsilon(self.exploration_final_eps, self.env_steps / self.exploration_steps)
 

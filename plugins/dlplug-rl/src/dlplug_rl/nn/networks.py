@@ -1,6 +1,8 @@
 """Networks for observations."""
 
+import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -94,3 +96,30 @@ class DuelingHead(nn.Module):
         advantage = self.advantage(x)  # (n, actions)
         q: Tensor = self.value(x) + advantage - advantage.mean(1, keepdim=True)
         return q
+
+
+class TwinQ(nn.Module):
+    """Two networks of one shape that value an action each (Fujimoto et al., 2018), computed together.
+
+    Batched matrix products do both at once: on a CPU small networks cost by the call.
+
+    Args:
+        info: What observations are like: vectors or states.
+        hidden_sizes: Units of the hidden layers.
+        action_size: Numbers of an action.
+    """
+
+    def __init__(self, info: EnvInfo, hidden_sizes: Sequence[int], action_size: int) -> None:
+        super().__init__()
+        self.input = ObservationInput(info)
+        sizes = [(info.states or math.prod(info.observation_shape)) + action_size, *hidden_sizes, 1]
+        pairs = [[nn.Linear(*pair) for _ in range(2)] for pair in pairwise(sizes)]  # as torch initialises layers
+        self.weights = nn.ParameterList(torch.stack([layer.weight.detach().T for layer in pair]) for pair in pairs)
+        self.biases = nn.ParameterList(torch.stack([layer.bias.detach()[None] for layer in pair]) for pair in pairs)
+
+    def forward(self, observations: Tensor, actions: Tensor) -> Tensor:
+        """Return both values, shape (2, n), of actions (n, action_size)."""
+        x = torch.cat([self.input(observations), actions], 1).expand(2, -1, -1)  # (2, n, features)
+        for index, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+            x = torch.baddbmm(bias, x.relu() if index else x, weight)
+        return x.squeeze(2)
