@@ -74,9 +74,9 @@ def unmeasured() -> list[list[str]]:
 def corrections(_: str) -> str:
     """Return the sentences of the notes that claims correct, each with what is true instead."""
     parts = []
-    for spec in _claims():
+    for spec in sorted(_claims(), key=lambda spec: spec.lecture.split(".")):
         if spec.corrects:
-            said = f"## {spec.corrects}\n\n{spec.lecture}; what is true: {spec.summary} (`{spec.name}`)"
+            said = f"## {spec.lecture}: {spec.corrects}\n\nWhat is true: {spec.summary} (`{spec.name}`)"
             sentences = " ".join(filter(None, (spec.seen, spec.why)))
             parts += [said, *([sentences] if sentences else []), *([f"`{spec.equation}`"] if spec.equation else [])]
     return "\n\n".join(parts) or "None was found yet."
