@@ -17,7 +17,6 @@ import json
 import os
 import re
 import shlex
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -239,6 +238,8 @@ class Run:
 
     def discard(self) -> None:
         """Remove a folder in which nothing was trained."""
+        import shutil  # 2 ms, which a misspelt name does without
+
         shutil.rmtree(self.path, ignore_errors=True)
         with suppress(OSError):  # other runs are in there
             self.path.parent.rmdir()

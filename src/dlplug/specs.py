@@ -208,7 +208,6 @@ class ModelSpec(Spec):
         return {**self.recipe, **self.recipes.get(data, {}), **self.recipes.get(f"{data}:{variant}", {})}
 
 
-@dataclass(frozen=True)
 class LoggerSpec(Spec):
     """A logger for ``--logger NAME``: a Lightning ``Logger``.
 

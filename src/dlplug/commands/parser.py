@@ -2,8 +2,6 @@
 
 import argparse
 import re
-import shutil
-import textwrap
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
@@ -43,6 +41,9 @@ def print_arguments(arguments: Iterable[Argument], prefix: str, values: dict[str
 
 def print_wrapped(start: str, text: str, indent: int | None = None) -> None:
     """Print text that starts with ``start`` and is indented by as much, or by ``indent``, on its further lines."""
+    import shutil
+    import textwrap  # both are slow to import, and a misspelt name does without
+
     width = min(shutil.get_terminal_size((100, 24)).columns, 120)
     hang = " " * (len(start) if indent is None else indent)
     # Names and paths stay in one piece, to be copied.

@@ -4,7 +4,6 @@ A recorded version is a line such as ``"dlplug-vision 0.2.0 (pip install dlplug-
 to get it.
 """
 
-import hashlib
 import json
 import re
 import shlex
@@ -95,6 +94,8 @@ def version_drift(what: str | Path, recorded: Iterable[str]) -> str:
 
 def code_digest(registry: Registry) -> str:
     """Return what tells this code from any other: of the core and of all that plugins offer, and of what trains."""
+    import hashlib  # 2 ms, which a misspelt name does without
+
     found = distributions()
     versions = (found[name].version for name in ("torch", "lightning", "numpy") if name in found)
     digest = hashlib.sha256(" ".join(versions).encode())
