@@ -167,7 +167,7 @@ def _measured(registry: Registry, claim: ClaimSpec, folder: Path, student: Any) 
     ]
     controlled = all(control.fails for control in evidence.controls)
     held = sum(measure.holds for measure in evidence.measures) / len(evidence.measures)
-    looked_at = f"{'; '.join(wrong)}; look at {claim.why or claim.summary}" if wrong else claim.summary
+    looked_at = f"{'; '.join(wrong)}; look at {claim.why or f'dlplug info {claim.name}'}" if wrong else claim.summary
     return Item(name, not wrong, looked_at, POINTS * held * controlled)
 
 
