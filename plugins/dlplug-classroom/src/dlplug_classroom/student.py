@@ -35,7 +35,6 @@ SYSTEM = (
     "/usr",
     "/lib",
     "/lib64",
-    "/proc/self",
     "/proc/cpuinfo",
     "/proc/meminfo",
     "/proc/stat",
