@@ -45,6 +45,16 @@ def shown(capsys, *args):
     return capsys.readouterr().out
 
 
+def test_a_studys_best(here, capsys):
+    for number, loss in enumerate((0.5, 0.2, 0.3)):
+        make(f"trial{number}", loss=loss, study="st")
+    make("apart", loss=0.1)
+    out = shown(capsys, "--by", "study")
+    assert [line.split()[0] for line in out.splitlines()] == ["name", "trial1"]
+    assert out.splitlines()[1].split()[-2:] == ["st", "3"]
+    assert shown(capsys, "st", "--columns", "name").split() == ["name", "trial2", "trial1", "trial0"]
+
+
 def test_a_line_a_run_with_what_differs_from_the_recipe(here, capsys):
     make("one", accuracy=0.9, options="--model.lr 0.1 --trainer.max_epochs=2")
     make("two", model="vae", epochs=1)

@@ -45,6 +45,9 @@ class Bowl(L.LightningModule):
         return self.layer(batch[0]).square().mean()
 
     def validation_step(self, batch, batch_idx):
+        if self.hparams.kind == "endless":
+            self.log("val/loss", float("inf"))
+            return
         self.log("val/loss", abs(self.hparams.x - 0.3) + 0.01 / (1 + self.current_epoch))
         self.log("val/size", float(self.hparams.n))
 

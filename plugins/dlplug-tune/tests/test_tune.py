@@ -126,12 +126,13 @@ def test_two_processes_share_a_journal(place):
 
 
 def test_a_trial_that_fails_is_a_line_and_the_study_goes_on(place, capfd):
-    line = [*LINE, "--space", "model.kind=[sound,broken]", "model.x=[0.3,0.5]", "--sampler=grid"]
-    assert main(line) == 0
+    line = [*LINE, "--space", "model.kind=[sound,broken,endless]", "model.x=[0.3,0.5]", "--sampler=grid"]
+    assert main([*line, "--trials=5"]) == 0
     out, said = capfd.readouterr()
-    assert states(place) == ["COMPLETE"] * 2 + ["FAIL"] * 2
+    assert states(place) == ["COMPLETE"] * 2 + ["FAIL"] * 3 + ["WAITING"]
     failed = [text for text in said.splitlines() if "failed" in text]
-    assert len(failed) == 2
+    assert len(failed) == 3
+    assert "trial 4: failed: val/loss is no finite number where val/loss is best; see runs/st/bowl/trial4" in failed[2]
     assert re.fullmatch(
         r"trial \d: failed: RuntimeError: it is broken; see runs/st/trial\d-seed0.log \(kind broken, x 0.\d\)",
         failed[0],

@@ -33,36 +33,17 @@ TRIALS = 20  # unless trials or minutes are given
 def configure(parser: ArgumentParser) -> None:
     """Add the arguments of ``dlplug tune``; all others are those of ``dlplug fit``."""
     add = parser.add_argument
-    add(
-        "--space",
-        nargs="+",
-        default=[],
-        metavar="OPTION=RANGE",
-        help="what is searched, or a file of it; else the model's own",
-    )
+    add("--space", nargs="+", default=[], metavar="RANGE", help="OPTION=RANGE or a file of them; else the model's own")
     add("--trials", type=int, metavar="N", help=f"how many in all ({TRIALS}, or any number in --minutes; a grid's all)")
     add("--minutes", type=float, metavar="M", help="begin no trial after these")
     add("--jobs", type=int, default=1, metavar="N", help="how many at once (1)")
     add("--seeds", type=seeds, default=[0], metavar="A-B,C", help="of each trial, which counts by their mean (0)")
-    add(
-        "--objective",
-        nargs="+",
-        default=[],
-        metavar="NAME[:min|max]",
-        help="metrics of the validation, or seconds; else the model's monitor",
-    )
+    add("--objective", nargs="+", default=[], metavar="NAME[:min|max]", help="metrics, seconds; else the monitor")
     add("--sampler", choices=("tpe", "random", "grid"), default="tpe", help="how trials are drawn (tpe)")
     add("--prune", choices=("median", "none"), default="none", help="end trials that fall behind (none)")
     add("--study", metavar="NAME", help="its folder's name; the same command goes on with it (MODEL-DATA)")
     add("--storage", metavar="URL", help="such as postgresql://…, for many machines; else a journal in the folder")
-    add(
-        "--trainer.default_root_dir",
-        dest="root",
-        type=Path,
-        default=Path("runs"),
-        metavar="DIR",
-        help="where the folder is (runs)",
-    )
+    add("--trainer.default_root_dir", dest="root", type=Path, default=Path("runs"), help="where the folder is (runs)")
     parser.epilog = "All other options are those of `dlplug fit`, and hold for each trial."
     parser.set_defaults(run=run)
 
@@ -87,17 +68,8 @@ def run(options: Namespace) -> int:
     objectives = asked_objectives(options.objective, monitor, job.model)
     if options.prune != "none" and len(objectives) > 1:
         raise InputError("--prune compares trials by one objective, not by several")
-    search = Search(
-        job.model,
-        data.name if data else job.chosen["data"],
-        options.rest,
-        space,
-        options.seeds,
-        objectives,
-        monitor or objectives[0],
-        options.prune,
-        options.sampler,
-    )
+    by = objectives, monitor or objectives[0], options.prune, options.sampler
+    search = Search(job.model, data.name if data else job.chosen["data"], options.rest, space, options.seeds, *by)
     name = options.study or f"{search.model}-{search.data.rpartition('.')[2]}"
     if not re.fullmatch(r"\w[\w.-]*", name):
         raise InputError(f"--study {name!r} is not a name: letters, digits, hyphens, underscores and points are")

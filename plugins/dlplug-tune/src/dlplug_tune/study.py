@@ -141,7 +141,8 @@ class Study:
                 if trial.state == TrialState.RUNNING and is_lost(trial):
                     self.hand_back(trial)
             trials = self.trials()
-            if len(trials) >= most and all(trial.state != TrialState.WAITING for trial in trials):
+            waiting = [trial for trial in trials if trial.state == TrialState.WAITING]
+            if len(trials) - len(waiting) >= most or (self.search.sampler == "grid" and not waiting):
                 return None
             # One worker alone searches the same again; of several machines each draws what it likes.
             seed = None if self._is_shared else len(trials)

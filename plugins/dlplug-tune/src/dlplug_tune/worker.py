@@ -3,8 +3,11 @@
 import csv
 import errno
 import json
+import math
 import os
+import shutil
 import statistics
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -70,7 +73,9 @@ class Worker:
                 f"{name} {value:.4g}" for (name, _), value in zip(study.search.objectives, reached, strict=False)
             )
             what = what or f"pruned after epoch {study.attributes(trial)['pruned']}"
-            say(f"trial {number}: {what} ({time.monotonic() - begun:.0f} s; {options})")
+            line = f"trial {number}: {what} ({time.monotonic() - begun:.0f} s; {options})"
+            full = shutil.get_terminal_size().columns if sys.stderr.isatty() else len(line)
+            say(line if len(line) <= full else f"{line[: full - 1]}…")
         except Stopped as error:
             self._stopped.set()
             study.hand_back(trial)
@@ -132,26 +137,27 @@ class Worker:
     def _read(self, run: Run) -> list[float]:
         """Return a run's objectives: the metrics of the epoch whose checkpoint is its best, and its seconds."""
         search = self._study.search
-        rows = _rows(run.path / "metrics.csv")
-        (name, mode), better = search.monitor, {"min": min, "max": max}
-        measured = [row for row in rows if row.get(name) is not None]
-        metrics = better[mode](measured, key=lambda row: row[name]) if measured else {}
-        metrics["seconds"] = sum(row["seconds"] for row in _rows(run.path / "timing.csv"))
+        names, rows = _read_table(run.path / "metrics.csv")
+        name, mode = search.monitor
+        measured = [row for row in rows if name in row]
+        best = (min if mode == "min" else max)(measured, key=lambda row: row[name]) if measured else {}
+        best["seconds"] = sum(row["seconds"] for row in _read_table(run.path / "timing.csv")[1])
         for objective, _ in search.objectives:
-            if objective not in metrics:
+            if objective not in (*names, "seconds"):
                 self._stopped.set()
-                known = sorted({key for row in rows for key in row if key.startswith("val")})
-                raise InputError(
-                    f"{run.path} logs no {objective} to search by; it logs {', '.join(known) or 'no val/…'}"
-                )
-        return [metrics[objective] for objective, _ in search.objectives]
+                known = ", ".join(name for name in names if name.startswith("val")) or "no val/…"
+                raise InputError(f"{run.path} logs no {objective} to search by; it logs {known}")
+            if objective not in best:
+                raise Failed(f"{objective} is no finite number where {name} is best; see {run.path / 'metrics.csv'}")
+        return [best[objective] for objective, _ in search.objectives]
 
 
-def _rows(path: Path) -> list[dict[str, float]]:
-    """Return the finite numbers of a file's rows, by column."""
+def _read_table(path: Path) -> tuple[list[str], list[dict[str, float]]]:
+    """Return a file's columns, and of each row the numbers that are finite."""
     with open(path, newline="") as file:
-        rows = [{key: float(cell) for key, cell in row.items() if cell} for row in csv.DictReader(file)]
-    return [{key: value for key, value in row.items() if value - value == 0} for row in rows]
+        reader = csv.DictReader(file)
+        rows = [{key: float(cell) for key, cell in row.items() if cell} for row in reader]
+    return [*(reader.fieldnames or ())], [{k: v for k, v in row.items() if math.isfinite(v)} for row in rows]
 
 
 def _short(value: Value) -> str:
