@@ -102,11 +102,11 @@ def _figures(study: Study) -> list[dict[str, Any]]:
     names = [name for name, _ in study.search.objectives]
     figures = []
     for title, (kind, note) in FIGURES.items():
-        options: dict[str, Any] = {"target": lambda trial: trial.values[0], "target_name": names[0]}
-        if kind == "intermediate_values":
-            options = {}
-        elif kind == "pareto_front":
-            options = {"target_names": names}
+        options: dict[str, Any] = {"target_name": names[0]}
+        if kind in ("intermediate_values", "pareto_front"):
+            options = {"target_names": names} if kind == "pareto_front" else {}
+        elif len(names) > 1:
+            options["target"] = lambda trial: trial.values[0]
         with warnings.catch_warnings(action="ignore"):
             try:
                 figure = json.loads(getattr(plots, f"plot_{kind}")(study.optuna, **options).to_json())
