@@ -101,7 +101,7 @@ class TrainedRun:
 
         with _unchanged():
             registry = Registry.discover()
-            data = prepare(expand("predict", [str(self.path)], registry, self._objects), registry).datamodule
+            data = prepare(expand("validate", [str(self.path)], registry, self._objects), registry).datamodule
             data.prepare_data()
             data.setup("test")
         return data

@@ -33,8 +33,8 @@ def tested(run: "TrainedRun", *names: str) -> Figures:
 
 
 def classification(run: "TrainedRun") -> Figures:
-    """Return the accuracy, the expected calibration error and the macro F1 of classes or labels."""
-    return tested(run, "accuracy", "ece", "f1", "map")
+    """Return the accuracy, the expected calibration error and macro averages, of classes or labels."""
+    return tested(run, "accuracy", "macro_recall", "ece", "f1", "map")
 
 
 def regression(run: "TrainedRun") -> Figures:

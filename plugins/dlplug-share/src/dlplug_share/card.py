@@ -77,7 +77,9 @@ def card(trained: TrainedRun, facts: dict[str, Any], more: Mapping[str, list[str
         head["model-index"] = [{"name": name, "results": results}]
     config = config_of(trained.path)
     seeds = over_seeds(trained.path)
-    splits = getattr(data, "splits", None) or {}
+    splits = {
+        name: each for name, each in (getattr(data, "splits", None) or {}).items() if isinstance(each, tuple | list)
+    }
     sizes = ", ".join(f"{len(columns[0]):,} {split}" for split, columns in splits.items())
     claims = [s for s in registry if isinstance(s, ClaimSpec) and name in s.models] if spec else []
     sections = {

@@ -7,7 +7,7 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from functools import cached_property
 from io import StringIO
@@ -26,6 +26,7 @@ from dlplug.runs import Run
 from dlplug.runs_index import read_entries
 from dlplug_share.facts import config_of, interval, seed_aside
 
+COST = "cost"  # beside the judges' names
 SAMPLES = 16  # of a model that generates any number
 UNREAD = ("media", "generated", "wandb", "tensorboard", "export", "card", "*.html")  # of a run folder
 Rows = list[dict[str, Any]]
@@ -63,8 +64,8 @@ def run(options: argparse.Namespace) -> None:
         measured = [measure(run, data, registry, Path(folder, str(n))) for n, run in enumerate(runs)]
         refuse_other_items(measured)
         rows = in_rows(measured)
-        compared = {"data": data.name, "judges": [judge.partition(":")[2] for judge in data.judges], "rows": rows}
-        print(table(compared))
+        compared = {"data": data.name, "judges": dict(map(_said, data.judges)), "rows": rows}
+        print("\n\n".join(f"{title}\n\n{table(cells)}" for title, cells in tables(compared).items()))
         for row in rows:
             for judge, why in row["left_out"].items():
                 say(f"{row['label']}: {judge} left out: {why}")
@@ -75,6 +76,16 @@ def run(options: argparse.Namespace) -> None:
         except OSError as error:
             raise InputError(f"cannot write {error.filename}: {error.strerror}") from error
     say(f"page: {options.out}")
+
+
+def _said(judge: str) -> tuple[str, str]:
+    """Return a judge's name and what it says of itself, in a sentence or two."""
+    try:
+        doc = inspect.getdoc(resolve_name(judge)) or ""
+    except Exception:  # it is not installed, or worse; each run says so
+        doc = ""
+    said = plain(doc.partition("\n\n")[0]).removeprefix("Return ")
+    return judge.partition(":")[2], said[:1].upper() + said[1:]
 
 
 class Subject(TrainedRun):
@@ -106,7 +117,7 @@ def measure(run: Run, data: DataSpec, registry: Registry, folder: Path) -> dict[
     path = str((config.get("model") or {}).get("class_path"))
     spec = registry.spec_of("model", path)
     found: dict[str, Any] = {"model": spec.name if spec else path.rpartition(".")[2].lower(), "config": config}
-    found |= {"figures": {}, "cost": {}, "left_out": {}, "shown": folder / "shown", "items": ""}
+    found |= {"figures": {}, "left_out": {}, "shown": folder / "shown", "items": ""}
     try:
         if isinstance(spec, ModelSpec) and spec.takes and spec.takes != data.gives:
             raise InputError(f"it takes {spec.takes}, and {data.name} gives {data.gives}")
@@ -116,17 +127,19 @@ def measure(run: Run, data: DataSpec, registry: Registry, folder: Path) -> dict[
             other = {**config, "data": {"class_path": data.class_path}}
             (folder / "run" / "config.yaml").write_text(yaml.safe_dump(other))
         subject = Subject(folder / "run")
-        found["cost"] = _cost(subject, folder / "shown")
-        found["items"] = _fingerprint(subject.data)
+        found["figures"][COST] = _cost(subject, folder / "shown")
+        options = (config.get("data") or {}).get("init_args") or {}
+        found["items"] = f"{_fingerprint(subject.data)}{options.get(data.recipe_key, '')}"
     except InputError as error:
         found["left_out"] = {"all": plain(error)}
         return found
     for target in data.judges:
+        name = target.partition(":")[2]
         try:
-            found["figures"] |= resolve_name(target)(subject)
+            found["figures"][name] = resolve_name(target)(subject)
         except Exception as error:  # of anybody's judge
             kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
-            found["left_out"][target.partition(":")[2]] = f"{kind}{plain(error)}"
+            found["left_out"][name] = f"{kind}{plain(error)}"
     return found
 
 
@@ -166,6 +179,7 @@ def _fingerprint(data: Any) -> str:
     from torch import Tensor
 
     columns = (getattr(data, "splits", None) or {}).get("test", ())
+    columns = columns if isinstance(columns, tuple | list) else [columns]
     content = [each.numpy().tobytes() for each in columns if isinstance(each, Tensor)]
     return hashlib.sha256(b"".join(content)).hexdigest() if content else ""
 
@@ -176,7 +190,7 @@ def refuse_other_items(measured: Rows) -> None:
     for each in measured:
         if each["items"] not in ("", ruler):
             why = "its test items are others than those of the first run: options of the data differ"
-            each |= {"figures": {}, "cost": {}, "left_out": {"all": why}}
+            each |= {"figures": {}, "left_out": {"all": why}}
 
 
 def in_rows(measured: Rows) -> Rows:
@@ -186,16 +200,17 @@ def in_rows(measured: Rows) -> Rows:
         groups.setdefault(seed_aside(each["config"]), []).append(each)
     rows = []
     for group in groups.values():
-        first = group[0]
-        row = {"label": _label(first, measured), "model": first["model"]}
-        row["seeds"] = [each["config"].get("seed_everything") for each in group]
-        for kind in ("figures", "cost"):
-            values = {name: [each[kind][name] for each in group if name in each[kind]] for name in _names(group, kind)}
-            row[kind] = {name: _summary(found) for name, found in values.items()}
-        row["left_out"] = {judge: why for each in group for judge, why in each["left_out"].items()}
-        rows.append(row)
+        label = _label(group[0], measured)
+        figures: dict[str, dict[str, list[float]]] = {}
         for each in group:
-            each["label"] = row["label"]
+            each["label"] = label
+            for judge, found in each["figures"].items():
+                for name, value in found.items():
+                    figures.setdefault(judge, {}).setdefault(name, []).append(value)
+        summed = {judge: {name: _summary(values) for name, values in found.items()} for judge, found in figures.items()}
+        seeds = [each["config"].get("seed_everything") for each in group]
+        left_out = {judge: why for each in group for judge, why in each["left_out"].items()}
+        rows.append({"label": label, "seeds": seeds, "figures": summed, "left_out": left_out})
     return rows
 
 
@@ -214,33 +229,28 @@ def _label(one: dict[str, Any], measured: Rows) -> str:
     return f"{one['model']} {', '.join(options)}".strip()
 
 
-def _names(rows: Sequence[Mapping[str, Any]], kind: str) -> list[str]:
-    return list(dict.fromkeys(name for row in rows for name in row[kind]))
-
-
-def cells(compared: Mapping[str, Any]) -> list[list[str]]:
-    """Return what a table shows: a heading, and a row for each model."""
-    rows = compared["rows"]
-    columns = [(kind, name) for kind in ("figures", "cost") for name in _names(rows, kind)]
-    found = [["model", "seeds", *(name.replace("_", " ") for _, name in columns)]]
-    for row in rows:
-        found.append(
-            [row["label"], str(len(row["seeds"])), *(_cell(kind, row[kind].get(name)) for kind, name in columns)]
-        )
+def tables(compared: Mapping[str, Any]) -> dict[str, list[list[str]]]:
+    """Return a table for each judge that applies and one of the cost: a heading, and a row for each model."""
+    found = {}
+    for judge in (*compared["judges"], COST):
+        rows = [row for row in compared["rows"] if judge in row["figures"]]
+        names = list(dict.fromkeys(name for row in rows for name in row["figures"][judge]))
+        head = ["model", "seeds", *(name.replace("_", " ") for name in names)]
+        if rows:
+            found[judge] = [head, *([row["label"], str(len(row["seeds"])), *_cells(row, judge, names)] for row in rows)]
     return found
 
 
-def _cell(kind: str, summary: Mapping[str, Any] | None) -> str:
-    if summary is None:
-        return ""
-    shown = f"{summary['mean']:,.0f}" if summary["mean"] >= 1e4 else f"{summary['mean']:.4g}"
-    return f"{shown} ± {summary['interval']:.2g}" if summary["interval"] and kind == "figures" else shown
+def _cells(row: Mapping[str, Any], judge: str, names: Sequence[str]) -> Iterator[str]:
+    for name in names:
+        mean, half = map(row["figures"][judge].get(name, {}).get, ("mean", "interval"))
+        shown = "" if mean is None else f"{mean:,.0f}" if mean >= 1e4 else f"{mean:.4g}"
+        yield shown + (f" ± {half:.2g}" if half and judge != COST else "")
 
 
-def table(compared: Mapping[str, Any]) -> str:
+def table(cells: Sequence[Sequence[str]]) -> str:
     """Return a table in Markdown."""
-    head, *rows = cells(compared)
-    return "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows])
+    return "\n".join(f"| {' | '.join(row)} |" for row in [cells[0], ["---"] * len(cells[0]), *cells[1:]])
 
 
 def write_page(compared: Mapping[str, Any], measured: Rows, path: Path) -> None:
@@ -253,5 +263,5 @@ def write_page(compared: Mapping[str, Any], measured: Rows, path: Path) -> None:
         if files:
             shown.setdefault(each["label"], [read_frame(file) for file in files])
     page = Path(__file__).with_name("compare.html")
-    values = {"cells": cells(compared), "shown": shown, "epochs": [], "axis": "step", **compared}
+    values = {"tables": tables(compared), "shown": shown, "epochs": [], "axis": "step", **compared}
     write_atomically(path, fill(page, **values).encode(errors="replace"))
