@@ -21,7 +21,10 @@ def filled(text: str) -> str:
 def of_file(name: str) -> str:
     """Return the tables of one comparison."""
     compared = json.loads((ROOT / "benchmarks" / f"{name}.json").read_text())
-    said = {judge: compared["judges"].get(judge, "What each costs.") for judge in tables(compared)}
+    said = {
+        judge: compared["judges"].get(judge, "What each costs; to sample is to generate 16.")
+        for judge in tables(compared)
+    }
     return "\n\n".join(f"{said[judge]}\n\n{table(cells)}" for judge, cells in tables(compared).items())
 
 
