@@ -141,7 +141,7 @@ def measure(
     except BaseException:  # Ctrl-C, or whoever asks wants no more
         pool.shutdown(wait=False, cancel_futures=True)
         for process in multiprocessing.active_children():
-            process.terminate()
+            process.kill()  # half a run is made anew, and half a file is never there
         raise
 
 
