@@ -18,7 +18,7 @@ from dlplug_generative.likelihood import LEVELS
 
 PATH = (0, 1 / 8, 1 / 4, 3 / 8, 1 / 2, 5 / 8, 3 / 4, 7 / 8, 1)  # times at which the showcase looks at a path
 STEPS = (1, 2, 4, 8, 16, 32)  # numbers of steps that the showcase compares
-LIKELIHOOD_STEPS = 20  # of the likelihood's equation: with 40 it changes by less than a nat of some 500
+LIKELIHOOD_STEPS = 20  # of the likelihood's equation: with 80 it changes by less than 1 %
 Velocity = Callable[[Tensor, Tensor], Tensor]
 
 
