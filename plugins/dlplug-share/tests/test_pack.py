@@ -4,7 +4,9 @@ import json
 import re
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
@@ -13,6 +15,7 @@ from distributions import lay_out_project
 import dlplug
 from dlplug.__main__ import main
 from dlplug_share import pack
+from dlplug_share.facts import shareable
 
 SHORT = {"trainer.max_epochs": 1, "trainer.limit_train_batches": 2, "trainer.limit_val_batches": 1}
 SHORT |= {"seed_everything": 3, "trainer.accelerator": "cpu", "model.channels": [8], "model.hidden": 0}
@@ -109,3 +112,17 @@ def test_bad_input_is_one_line_and_nothing_is_written(run, tmp_path, capsys, mon
         [said] = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("relative paths")]
         assert expected in said
     assert {path.name for path in tmp_path.iterdir()} == {"own", "taken"}
+
+
+class Thing:
+    def __init__(
+        self, kind: Literal["a", "b"] = "a", path: str = "", env: str = "CartPole-v1", sizes: Sequence[float] = ()
+    ):
+        pass
+
+
+def test_words_of_classes_and_recipes_are_kept_and_all_others_left_out():
+    given = {"kind": "b", "path": "/s3cret", "env": "FrozenLake-v1", "sizes": [1, 2.5], "other": 1}
+    assert shareable(Thing(), given) == {"kind": "b", "env": "FrozenLake-v1", "sizes": [1, 2.5]}
+    assert shareable(Thing(), {"env": "s3cret:Own-v0", "path": ""}) == {"path": ""}
+    assert shareable(Thing(), {"env": "s3cret:Own-v0"}, ["env"]) == {"env": "s3cret:Own-v0"}

@@ -4,7 +4,7 @@ import inspect
 import json
 import re
 import statistics
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from math import sqrt
 from numbers import Real
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 import yaml
 
-from dlplug import DataSpec, ModelSpec, Spec
+from dlplug import ModelSpec, Spec
 from dlplug.api import TrainedRun
 from dlplug.registry import Registry
 
@@ -81,15 +81,13 @@ def shareable(thing: Any, given: Mapping[str, Any], keep: Collection[str] = ()) 
         given: Its options.
         keep: Names of those that may be seen all the same.
     """
-    taken, variants = parameters_of(thing), set(_variants(thing))
+    taken, words = parameters_of(thing), _recipe_words()
     return {
         name: value
         for name, value in given.items()
         if name in taken
         and (
-            name in keep
-            or value == taken[name].default
-            or _is_shareable(value, variants | _words(taken[name].annotation))
+            name in keep or value == taken[name].default or _is_shareable(value, words | _words(taken[name].annotation))
         )
     }
 
@@ -120,14 +118,12 @@ def interval(values: Sequence[float]) -> tuple[float, float | None]:
     return statistics.fmean(values), T[min(len(values), len(T) + 1) - 2] * statistics.stdev(values) / sqrt(len(values))
 
 
-def _variants(thing: Any) -> Iterable[str]:
-    """Return what of data recipes tell apart, such as the environments that they are for."""
-    registry = Registry.discover()
-    data = registry.spec_of("data", path_of(thing))
-    if not isinstance(data, DataSpec) or not data.recipe_key:
-        return ()
-    keys = (key for spec in registry if isinstance(spec, ModelSpec) for key in spec.recipes)
-    return (variant for name, _, variant in (key.partition(":") for key in keys) if name == data.name)
+def _recipe_words() -> set[str]:
+    """Return the words that recipes set, or tell data apart by, such as environments."""
+    specs = [spec for spec in Registry.discover() if isinstance(spec, ModelSpec)]
+    recipes = [recipe for spec in specs for recipe in (spec.recipe, *spec.recipes.values())]
+    words = {word for recipe in recipes for word in recipe.values() if isinstance(word, str)}
+    return words | {key.partition(":")[2] for spec in specs for key in spec.recipes}
 
 
 def _words(hint: Any) -> set[Any]:

@@ -104,7 +104,7 @@ class OffPolicyAgent(Agent):
         """Save the replay buffer of every process."""
         super().on_save_checkpoint(checkpoint)
         checkpoint["agent"]["updated"] = self.num_updates
-        if not self.save_replay_buffer:
+        if not self.save_replay_buffer or self._trainer is None:  # none is kept of a model that was loaded alone
             return
         own = self.replay_buffer.state_dict()
         saved: list[Any] = [own] * self.trainer.world_size
