@@ -18,7 +18,7 @@ from dlplug_sequence.models.markov import NGrams
 ORDERS = (1, 2, 3, 4, 5, 6, 8, 10)
 STRETCHES = 5  # of the test text
 GAP = 10  # characters between a planted letter and "=", after which it comes again
-FAR_ORDERS = (5, 9, GAP + 3)  # the last one sees the letter
+FAR_ORDERS = (5, GAP + 3)  # the last one sees the letter
 DIGITS = "0123456789"
 FILLERS = {"dots": ".", "digits": DIGITS}
 KEYS = "abcd"  # what a planted text repeats after a gap, worth 2 bits each
@@ -75,7 +75,7 @@ def far_dependency(lab: Lab) -> Evidence:
     counted = {name: [counted_bits(lab, path, order) for order in FAR_ORDERS] for name, path in texts.items()}
     costs = [recall(lab, seed) for seed in lab.seeds]
     unrelated = plant(lab.folder / "unrelated.txt", (GAP,), related=False, filler=DIGITS)
-    control = [repeated_bits(trained(lab, unrelated, seed), GAP) for seed in lab.seeds]
+    control = [repeated_bits(trained(lab, unrelated, seed), GAP) for seed in lab.seeds[:2]]  # they agree closely
     name = f"bits that a letter costs which is repeated after {GAP}"
     order = f"n-gram of order {FAR_ORDERS[-1]}"
     lstm = [float(np.mean(costs))] * len(FAR_ORDERS)

@@ -119,7 +119,7 @@ def change(trained: Trained) -> float:
 def shuffling(lab: Lab) -> Evidence:
     """Tell pieces of the Bible from the same words shuffled, with a bag of words and with a recurrent network."""
     name = "dlplug_sequence.claims.order.WrittenOrShuffled"
-    found: dict[str, list[float]] = {"rnn-classifier": [], "bag-of-words": [], "hidden": []}
+    found: dict[str, list[float]] = {"rnn-classifier": [], "bag-of-words": []}
     moves: dict[str, list[float]] = {"rnn-classifier": [], "bag-of-words": []}
     options = (f"--data={name}", "--trainer.max_epochs=4", *QUIET)
     for seed in lab.seeds:
@@ -127,7 +127,7 @@ def shuffling(lab: Lab) -> Evidence:
         for model, run in runs.items():
             found[model].append(accuracy(run))
             moves[model].append(change(run))
-        found["hidden"].append(accuracy(lab.fit("rnn-classifier", *options, "--data.hidden=true", seed=seed)))
+    hidden = [lab.fit("rnn-classifier", *options, "--data.hidden=true", seed=seed) for seed in lab.seeds[:2]]
     name = f"% of pieces of {WORDS} words rightly called written or shuffled"
     columns = ("seed", *found)
     return Evidence(
@@ -137,7 +137,7 @@ def shuffling(lab: Lab) -> Evidence:
             Measure("largest difference of its probabilities for the two", moves["bag-of-words"], "<=", 1e-5),
         ],
         [
-            Measure(f"{name}, rnn-classifier, where both are shuffled", found["hidden"], ">=", 75),
+            Measure(f"{name}, rnn-classifier, where both are shuffled", list(map(accuracy, hidden)), ">=", 75),
             Measure("largest difference of rnn-classifier's probabilities", moves["rnn-classifier"], "<=", 1e-5),
         ],
         {
