@@ -1,8 +1,7 @@
 """Section 2.1: what a Markov model cannot do."""
 
 import re
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -12,6 +11,7 @@ from torch import Tensor
 from dlplug.claims import Evidence, Lab, Measure, Trained
 from dlplug.media import Figure, Table
 from dlplug.plots import plot_curves
+from dlplug_sequence.data.token_stream import TextData
 from dlplug_sequence.models.language_model import sample_token
 from dlplug_sequence.models.markov import NGrams
 
@@ -19,15 +19,13 @@ ORDERS = (1, 2, 3, 4, 5, 6, 8, 10)
 STRETCHES = 5  # of the test text
 GAP = 10  # characters between a planted letter and "=", after which it comes again
 FAR_ORDERS = (5, GAP + 3)  # the last one sees the letter
-DIGITS = "0123456789"
-FILLERS = {"dots": ".", "digits": DIGITS}
 KEYS = "abcd"  # what a planted text repeats after a gap, worth 2 bits each
 ROWS, SAMPLED = 16, 120  # texts that are sampled, and their characters
 CHANCE = "2 for a letter of four"
 # Many small updates, about 2,900: long dependencies are learned late.
 PLANTED = (
-    *("--data=text-file", "--data.batch_size=8", "--trainer.max_epochs=10", "--trainer.check_val_every_n_epoch=10"),
-    *("--model.hidden_size=32", "--model.embedding_dim=16"),
+    *("--data=dlplug_sequence.claims.context.Planted", "--trainer.max_epochs=10"),
+    *("--trainer.check_val_every_n_epoch=10", "--model.hidden_size=32", "--model.embedding_dim=16"),
 )
 LSTM = ("--model.cell=lstm", "--model.init=orthogonal", "--model.lr=0.01")
 
@@ -69,13 +67,51 @@ def bits_by_order(train: "np.ndarray", test: "np.ndarray", tokens: int) -> list[
     return [[float(part.mean()) for part in np.array_split(each, STRETCHES)] for each in bits]
 
 
+class Planted(TextData):
+    """A text of segments: a letter, other characters, ``=`` and the letter again.
+
+    Args:
+        gaps: How many characters between, in turn; the second gap has upper-case letters.
+        digits: Whether these are random digits, in place of dots.
+        related: Whether the second letter is the first, or any.
+        segments: How many there are.
+    """
+
+    def __init__(
+        self,
+        gaps: tuple[int, ...] = (GAP,),
+        digits: bool = False,
+        related: bool = True,
+        segments: int = 8000,
+        batch_size: int = 8,
+    ) -> None:
+        super().__init__(batch_size=batch_size)
+        self.gaps, self.digits, self.related, self.segments = gaps, digits, related, segments
+
+    def read(self) -> Callable[[], Iterable[str]]:
+        """Return the text, always the same."""
+        rng = np.random.default_rng(0)
+        parts = []
+        for i in range(self.segments):
+            which = i % len(self.gaps)
+            first, second = rng.integers(len(KEYS), size=2)
+            letters = KEYS.upper() if which else KEYS
+            between = "".join(rng.choice(list("0123456789" if self.digits else "."), self.gaps[which]))
+            parts.append(f"{letters[first]}{between}={letters[first if self.related else second]}")
+        return lambda: parts
+
+
 def far_dependency(lab: Lab) -> Evidence:
     """Plant a letter that comes again 12 characters later, dots or random digits between; count and train."""
-    texts = {name: plant(lab.folder / f"{name}.txt", (GAP,), filler=filler) for name, filler in FILLERS.items()}
-    counted = {name: [counted_bits(lab, path, order) for order in FAR_ORDERS] for name, path in texts.items()}
-    costs = [recall(lab, seed) for seed in lab.seeds]
-    unrelated = plant(lab.folder / "unrelated.txt", (GAP,), related=False, filler=DIGITS)
-    control = [repeated_bits(trained(lab, unrelated, seed), GAP) for seed in lab.seeds[:2]]  # they agree closely
+    counted = {
+        name: [
+            repeated_bits(lab.fit("markov", f"--model.order={order}", PLANTED[0], f"--data.digits={digits}"), GAP)
+            for order in FAR_ORDERS
+        ]
+        for name, digits in (("dots", "false"), ("digits", "true"))
+    }
+    costs = [repeated_bits(trained(lab, seed), GAP) for seed in lab.seeds]
+    control = [repeated_bits(trained(lab, seed, "false"), GAP) for seed in lab.seeds[:2]]  # they agree closely
     name = f"bits that a letter costs which is repeated after {GAP}"
     order = f"n-gram of order {FAR_ORDERS[-1]}"
     lstm = [float(np.mean(costs))] * len(FAR_ORDERS)
@@ -101,7 +137,7 @@ def sampling(lab: Lab) -> Evidence:
     kept: dict[str, list[float]] = {"all": [], "last": []}
     for seed in lab.seeds:
         with torch.enable_grad():
-            model = trained(lab, plant(lab.folder / "digits.txt", (GAP,), filler=DIGITS), seed).model
+            model = trained(lab, seed).model
         torch.manual_seed(seed)
         start = torch.tensor([model.vocabulary.encode("=a")] * ROWS)
         sampled = {"all": model.sample(start, SAMPLED, 1.0, 0), "last": forgetful(model, start[:, -1:])}
@@ -129,41 +165,9 @@ def forgetful(model: Any, tokens: Tensor) -> list[list[int]]:
     return rows
 
 
-def trained(lab: Lab, path: Path, seed: int) -> Trained:
-    """Return an LSTM trained on a planted text."""
-    return lab.fit("rnn-lm", *PLANTED, *LSTM, f"--data.path={path}", seed=seed)
-
-
-def recall(lab: Lab, seed: int) -> float:
-    """Return the bits that the repeated letter costs an LSTM trained on a text with digits between."""
-    return repeated_bits(trained(lab, plant(lab.folder / "digits.txt", (GAP,), filler=DIGITS), seed), GAP)
-
-
-def counted_bits(lab: Lab, path: Path, order: int) -> float:
-    """Return the bits that the repeated letter costs an n-gram counted on a planted text."""
-    return repeated_bits(lab.fit("markov", f"--model.order={order}", "--data=text-file", f"--data.path={path}"), GAP)
-
-
-def plant(path: Path, gaps: tuple[int, ...], related: bool = True, filler: str = ".", count: int = 8000) -> Path:
-    """Write a text of segments: a letter, other characters, ``=`` and the letter again (or another one).
-
-    Args:
-        path: Where to.
-        gaps: How many characters between, in turn; the second gap has upper-case letters.
-        related: Whether the second letter is the first.
-        filler: What the characters between are drawn from.
-        count: Number of segments.
-    """
-    rng = np.random.default_rng(0)
-    parts = []
-    for i in range(count):
-        which = i % len(gaps)
-        first, second = rng.integers(len(KEYS), size=2)
-        letters = KEYS.upper() if which else KEYS
-        between = "".join(rng.choice(list(filler), gaps[which]))
-        parts.append(f"{letters[first]}{between}={letters[first if related else second]}")
-    path.write_text("".join(parts))
-    return path
+def trained(lab: Lab, seed: int, related: str = "true") -> Trained:
+    """Return an LSTM trained on a planted text with digits between."""
+    return lab.fit("rnn-lm", *PLANTED, *LSTM, "--data.digits=true", f"--data.related={related}", seed=seed)
 
 
 @torch.no_grad()

@@ -11,7 +11,7 @@ from torch import Tensor
 from dlplug.claims import Evidence, Lab, Measure, Trained
 from dlplug.media import Figure
 from dlplug.plots import plot_curves
-from dlplug_sequence.claims.context import CHANCE, PLANTED, plant, repeated_bits
+from dlplug_sequence.claims.context import CHANCE, PLANTED, repeated_bits
 from dlplug_sequence.data.vocabulary import Vocabulary
 from dlplug_sequence.models.rnn_lm import RNNLM
 from dlplug_sequence.nn.recurrent import Recurrent
@@ -142,11 +142,10 @@ class ScaledRNN(RNNLM):
 
 def short_term(lab: Lab) -> Evidence:
     """Plant two dependencies that are worth the same, a near and a far one; see which are learned from which W."""
-    path = plant(lab.folder / "planted.txt", GAPS)
     model = "dlplug_sequence.claims.memory.ScaledRNN"
     costs: dict[float, list[list[float]]] = {radius: [] for radius in STARTS}
     for seed, radius in itertools.product(lab.seeds, STARTS):
-        options = (f"--model.radius={radius}", f"--data.path={path}", "--trainer.gradient_clip_val=1")
+        options = (f"--model.radius={radius}", f"--data.gaps={list(GAPS)}", "--trainer.gradient_clip_val=1")
         run = lab.fit(model, *PLANTED, *options, seed=seed)
         costs[radius].append([repeated_bits(run, GAPS[0]), repeated_bits(run, GAPS[1], "upper")])
     small, one = (list(zip(*costs[radius], strict=True)) for radius in STARTS)
