@@ -23,7 +23,7 @@ FAULTS = [
 
 def test_a_whole_file_gets_all_points(command, tmp_path):
     (tmp_path / "my_cnn.py").write_text(source_of(CNN), encoding="utf-8")
-    graded = command("grade", "my_cnn.CNN", "layer-sizes", "--as", "cnn", "--json", "results.json")
+    graded = command("grade", "my_cnn.CNN", "--as", "cnn", "--claims", "layer-sizes", "--json", "results.json")
     assert graded.returncode == 0, graded.stdout + graded.stderr
     assert graded.stdout.splitlines()[-1] == "10.0 of 10 points; runs/grade/my_cnn.CNN.html"
     found = json.loads((tmp_path / "results.json").read_text())
@@ -40,7 +40,7 @@ def test_what_cannot_be_graded_is_one_line(refused, tmp_path):
     (tmp_path / "my_cnn.py").write_text("class CNN: pass\n")
     assert "my_cnn.py has no class CMN; did you mean" in refused("grade", "my_cnn.CMN", "--as", "cnn")
     assert "no claim about cnn is named 'layer-size'; did you mean 'layer-sizes'" in refused(
-        "grade", "my_cnn.CNN", "layer-size", "--as", "cnn"
+        "grade", "my_cnn.CNN", "--as", "cnn", "--claims", "layer-size"
     )
     assert "above 0" in refused("grade", "my_cnn.CNN", "--as", "cnn", "--minutes", "0")
     assert "--broken 99: cnn has " in refused("grade", "my_cnn.CNN", "--as", "cnn", "--broken", "99")

@@ -54,8 +54,8 @@ class Item:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument("submission", metavar="FILE.Class", help="the student's class, such as ada/my_cnn.CNN")
-    parser.add_argument("claims", nargs="*", metavar="CLAIM", help="claims to measure; all, and the checks, if none")
     parser.add_argument("--as", dest="model", required=True, metavar="MODEL", help="the model that it stands for")
+    parser.add_argument("--claims", nargs="+", default=[], metavar="CLAIM", help="these alone, not all and the checks")
     parser.add_argument("--full", action="store_true", help="the claims too that take much longer")
     parser.add_argument("--broken", type=int, metavar="N", help="whether the N-th fault of that model was found")
     parser.add_argument("--json", type=Path, metavar="FILE", help="the grade in Gradescope's layout")

@@ -18,6 +18,6 @@ def dlplug_specs() -> list[Spec]:
             "grade",
             "dlplug_classroom.grade:configure",
             "Measure a student's class by the checks and claims of the model that it stands for.",
-            usage="FILE.Class --as MODEL [CLAIM ...]",
+            usage="FILE.Class --as MODEL",
         ),
     ]
