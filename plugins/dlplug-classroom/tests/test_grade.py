@@ -38,7 +38,7 @@ def test_what_cannot_be_graded_is_one_line(refused, tmp_path):
     (tmp_path / "my_cnn.py").write_text("class CNN\n")
     assert "my_cnn.py: " in refused("grade", "my_cnn.CNN", "--as", "cnn")
     (tmp_path / "my_cnn.py").write_text("class CNN: pass\n")
-    assert "my_cnn.py has no class CMN; did you mean" in refused("grade", "my_cnn.CMN", "--as", "cnn")
+    assert "my_cnn.py has no class CMN; known: CNN" in refused("grade", "my_cnn.CMN", "--as", "cnn")
     assert "no claim about cnn is named 'layer-size'; did you mean 'layer-sizes'" in refused(
         "grade", "my_cnn.CNN", "--as", "cnn", "--claims", "layer-size"
     )
