@@ -367,7 +367,7 @@ MUTANTS: list[Spec] = [
         models=("vae",),
         old="return (self._kl_weight() * kl.sum(-1) + reconstruction).mean()",
         new="return reconstruction.mean()",
-        caught_by=("bound-stays-below",),
+        caught_by=("latents-follow-the-prior",),
     ),
     MutantSpec(
         "row-sees-itself",
