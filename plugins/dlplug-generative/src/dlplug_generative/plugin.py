@@ -179,7 +179,10 @@ def _claims() -> list[Spec]:
             predict="What do the probabilities of all 512 images of 3×3 pixels sum to, before any training?",
             seen="To 1 but for rounding, with any weights; not where a prediction sees its own pixel.",
             why="Each factor sums to 1 over its own pixel, whatever came before: so does their product.",
-            history=("2026-12-01: the control was not shown to fail; both are compared by their logarithm",),
+            history=(
+                "2026-12-01: the control was not shown to fail; both are compared by their logarithm",
+                "2026-12-01: grey levels' sums were added, since a planted fault in them went unnoticed",
+            ),
         ),
         claim(
             "continuous-output",
@@ -407,7 +410,7 @@ MUTANTS: list[Spec] = [
         models=("pixel-cnn", "vae"),
         old="lower = torch.where(x < half, -torch.inf, (distance - half) / std)",
         new="lower = (distance - half) / std",
-        caught_by=("continuous-output", "probabilities-sum-to-one"),
+        caught_by=("probabilities-sum-to-one",),
     ),
     MutantSpec(
         "generator-helps",

@@ -480,7 +480,7 @@ MUTANTS: list[Spec] = [
         models=("captioner",),
         old="state = self.init_state(summary).tanh()[:, None, None]",
         new="state = self.init_state(0 * summary).tanh()[:, None, None]",
-        caught_by=("captions-need-pictures", "updates"),
+        caught_by=("updates", "captions-need-pictures"),
     ),
     MutantSpec(
         "teacher-sees-another",

@@ -63,11 +63,31 @@ def normalised(lab: Lab) -> Evidence:
         "seed",
         name,
     )
+    levels = "distance from 1 of the sum over 256 grey levels, the worst of 1,769 normal densities"
+    without_tails = level_sums(density_times_width)
     return Evidence(
-        [Measure(f"{name}, the worst of three networks", misses, "<=", -4, "-7: single precision")],
-        [Measure(f"{name} where each prediction sees its own pixel", leaking, "<=", -4)],
+        [
+            Measure(f"{name}, the worst of three networks", misses, "<=", -4, "-7: single precision"),
+            Measure(levels, [level_sums(discretised_normal)], "<=", 1e-4, exact=True),
+        ],
+        [
+            Measure(f"{name} where each prediction sees its own pixel", leaking, "<=", -4),
+            Measure(f"{levels}, each times a level's width", [without_tails], "<=", 1e-4, exact=True),
+        ],
         {"Sums of probabilities": Figure(drawing)},
     )
+
+
+def level_sums(log_probability: Callable[[Tensor, Tensor, Tensor], Tensor]) -> float:
+    """Return how far from 1 grey levels' probabilities sum, the worst of means within and outside, narrow and wide."""
+    means, log_stds = torch.linspace(-1, 2, 61).double()[:, None], torch.linspace(-6, 1, 29).double()
+    grey = torch.arange(256).double()[:, None, None] / 255
+    return float((log_probability(grey, means, log_stds).exp().sum(0) - 1).abs().max())
+
+
+def density_times_width(x: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
+    """Return the logarithm of the density times a level's width: what lies below 0 or above 1 counts to none."""
+    return -0.5 * ((x - mean) / log_std.exp()).square() - log_std - 0.5 * math.log(2 * math.pi) - math.log(255)
 
 
 def miss(total: float) -> float:
