@@ -1,5 +1,6 @@
 """Processes that share one import of torch."""
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -63,6 +64,7 @@ def start_fit(line: Sequence[str], log: Path, **env: str) -> BaseProcess:
 
 
 def _fit(line: list[str], log: Path, env: dict[str, str]) -> None:
+    gc.freeze()  # collecting what was imported before the fork would copy all of it
     with open(log, "ab") as file:
         for number in (1, 2):
             os.dup2(file.fileno(), number)

@@ -66,6 +66,7 @@ def test_what_it_leaves_and_that_it_goes_on(place, capfd):
 
     assert main(["fit", "-c", str(folder / "best.yaml"), "--run=again"]) == 0
     [again] = place.glob("runs/bowl/again/metrics.csv")
+    assert "dlplug-tune" not in again.with_name("config.yaml").read_text()
     losses = [float(row["val/loss"]) for row in read_metrics(again) if row.get("val/loss")]
     assert min(losses) == pytest.approx(min(trial.value for trial in trials(place)))
 
@@ -203,6 +204,8 @@ REFUSED = [
     (["--space", "model.n=float:1:4.5"], "model.n"),
     (["--space", "model.n=int:0:4"], "n must be at least 1, not 0"),
     (["--space", "nowhere.yaml"], "nowhere.yaml: No such file or directory"),
+    (["--space", "trainer.default_root_dir=[a,b]"], "--trainer.default_root_dir is given"),
+    ([*X, "--trainer.default_root_dir=bowl.py"], "bowl.py/st cannot be written to: Not a directory"),
     ([*X, "--sampler=grid"], "--sampler grid takes choices alone"),
     ([*X, "--objective", "test/loss:min"], "chosen on validation data"),
     ([*X, "--objective", "val/size"], "say which are better, val/size:min or val/size:max"),

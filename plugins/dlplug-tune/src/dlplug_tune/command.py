@@ -74,8 +74,12 @@ def run(options: Namespace) -> int:
     if not re.fullmatch(r"\w[\w.-]*", name):
         raise InputError(f"--study {name!r} is not a name: letters, digits, hyphens, underscores and points are")
     folder = options.root / name
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / "study.json").exists():
-        raise InputError(f"{folder} is no study's folder: give another --study NAME")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()) and not (folder / "study.json").exists():
+            raise InputError(f"{folder} is no study's folder: give another --study NAME")
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written to: {error.strerror}") from error
     return _search(options, search, recipe, name, folder)
 
 
@@ -104,7 +108,8 @@ def _space(options: Namespace, job: Job, registry: Registry) -> dict[str, Any]:
     """Return what is searched: what is asked for, or what the model names, less what is typed."""
     spec, typed = registry.spec_of("model", job.chosen["model"]), _typed(options.rest)
     space = asked_space(options.space)
-    if twice := typed & space.keys():
+    parse(space)
+    if twice := (typed | {"trainer.default_root_dir"}) & space.keys():
         raise InputError(f"--{twice.pop()} is given, and so is a range of it")
     if not space and isinstance(spec, ModelSpec):
         space = {option: given for option, given in spec.space.items() if option not in typed}

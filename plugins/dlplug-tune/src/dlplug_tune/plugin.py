@@ -15,11 +15,11 @@ def dlplug_specs() -> list[Spec]:
     ]
 
 
-@hookimpl
-def dlplug_callbacks() -> list[Any]:
-    """Return what prunes a trial, in the processes that train one."""
-    if "DLPLUG_TRIAL" not in os.environ:
-        return []
-    from dlplug_tune.pruning import Prune  # and Optuna
+if "DLPLUG_TRIAL" in os.environ:  # other runs are not made with this, and do not say so
 
-    return [Prune(os.environ["DLPLUG_TRIAL"])]
+    @hookimpl
+    def dlplug_callbacks() -> list[Any]:
+        """Return what prunes a trial, in the processes that train one."""
+        from dlplug_tune.pruning import Prune  # and Optuna
+
+        return [Prune(os.environ["DLPLUG_TRIAL"])]

@@ -98,7 +98,6 @@ class Study:
         self._lock: AbstractContextManager[Any] = (
             nullcontext() if self._is_shared else FileLock(folder / ".asking.lock")
         )
-        folder.mkdir(parents=True, exist_ok=True)
         storage = open_storage(place)
         with self._lock:
             try:
