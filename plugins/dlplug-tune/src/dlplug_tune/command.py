@@ -63,6 +63,8 @@ def run(options: Namespace) -> int:
     ranges = parse(space)
     if options.sampler == "grid" and not all(range.choices for range in ranges.values()):
         raise InputError("--sampler grid takes choices alone, such as --space model.lr=[0.001,0.01]")
+    if options.prune != "none":
+        PRELOAD.append("dlplug_tune.pruning")
     monitor, recipe = _probe(options.rest, {option: range.ends for option, range in ranges.items()})
     data = registry.spec_of("data", job.chosen["data"])
     objectives = asked_objectives(options.objective, monitor, job.model)
@@ -130,7 +132,6 @@ def _probe(line: Sequence[str], ends: dict[str, tuple[Any, Any]]) -> tuple[tuple
         InputError: It cannot be made.
     """
     at = [[f"--{option}={text(both[end])}" for option, both in ends.items()] for end in (0, 1)]
-    PRELOAD.append("dlplug_tune.pruning")
     receive, send = Pipe(duplex=False)
     process = start(_make, [[*line], *([*line, *options] for options in at)], [*ends], send)
     send.close()

@@ -1,4 +1,4 @@
-"""Ends a trial that falls behind. The fork server imports this before it forks trials."""
+"""Ends a trial that falls behind. The fork server imports this before it forks trials that may."""
 
 import json
 from typing import Any
