@@ -50,7 +50,9 @@ def installed(run, tmp_path, monkeypatch):
     lay_out_project(out / "src", out)
     monkeypatch.syspath_prepend(out / "src")
     monkeypatch.setattr(sys, "argv", ["dlplug"])
-    return out
+    yield out
+    for name in [name for name in sys.modules if name.startswith("dlplug_cnn_digits")]:
+        del sys.modules[name]  # of this test's folder
 
 
 def test_a_package_holds_named_fields_and_no_secret(run, installed):

@@ -17,9 +17,7 @@ from dlplug.api import TrainedRun
 from dlplug.console import say
 from dlplug.files import write_atomically
 from dlplug.registry import Registry
-from dlplug_share.facts import config_of, documented, interval, parameters_of, path_of, seed_aside
-
-TRAINER = ("max_epochs", "max_steps", "accumulate_grad_batches", "gradient_clip_val", "limit_train_batches")
+from dlplug_share.facts import TRAINER, config_of, documented, interval, parameters_of, path_of, settings
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -118,9 +116,7 @@ def over_seeds(folder: Path) -> dict[int, Path]:
     found: dict[int, Path] = {}
     for path in sorted(path.parent for path in folder.absolute().parent.glob("*/test.csv")):
         config = config_of(path) if (path / "config.yaml").is_file() else {}
-        if isinstance(seed := config.get("seed_everything"), int) and seed_aside(config) == seed_aside(
-            config_of(folder)
-        ):
+        if isinstance(seed := config.get("seed_everything"), int) and settings(config) == settings(config_of(folder)):
             found.setdefault(seed, path)
     return dict(sorted(found.items()))
 

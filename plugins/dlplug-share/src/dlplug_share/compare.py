@@ -24,7 +24,7 @@ from dlplug.files import write_atomically
 from dlplug.registry import Registry
 from dlplug.runs import Run
 from dlplug.runs_index import read_entries
-from dlplug_share.facts import config_of, interval, seed_aside
+from dlplug_share.facts import config_of, interval, settings
 
 COST = "cost"  # beside the judges' names
 SAMPLES = 16  # of a model that generates any number
@@ -197,7 +197,7 @@ def in_rows(measured: Rows) -> Rows:
     """Return a row for each model and options: means over seeds, with 95 % intervals."""
     groups: dict[str, Rows] = {}
     for each in measured:
-        groups.setdefault(seed_aside(each["config"]), []).append(each)
+        groups.setdefault(json.dumps(settings(each["config"]), sort_keys=True, default=str), []).append(each)
     rows = []
     for group in groups.values():
         label = _label(group[0], measured)
@@ -221,12 +221,9 @@ def _summary(values: list[float]) -> dict[str, Any]:
 
 def _label(one: dict[str, Any], measured: Rows) -> str:
     """Return a model's name, and options in which it differs from the others of that name."""
-    alike = [each["config"] for each in measured if each["model"] == one["model"]]
-    options = []
-    for kind in ("model", "data"):
-        own, *others = ((config.get(kind) or {}).get("init_args") or {} for config in (one["config"], *alike))
-        options += [f"{name}={value}" for name, value in own.items() if any(o.get(name) != value for o in others)]
-    return f"{one['model']} {', '.join(options)}".strip()
+    own, *others = (settings(each["config"]) for each in (one, *measured) if each["model"] == one["model"])
+    told = [name for name in own if any(other.get(name) != own[name] for other in others)]
+    return " ".join([one["model"], ", ".join(f"{name.rpartition('.')[2]}={own[name]}" for name in told)]).strip()
 
 
 def tables(compared: Mapping[str, Any]) -> dict[str, list[list[str]]]:

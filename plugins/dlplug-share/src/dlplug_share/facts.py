@@ -18,7 +18,15 @@ from dlplug.registry import Registry
 
 INFO = ["classes", "labels", "target", "words", "voices", "size", "seq_len", "input_size", "longest"]
 INFO += ["states", "observation_shape", "actions", "action_shape"]
-PLACES = ("default_root_dir", "logger", "accelerator", "devices")  # of a trainer's options
+# Of a trainer's options what changes the result.
+TRAINER = (
+    "max_epochs",
+    "max_steps",
+    "accumulate_grad_batches",
+    "gradient_clip_val",
+    "limit_train_batches",
+    "precision",
+)
 # Student's t for 95 %, by degrees of freedom; of more than ten the last, which is a little too wide.
 T = (12.71, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
 VOCABULARIES = ("vocabulary", "source", "target")
@@ -104,11 +112,16 @@ def config_of(folder: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def seed_aside(config: Mapping[str, Any]) -> str:
-    """Return what tells a config from others, less the seed and where it keeps what."""
-    trainer = {name: value for name, value in (config.get("trainer") or {}).items() if name not in PLACES}
-    rest = {name: value for name, value in config.items() if name not in ("seed_everything", "trainer")}
-    return json.dumps([trainer, rest], sort_keys=True, default=str)
+def settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a config trains with, by option, less the seed; runs that agree in it differ by their seed alone."""
+    trainer = config.get("trainer") or {}
+    found = {f"trainer.{name}": trainer[name] for name in TRAINER if trainer.get(name) is not None}
+    for kind in ("model", "data"):
+        section = config.get(kind) or {}
+        found[kind] = section.get("class_path")
+        found |= {f"{kind}.{name}": value for name, value in (section.get("init_args") or {}).items()}
+    more = {name: each for name, each in config.items() if name not in ("seed_everything", "trainer", "model", "data")}
+    return found | {name: each for name, each in more.items() if each is not None}
 
 
 def interval(values: Sequence[float]) -> tuple[float, float | None]:

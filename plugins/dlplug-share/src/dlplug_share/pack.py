@@ -22,7 +22,7 @@ from dlplug.console import say
 from dlplug.files import write_atomically
 from dlplug.runs import Run, digest_of
 from dlplug_share import facts
-from dlplug_share.card import TRAINER, card
+from dlplug_share.card import card
 
 if TYPE_CHECKING:
     from torch import Tensor, dtype
@@ -203,7 +203,7 @@ def _write(trained: TrainedRun, folder: Path, keep: Collection[str], dtype: "dty
     config = facts.config_of(trained.path)
     seed, trainer = config.get("seed_everything"), config.get("trainer") or {}
     shown: dict[str, Any] = {"seed_everything": seed} if isinstance(seed, int) else {}
-    shown["trainer"] = {each: trainer[each] for each in TRAINER if isinstance(trainer.get(each), int | float)}
+    shown["trainer"] = {each: trainer[each] for each in facts.TRAINER if isinstance(trainer.get(each), int | float)}
     about: dict[str, Any] = {"state": "done", "monitor": getattr(model, "monitor", "default")}
     about |= {"axis": getattr(model, "axis", ""), "generates": callable(getattr(model, "generate", None))}
     about["panels"] = [panel.to_dict() for panel in getattr(model, "panels", ())]
