@@ -138,7 +138,7 @@ def test_nothing_comes_of_a_process_that_gives_no_weights(body, said, lab):
         lab(body).model("cnn", ImageInfo(1, 8, 8, 10))
 
 
-@pytest.mark.slow(reason="time has to pass; the others stay")
+@pytest.mark.slow("time has to pass; the others stay")
 @pytest.mark.parametrize(
     ("body", "limits", "said"),
     [

@@ -80,7 +80,7 @@ def test_the_check_fails_until_it_is_filled_in(name, tmp_path, monkeypatch):
     fails_until_it_is_filled_in(name, tmp_path, monkeypatch)
 
 
-@pytest.mark.slow(reason="a minute; two models stay")
+@pytest.mark.slow("a minute; two models stay")
 @pytest.mark.parametrize("name", [spec.name for spec in MODELS if spec.data])
 def test_every_models_check_fails_until_it_is_filled_in(name, tmp_path, monkeypatch):
     fails_until_it_is_filled_in(name, tmp_path, monkeypatch)

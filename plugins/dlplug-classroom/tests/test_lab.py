@@ -58,7 +58,7 @@ def test_a_copy_of_cnn_learns_there_what_cnn_learns_here(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:nothing is shown")  # which is not what this is about
-@pytest.mark.slow(reason="minutes, a process a model; cnn stays")
+@pytest.mark.slow("minutes, a process a model; cnn stays")
 @pytest.mark.parametrize("spec", [s for s in MODELS if s.name not in NEEDS_RUNS], ids=lambda spec: spec.name)
 def test_a_copy_of_any_model_learns_there_what_the_model_learns_here(spec, tmp_path):
     is_the_same(spec, tmp_path)
