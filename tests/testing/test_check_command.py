@@ -167,6 +167,13 @@ WRONG = [  # check, file, what is replaced, by what, what is said of it
         f"{LOSS} + int.from_bytes(os.urandom(4))",
         "two validations of one checkpoint differ",
     ),
+    (
+        "model-line-updates",
+        "line",
+        "self.layer(batch[0])",
+        "self.layer[1](self.layer[0](batch[0]).detach())",
+        "a batch more leaves these weights as they are: layer.0.weight, layer.0.bias",
+    ),
     ("model-line-repeats", "line", LOSS, f"{LOSS} + int.from_bytes(os.urandom(4))", "drawn from no seeded source"),
     ("model-line-pickles", "line", "self.drawn = 0", "self.drawn = lambda: 0", "it does not pickle"),
     (
@@ -286,7 +293,7 @@ def test_right_plugin_passes(checks):
         except SkipTest as reason:
             skipped[name] = str(reason)
     assert skipped == {"data-more-pickles": "for the test"}
-    assert len(found) == 41
+    assert len(found) == 44
 
 
 def test_command(command, refused, tmp_path):
@@ -295,6 +302,9 @@ def test_command(command, refused, tmp_path):
     assert "did you mean 'gan'" in refused("check", "gna")
     (tmp_path / "pyproject.toml").write_text("[project")
     assert "pyproject.toml does not say a project's name" in refused("check", ".")
+    assert "did you mean 'said'" in refused("check", "learning-is-descent", "--only", "sad")
+    only = command("check", "learning-is-descent", "--only", "said").stdout
+    assert only.endswith("all 1 hold or do not apply\n")
     result = command("check", "learning-is-descent")
     assert result.returncode == 0
     assert [line.split()[:2] for line in result.stdout.splitlines() if line.startswith("  ok")] == [
