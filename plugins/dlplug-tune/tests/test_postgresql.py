@@ -13,8 +13,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from dlplug.__main__ import main
-from dlplug.testing.commands import start_command
+from dlplug.testing.commands import run_command, start_command
 from dlplug_tune.study import LOST, is_lost, open_storage
 
 LINE = ["tune", "--model=bowl.Bowl", "--data=bowl.Points", "--trainer.max_epochs=3", "--trainer.accelerator=cpu"]
@@ -51,9 +50,8 @@ def url() -> Iterator[str]:
         folder.with_suffix(".log").unlink()
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Optuna leaves connections open
 @pytest.mark.slow("starts a PostgreSQL and five commands; by day two processes share a journal")
-def test_four_workers_of_which_one_is_killed(place, url, capfd):
+def test_four_workers_of_which_one_is_killed(place, url):
     line = [*LINE, f"--storage={url}", "--trials=10"]
     hosts = [place / f"host{number}" for number in range(4)]
     for host in hosts:  # each with a disk of its own
@@ -72,7 +70,11 @@ def test_four_workers_of_which_one_is_killed(place, url, capfd):
     ]
 
     def trials() -> list[optuna.trial.FrozenTrial]:
-        return optuna.load_study(study_name="st", storage=open_storage(url)).trials
+        storage = open_storage(url)
+        found = optuna.load_study(study_name="st", storage=storage).trials
+        storage.remove_session()
+        storage.engine.dispose()  # which Optuna leaves open
+        return found
 
     found = trials()
     [lost] = [trial for trial in found if trial.state == TrialState.FAIL]
@@ -82,8 +84,9 @@ def test_four_workers_of_which_one_is_killed(place, url, capfd):
     assert 10 <= done <= 12  # without a lock each of three may begin one more
     assert len({trial.params["model.x"] for trial in found}) == len(found) - 1
 
-    assert main([*line]) == 0  # on a machine that has none of the runs
-    assert f"best of {done}:" in capfd.readouterr().out
+    another = run_command(*line, folder=place)  # a machine that has none of the runs
+    assert another.returncode == 0, another.stderr
+    assert f"best of {done}:" in another.stdout
     assert len(trials()) == len(found)
     assert "model:" in (place / "runs" / "st" / "best.yaml").read_text()
 
