@@ -47,6 +47,18 @@ def test_mean_field_ends_at_a_fixed_point():
     assert torch.allclose(inferred.text.sum(1), lengths[:, 0], atol=1e-4)
 
 
+def test_words_that_a_text_lacks_are_inferred_beside_those_that_it_has():
+    machine = deep()
+    images, words = torch.randn(5, 3), torch.tensor([[1.0, 0, 2, 0]]).expand(5, -1)
+    state = machine.mean_field(images, words, torch.full((5, 1), 5.0), 100)
+    others = machine.text.visible_mean(machine._text_input(state.hidden), torch.full((5, 1), 2.0))
+    assert torch.allclose(state.text, words + others, atol=1e-5)
+    whole = machine.mean_field(images, words, torch.full((5, 1), 3.0), 100)
+    assert whole.text.equal(words)
+    none = machine.mean_field(images, torch.zeros(5, 4), torch.full((5, 1), 3.0), 100)
+    assert none.text.equal(machine.mean_field(images, None, torch.full((5, 1), 3.0), 100).text)
+
+
 def test_gibbs_chains_reach_the_distribution_that_the_energy_gives():
     """Given an image and words, the marginals of hidden and joint units by enumeration."""
     machine = deep(strength=0.8)
@@ -127,7 +139,7 @@ def test_average_precision_by_hand():
 
 def test_options_out_of_range_are_refused():
     wrong = ({"hidden": 0}, {"cnn_epochs": -1}, {"lr": 0.0}, {"momentum": 1.0}, {"init_from": "x"})
-    for options in (*wrong, {"multi_prediction_weight": -1.0}):
+    for options in (*wrong, {"multi_prediction_weight": -1.0}, {"partial_texts": 1.5}, {"generative_epochs": -1}):
         with pytest.raises(ValueError, match="must be|init_from"):
             MultimodalDBM(**options)
     for made in (GaussianRBM, ReplicatedSoftmax):

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import torch
+from matplotlib.figure import Figure as Drawing
 
 from dlplug.data import Batch
 from dlplug_multimodal.data.audio_visual import AudioVisualInfo
@@ -52,3 +53,23 @@ def epochs(count: int) -> tuple[str, str]:
 def differences(first: Sequence[float], second: Sequence[float]) -> list[float]:
     """Return the first less the second, seed by seed."""
     return [a - b for a, b in zip(first, second, strict=True)]
+
+
+def plot_bars(groups: Mapping[str, Sequence[float]], names: Sequence[str], up: str) -> Drawing:
+    """Draw bars side by side.
+
+    Args:
+        groups: The heights of one colour by what the legend calls it.
+        names: What stands below the bars, in the order of the heights.
+        up: What the vertical axis measures.
+    """
+    drawing = Drawing(figsize=(5, 3.2), layout="constrained")
+    axes = drawing.add_subplot(ylabel=up)
+    width = 0.8 / len(groups)
+    for k, (name, heights) in enumerate(groups.items()):
+        axes.bar(
+            [place + width * (k - (len(groups) - 1) / 2) for place in range(len(names))], heights, width, label=name
+        )
+    axes.set_xticks(range(len(names)), names)
+    axes.legend()
+    return drawing

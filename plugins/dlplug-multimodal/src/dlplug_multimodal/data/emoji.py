@@ -54,6 +54,7 @@ class Emoji(TaggedImages):
         known = {images[i].numpy().tobytes() for i in parts["train"]}
         for split in ("val", "test"):
             parts[split] = parts[split][[images[i].numpy().tobytes() not in known for i in parts[split]]]
+        self.parts = parts  # places in ``read_glyphs()`` by split
         self.names = [glyphs[i].name for i in parts["test"].tolist()]
         return info, index_splits((images, count_words(texts, info.words)), parts)
 

@@ -2,6 +2,7 @@
 
 import math
 from bisect import bisect_right
+from itertools import accumulate
 from typing import Any, Literal, cast
 
 import torch
@@ -25,7 +26,7 @@ from dlplug_multimodal.nn.standardizer import Standardizer
 from dlplug_vision.data.image_files import load_image
 from dlplug_vision.models.cnn import CNN
 
-PHASES = ("cnn", "pretrain", "joint_layer", "joint")  # in this order
+PHASES = ("cnn", "pretrain", "joint_layer", "generative", "joint")  # in this order
 SHOWN = 8
 FEATURES = 128  # of the cnn
 IMAGE_EVERY = 4  # batches of which one also predicts images from words, which costs more than the other way
@@ -43,9 +44,9 @@ class MultimodalDBM(Boltzmann):
     Deep Boltzmann Machines" (2012). One fit has these phases: with ``image_encoder`` cnn, a convolutional network
     learns to predict the words from the image, and its last hidden layer is the image from then on; then both
     modalities are pretrained apart, by contrastive divergence; then the joint layer; then all is trained jointly, by
-    mean-field inference and persistent Gibbs chains. In this last phase each batch also predicts the words from the
-    image and the image from the words, by gradient descent through mean-field inference (Goodfellow et al.,
-    "Multi-Prediction Deep Boltzmann Machines", 2013), with weight ``multi_prediction_weight``.
+    mean-field inference and persistent Gibbs chains. That far the training is generative. In the last epochs each batch
+    predicts a random part of the words from the rest and the image, and the image from the words, by gradient descent
+    through mean-field inference (Goodfellow et al., "Multi-Prediction Deep Boltzmann Machines", 2013).
 
     Fits tagged images of any size (with ``image_encoder`` cnn from 8×8), of 1 or 3 channels. Logs ``loss``, nats a word
     of the words given the image; for images not trained on ``map``, the mean average precision of all words given the
@@ -62,12 +63,15 @@ class MultimodalDBM(Boltzmann):
         visible_std: Standard deviation of a pixel given the hidden units, as a share of its own.
         cnn_epochs: Epochs in which the cnn learns.
         pretrain_epochs: Epochs in which both modalities are pretrained apart.
-        joint_layer_epochs: Epochs in which the joint layer is pretrained; those that are left train all jointly.
+        joint_layer_epochs: Epochs in which the joint layer is pretrained.
+        generative_epochs: Epochs in which all is trained by Boltzmann learning alone; those that are left predict too.
         lr_image: Learning rate of the image's machine, divided by its number of visible units.
         lr_text: Learning rate of the words' machine.
         lr_joint: Learning rate of the joint layer.
         joint_lr_scale: Factor of these rates while all is trained jointly; 0 leaves that to multi-prediction.
         multi_prediction_weight: Weight of the multi-prediction loss; 0 for none.
+        partial_texts: Share of the texts that multi-prediction knows in part, each word with a probability of one half;
+            of the others it predicts all words.
         lr: Highest learning rate of AdamW, which minimises that loss and the cnn's.
         mean_field_steps: Mean-field updates.
         chains: Persistent Gibbs chains.
@@ -119,11 +123,14 @@ class MultimodalDBM(Boltzmann):
         cnn_epochs: int = 40,
         pretrain_epochs: int = 8,
         joint_layer_epochs: int = 2,
+        generative_epochs: int = 0,
         lr_image: float = 0.8,
         lr_text: float = 0.05,
         lr_joint: float = 0.02,
+        # Chains at a tenth of the rates undo what passes from image to words: see the README.
         joint_lr_scale: float = 0.01,
         multi_prediction_weight: float = 1.0,
+        partial_texts: float = 0.0,
         lr: float = 3e-3,
         mean_field_steps: int = 5,
         chains: int = 64,
@@ -133,19 +140,20 @@ class MultimodalDBM(Boltzmann):
         super().__init__()
         self.save_hyperparameters()
         require(self.hparams, "at least 1", "hidden", "text_hidden", "joint_hidden", "mean_field_steps", "chains")
-        require(self.hparams, "at least 0", "cnn_epochs", "pretrain_epochs", "joint_layer_epochs", "joint_lr_scale")
-        require(self.hparams, "at least 0", "multi_prediction_weight", "weight_decay")
+        require(self.hparams, "at least 0", "cnn_epochs", "pretrain_epochs", "joint_layer_epochs", "generative_epochs")
+        require(self.hparams, "at least 0", "joint_lr_scale", "multi_prediction_weight", "weight_decay")
         require(self.hparams, "above 0", "visible_std", "lr_image", "lr_text", "lr_joint", "lr")
         require(self.hparams, "from 0 to below 1", "momentum")
+        require(self.hparams, "from 0 to 1", "partial_texts")
         if init_from and image_encoder != "cnn":
             raise ValueError("init_from is for --model.image_encoder cnn")
         self.image_encoder, self.init_from = image_encoder, init_from
         self.hidden, self.text_hidden, self.joint_hidden = hidden, text_hidden, joint_hidden
         self.visible_std = visible_std
         cnn_epochs = cnn_epochs if image_encoder == "cnn" and not init_from else 0
-        self.starts = (0, cnn_epochs, cnn_epochs + pretrain_epochs, cnn_epochs + pretrain_epochs + joint_layer_epochs)
+        self.starts = (0, *accumulate((cnn_epochs, pretrain_epochs, joint_layer_epochs, generative_epochs)))
         self.rates, self.joint_lr_scale = (lr_image, lr_text, lr_joint), joint_lr_scale
-        self.multi_prediction_weight, self.lr = multi_prediction_weight, lr
+        self.multi_prediction_weight, self.partial_texts, self.lr = multi_prediction_weight, partial_texts, lr
         self.mean_field_steps, self.chains = mean_field_steps, chains
         self.momentum, self.weight_decay = momentum, weight_decay
         self._gallery = torch.empty(0)
@@ -257,7 +265,7 @@ class MultimodalDBM(Boltzmann):
         start, end = (*self.starts, self.trainer.max_epochs or -1)[PHASES.index(self.phase) :][:2]
         left = 1 - (epoch - start) / max(1, end - start) if self.trainer.max_epochs != -1 else 1.0
         sgd, adam = self._optimizers()
-        scale = self.joint_lr_scale if self.phase == "joint" else 1.0
+        scale = self.joint_lr_scale if self.phase in ("generative", "joint") else 1.0
         rates = (self.rates[0] / len(self.standardizer.mean), *self.rates[1:])
         set_lr(sgd, [max(0.0, scale * left * rate) for rate in rates for _ in range(2)])  # weights and biases
         set_lr(adam, self.lr * (1 - math.cos(math.pi * min(1.0, max(0.0, left)))) / 2)
@@ -311,12 +319,21 @@ class MultimodalDBM(Boltzmann):
         self.apply_gradients(self.machine.cd_gradient(data, model))
 
     def _multi_prediction(self, visible: Tensor, counts: Tensor, predict_image: bool) -> None:
-        """Take a step of predicting the words from the image and, if asked for, the image from the words."""
-        # Exercise: the nats of the words inferred from the image and, if asked for, the image's error.
+        """Take a step of predicting the words that are hidden and, if asked for, the image from those that are not.
+
+        As in the paper a random part of what is visible is hidden: of some texts each word with a probability of one
+        half, of the others all words, as many as an image has on average.
+        """
+        # Exercise: the nats of the hidden words inferred from the rest and, if asked for, the image's error.
         lengths = counts.sum(1, keepdim=True)
-        mean_length = self.length.expand(len(lengths), 1)
-        from_image = self.machine.mean_field(visible, None, mean_length, self.mean_field_steps)
-        loss = word_loss = _nats(self.machine.word_log_probs(from_image), counts)
+        known, of = None, self.length.expand(len(lengths), 1)
+        if self.partial_texts:
+            partly = torch.rand_like(lengths) < self.partial_texts
+            known = torch.where(partly, counts * bernoulli(torch.zeros_like(counts)), 0)
+            of = torch.where(partly, lengths, of)
+        state = self.machine.mean_field(visible, known, of, self.mean_field_steps)
+        hidden = counts if known is None else counts - known
+        loss = word_loss = _nats(self.machine.word_log_probs(state), hidden)
         if predict_image:
             from_words = self.machine.mean_field(None, counts, lengths, self.mean_field_steps)
             loss = word_loss + (from_words.image - visible).square().mean() / 2

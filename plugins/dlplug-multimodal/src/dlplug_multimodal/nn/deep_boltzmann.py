@@ -51,17 +51,21 @@ class DeepBoltzmann(nn.Module):
     def mean_field(self, image: Tensor | None, text: Tensor | None, lengths: Tensor, steps: int) -> DBMState:
         """Return the expected units by mean-field inference.
 
-        A missing modality starts from its biases and is inferred with the hidden units.
+        A missing modality starts from its biases and is inferred with the hidden units, and so are words of a text
+        that is known in part.
 
         Args:
             image: Visible units (n, visible); None where missing.
-            text: Counts (n, words); None where missing.
-            lengths: Words a row, shape (n, 1).
+            text: Counts of the words that are known (n, words); None where none are.
+            lengths: Words a row, known or not, shape (n, 1).
             steps: Updates of each layer.
         """
         n = lengths.shape[0]  # an export fixes what len returns
+        known = 0.0 if text is None else text
+        hidden_words = lengths if text is None else lengths - text.sum(1, keepdim=True)
+        complete = text is not None and not bool((hidden_words > 0).any())
         v = self.image.visible_bias.expand(n, -1) if image is None else image
-        w = self.text.visible_mean(self.text.visible_bias.expand(n, -1), lengths) if text is None else text
+        w = known + self.text.visible_mean(self.text.visible_bias.expand(n, -1), hidden_words)
         j = self.joint.hidden_bias.sigmoid().expand(n, -1)
         from_image, from_text = self.image.hidden_logits(v), self.text.hidden_logits(w)
         for _ in range(steps):
@@ -70,15 +74,15 @@ class DeepBoltzmann(nn.Module):
             if image is None:
                 v = self.image.visible_mean(self._image_input(hidden), lengths)
                 from_image = self.image.hidden_logits(v)
-            if text is None:
-                w = self.text.visible_mean(self._text_input(hidden), lengths)
+            if not complete:
+                w = known + self.text.visible_mean(self._text_input(hidden), hidden_words)
                 from_text = self.text.hidden_logits(w)
         return DBMState(v, w, hidden, j)
 
     def gibbs_mean(self, image: Tensor | None, text: Tensor | None, lengths: Tensor, steps: int) -> DBMState:
         """Return the units' means over the second half of a Gibbs chain; arguments as for ``mean_field``.
 
-        Visible units count with their means given the hidden ones.
+        A text is known whole or not at all here. Visible units count with their means given the hidden ones.
         """
         start = self.mean_field(image, text, lengths, 1)
         hidden, kept = bernoulli(torch.logit(start.hidden, 1e-6)), []
