@@ -55,7 +55,7 @@ def fooled(lab: Lab) -> Evidence:
             **{f"Samples of {name}": Image(images[0][:36]) for name, images in fakes.items()},
         },
         note="40 epochs on digits. A new discriminator sees samples of the finished generator alone: 400 batches of 64 "
-        "real and 64 of 4,648 fake images. It still tells three of four: the generator does not win.",
+        "real and 64 of 4,648 fake images. It still tells four of five: the generator does not win.",
     )
 
 
