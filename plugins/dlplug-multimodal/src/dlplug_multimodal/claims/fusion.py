@@ -142,29 +142,21 @@ def embeddings(lab: Lab) -> Evidence:
 def noisy(lab: Lab) -> Evidence:
     """Train on clean and on noisy pairs, and test both ways on both."""
     levels = (0.0, 0.4, 0.8, 1.2)
-    names = ("trained on clean pairs", "trained on noisy pairs", "the picture alone, trained on noisy pairs")
-    curves: dict[str, list[list[float]]] = {name: [] for name in names}
+    trainings = {"trained on clean pairs": (*SMALL, "--model.modality_dropout=0"), "on noisy pairs": (*SMALL, *NOISY)}
+    found: dict[str, list[list[float]]] = {name: [] for name in trainings}  # by seed and level
     for seed in lab.seeds:
-        clean = lab.fit("fusion", *SMALL, "--model.modality_dropout=0", *TWICE, seed=seed)
-        noise = lab.fit("fusion", *SMALL, *NOISY, *TWICE, seed=seed)
-        single = lab.fit("fusion", *SMALL, *NOISY, "--model.combine=picture", *TWICE, seed=seed)
         tests = [lab.data("spoken-digits", image_noise_std=std, sound_noise_std=std / 8) for std in levels]
-        for name, trained in zip(names, (clean, noise, single), strict=True):
-            curves[name].append([accuracies(trained, test)["both"] for test in tests])
-    at = {name: [list(column) for column in zip(*values, strict=True)] for name, values in curves.items()}  # by level
+        for name, options in trainings.items():
+            trained = lab.fit("fusion", *options, *TWICE, seed=seed)
+            found[name].append([accuracies(trained, test)["both"] for test in tests])
+    clean, noise = found.values()
+    gains = [differences(a, b) for a, b in zip(zip(*noise, strict=True), zip(*clean, strict=True), strict=True)]
     gain = "points of accuracy that training on noisy pairs gains"
-    second = "points that the sound adds to the picture on noisy pairs"
-    used, one = at[names[1]], at[names[2]]
-    added = [differences(both, alone) for both, alone in zip(used, one, strict=True)]
-    gains = [differences(both, clean) for both, clean in zip(used, at[names[0]], strict=True)]
-    means = {name: [statistics.fmean(level) for level in values] for name, values in at.items()}
+    means = {name: [statistics.fmean(level) for level in zip(*by, strict=True)] for name, by in found.items()}
     drawing = plot_curves(levels, means, "standard deviation of the noise in pixels", "test accuracy in %")
     return Evidence(
-        [Measure(f"{gain}, on noisy pairs", gains[2], ">=", 5), Measure(second, added[2], ">=", 5)],
-        [
-            Measure(f"{gain}, on clean pairs", gains[0], ">=", 5),
-            Measure("points that the sound adds on clean pairs", added[0], ">=", 5),
-        ],
+        [Measure(f"{gain}, on noisy pairs", gains[2], ">=", 5)],
+        [Measure(f"{gain}, on clean pairs", gains[0], ">=", 5)],
         {"Accuracy by noise": Figure(drawing)},
         note="Noise of standard deviation 0.8 on pixels from 0 to 1, and an eighth of it on sounds whose peak is 0.5.",
     )
