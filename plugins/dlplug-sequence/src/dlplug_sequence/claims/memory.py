@@ -2,7 +2,8 @@
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,16 +12,13 @@ from torch import Tensor
 from dlplug.claims import Evidence, Lab, Measure, Trained
 from dlplug.media import Figure
 from dlplug.plots import plot_curves
-from dlplug_sequence.claims.context import CHANCE, PLANTED, repeated_bits
-from dlplug_sequence.data.vocabulary import Vocabulary
-from dlplug_sequence.models.rnn_lm import RNNLM
 from dlplug_sequence.nn.recurrent import Recurrent
 
 RATES = (1e-3, 3e-3, 1e-2)  # the tanh-RNN gets its best: its result is not for want of a learning rate
 LAG = 50
 HIDDEN = 64
 RADII = (0.5, 0.75, 1, 1.25, 1.5, 2, 3)
-GAPS = (2, 13)
+BACK = (4, 15)  # steps
 STARTS = (0.3, 1.0)  # spectral radii
 ADDING = ("--data.batch_size=32", "--trainer.max_epochs=5", "--trainer.check_val_every_n_epoch=5")  # 3,125 updates
 
@@ -121,45 +119,32 @@ def activation_and_init(lab: Lab) -> Evidence:
     )
 
 
-class ScaledRNN(RNNLM):
-    """``rnn-lm`` with tanh, whose W starts orthogonal and scaled to a spectral radius.
-
-    Args:
-        radius: The spectral radius.
-    """
-
-    def __init__(self, radius: float = 1.0, hidden_size: int = 32, embedding_dim: int = 16, lr: float = 0.01) -> None:
-        super().__init__("rnn", init="orthogonal", hidden_size=hidden_size, embedding_dim=embedding_dim, lr=lr)
-        self.save_hyperparameters()
-        self.radius = radius
-
-    def build_layers(self, vocabulary: Vocabulary) -> None:
-        """Make the layers and scale W."""
-        super().build_layers(vocabulary)
-        with torch.no_grad():
-            self.recurrent.net.get_parameter("weight_hh_l0").mul_(self.radius)
-
-
 def short_term(lab: Lab) -> Evidence:
-    """Plant two dependencies that are worth the same, a near and a far one; see which are learned from which W."""
-    model = "dlplug_sequence.claims.memory.ScaledRNN"
-    costs: dict[float, list[list[float]]] = {radius: [] for radius in STARTS}
-    for seed, radius in itertools.product(lab.seeds, STARTS):
-        options = (f"--model.radius={radius}", f"--data.gaps={list(GAPS)}", "--trainer.gradient_clip_val=1")
-        run = lab.fit(model, *PLANTED, *options, seed=seed)
-        costs[radius].append([repeated_bits(run, GAPS[0]), repeated_bits(run, GAPS[1], "upper")])
-    small, one = (list(zip(*costs[radius], strict=True)) for radius in STARTS)
-    near, far = (f"bits that a letter costs which is repeated {gap + 2} characters later" for gap in GAPS)
-    lengths = [gap + 2 for gap in GAPS]
-    curves = {f"radius {radius}": torch.tensor(found).mean(0).tolist() for radius, found in costs.items()}
+    """Compare what the gradient brings from 15 steps back with what it brings from 4, by W's spectral radius."""
+    near, far = BACK
+    cells: dict[str, Callable[[int], Recurrent]] = {
+        f"radius {radius}": partial(scaled_cell, radius=radius) for radius in STARTS
+    }
+    cells["PyTorch's W"] = partial(new_cell, cell="rnn")
+    falls: dict[str, list[float]] = {name: [] for name in cells}
+    curves = {}
+    for name, make in cells.items():
+        for seed in lab.seeds:
+            norms = jacobian_norms(make(seed), seed)
+            falls[name].append(float((norms[near] / norms[far]).log10()))
+        curves[name] = norms.tolist()
+    name = f"orders of magnitude less that the gradient brings from {far} steps back than from {near}"
+    small, one, usual = falls.values()
     return Evidence(
         [
-            Measure(f"{near}, W of radius {STARTS[0]}", small[0], "<=", 0.5, CHANCE),
-            Measure(f"{far}, W of radius {STARTS[0]}", small[1], ">=", 1.5, CHANCE),
+            Measure(f"{name}, W of radius {STARTS[0]}", small, ">=", 4, "a linear network's: 5.8"),
+            Measure(f"{name}, PyTorch's W", usual, ">=", 1.5, "a linear network's: about 2.4"),
         ],
-        [Measure(f"{far}, W of radius {STARTS[1]}", one[1], ">=", 1.5)],
-        {"Bits by distance": Figure(plot_curves(lengths, curves, "characters back", "bits of the letter"))},
-        note="The same tanh-RNN, data, rate and updates; W starts orthogonal, and scaled to the spectral radius.",
+        [Measure(f"{name}, W of radius {STARTS[1]}", one, ">=", 1.5, "a linear network's: 0")],
+        {"Gradient by lag": lags(curves)},
+        note="Where training starts. What it ends with is another matter: over seeds 3 to 7 a tanh-RNN trained 1,300 "
+        "updates by Adam on two planted letters, one 4 and one 15 characters back, paid .06 ± .04 of 2 bits for the "
+        "near and .88 ± .65 for the far one from a W of radius 0.3, and .53 ± .81 for the far one from one of 1.",
     )
 
 
