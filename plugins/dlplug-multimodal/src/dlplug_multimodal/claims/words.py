@@ -171,11 +171,11 @@ def dense_and_sparse(lab: Lab) -> Evidence:
             Measure("values that an image's inputs take", [image_values], ">=", 200, exact=True),
             Measure("share of a text's inputs that are not 0", [text_share], "<=", 0.01, exact=True),
             Measure("values that a text's inputs take", [text_values], "<=", 5, exact=True),
-            Measure(on_images, differences(found["images, CONV"], found["images, vectors"]), ">=", 0.05),
+            Measure(on_images, differences(found["images, CONV"], found["images, vectors"]), ">=", 0.03),
             Measure(on_words, differences(found["words, vectors"], found["words, CONV"]), ">=", 0.05),
         ],
         [
-            Measure(f"{on_images}, pixels permuted", permuted, ">=", 0.05),
+            Measure(f"{on_images}, pixels permuted", permuted, ">=", 0.03),
             Measure(
                 "share of a text's inputs that are not 0, held to the images' bar", [text_share], ">=", 0.5, exact=True
             ),
