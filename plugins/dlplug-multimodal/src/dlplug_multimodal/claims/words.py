@@ -172,7 +172,7 @@ def dense_and_sparse(lab: Lab) -> Evidence:
             Measure("share of a text's inputs that are not 0", [text_share], "<=", 0.01, exact=True),
             Measure("values that a text's inputs take", [text_values], "<=", 5, exact=True),
             Measure(on_images, differences(found["images, CONV"], found["images, vectors"]), ">=", 0.03),
-            Measure(on_words, differences(found["words, vectors"], found["words, CONV"]), ">=", 0.05),
+            Measure(on_words, differences(found["words, vectors"], found["words, CONV"]), ">=", 0.03),
         ],
         [
             Measure(f"{on_images}, pixels permuted", permuted, ">=", 0.03),
