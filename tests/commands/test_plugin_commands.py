@@ -244,8 +244,8 @@ def test_what_a_target_prints_is_no_completion(capfd):
 
 def test_the_cores_commands_do_without_discovery(monkeypatch, capsys):
     monkeypatch.setattr("dlplug.registry.plugins.distributions", lambda: 1 / 0)
-    assert main(["report", "nowhere"]) == 2
-    assert "nowhere is not a run folder" in capsys.readouterr().err
+    assert main(["report", "runs/nowhere"]) == 2  # a path: a name may be one of installed weights
+    assert "runs/nowhere is not a run folder" in capsys.readouterr().err
     monkeypatch.setattr("dlplug.commands.doctor._devices", list)  # seconds
     assert main(["doctor"]) == 1
     assert "BROKEN  plugins    cannot be looked for: ZeroDivisionError: division by zero" in capsys.readouterr().out

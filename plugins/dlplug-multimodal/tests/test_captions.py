@@ -8,7 +8,7 @@ import torch
 
 from dlplug.errors import InputError
 from dlplug_multimodal.claims.captions import OneEmoji
-from dlplug_multimodal.data.caption_folder import CaptionFolder, _split
+from dlplug_multimodal.data.caption_folder import CaptionFolder
 from dlplug_multimodal.data.emoji_scenes import KINDS, RELATIONS, EmojiScenes, caption, emoji_sizes, split_pairs
 from dlplug_multimodal.models.captioner import Captioner
 from dlplug_sequence.data.padded import from_utf8
@@ -355,11 +355,3 @@ def test_one_emoji_is_classified_by_kind_or_by_place(where):
     assert images.shape == (1000, 3, 24, 24)
     assert set(labels.tolist()) == set(range(data.info.classes))
     assert images.float().var((2, 3)).amin() > 0  # there is something on each
-
-
-def test_images_of_the_same_captions_are_in_one_part():
-    said = {str(number): f"scene {number // 2}{'' if number % 2 else ' !'}" for number in range(60)}
-    parts = _split({name: [text.title(), text] for name, text in said.items()}, 0)
-    assert sorted(name for part in parts.values() for name in part) == sorted(said)
-    seen = {split: {said[name].strip(" !") for name in part} for split, part in parts.items()}
-    assert not (seen["val"] | seen["test"]) & seen["train"]

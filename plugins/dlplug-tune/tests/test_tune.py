@@ -84,7 +84,7 @@ def test_one_worker_alone_searches_the_same_again(place):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_what_ends_it_loses_nothing(place, number):
-    line = [*LINE, *X, "--jobs=2", "--trials=3", "--model.slow=0.05", "--trainer.max_epochs=30"]
+    line = [*LINE, *X, "--jobs=2", "--trials=3", "--model.slow=0.15", "--trainer.max_epochs=30"]
     process = start_command(*line, folder=place)
     while len([path for path in place.glob("runs/st/bowl/*/timing.csv") if path.read_text().count("\n") > 3]) < 2:
         time.sleep(0.05)

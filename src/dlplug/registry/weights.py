@@ -9,7 +9,7 @@ from pathlib import Path
 from dlplug.errors import InputError
 from dlplug.registry.plugins import Registry
 from dlplug.runs import digest_of
-from dlplug.specs import WeightsSpec
+from dlplug.specs import NAME, WeightsSpec
 
 
 def folder_of(spec: WeightsSpec) -> Path:
@@ -34,8 +34,10 @@ def unpack(name: str) -> Path | None:
     Raises:
         InputError: They are damaged, of a package that does not load, or cannot be copied.
     """
-    registry = Registry.discover()
     short = name.rpartition(":")[2]
+    if not NAME.fullmatch(short):  # a path, say
+        return None
+    registry = Registry.discover()
     for plugin in registry.problems:
         if plugin.name == short:
             lacking = re.match("requires ([^ ]+),", plugin.problem)

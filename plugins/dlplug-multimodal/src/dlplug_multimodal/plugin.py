@@ -109,7 +109,7 @@ MODELS: list[Spec] = [
         recipe={"trainer.max_epochs": 20, "trainer.check_val_every_n_epoch": 5},
         space={"model.lr": "log:1e-3:1e-2", "model.beta": "log:0.5:8", "model.hidden": "logint:128:1024"},
         learning="unsupervised",
-        check_options={"model.hidden": 64, "generate.text": "frog"},
+        check_options={"model.hidden": 64, "generate.text": "banana"},
     ),
     ModelSpec(
         "captioner",

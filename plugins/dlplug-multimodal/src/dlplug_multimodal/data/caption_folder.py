@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -17,7 +17,7 @@ from dlplug.files import read_lines
 from dlplug.tables import BadRows, read_rows
 from dlplug_multimodal.data.captioned_images import CaptionedImageInfo, CaptionedImages, CaptionTokens
 from dlplug_multimodal.data.emoji_scenes import EmojiScenes
-from dlplug_sequence.data.padded import SPECIALS, fitting_min_count, normal_form, split_indices
+from dlplug_sequence.data.padded import SPECIALS, fitting_min_count, split_indices
 from dlplug_sequence.data.vocabulary import Level, Vocabulary
 from dlplug_vision.data.image_files import read_image, read_images
 
@@ -37,8 +37,8 @@ class CaptionFolder(CaptionedImages):
     The file is UTF-8 in one of three layouts, recognised by its content: lines ``dog.jpg#0<tab>A dog runs .``
     (Flickr8k's ``Flickr8k.token.txt``); a CSV whose first line is ``image,caption`` (Kaggle's copy of it); or JSON with
     ``images`` and ``annotations`` (COCO's ``captions_train2017.json``). Malformed lines are named, all at once. All
-    captions of an image are in its split, 80 : 10 : 10, as are images whose captions differ in case and marks alone. An
-    image that is missing or cannot be read is named and left out.
+    captions of an image are in its split, 80 : 10 : 10. An image that is missing or cannot be read is named and left
+    out.
 
     Each image is scaled and cropped to a square and kept as bytes: 10,000 of 64×64 take 123 MB. Captions stay as they
     are where ``flip`` mirrors their image.
@@ -103,13 +103,14 @@ class CaptionFolder(CaptionedImages):
         bad.settle()
         read = partial(read_image, channels=self.channels, height=self.size, width=self.size)
         images = read_images(self.root, texts, read)
-        parts = _split({name: texts[name] for name in images}, self.split_seed)
-        trained = [caption for name in parts["train"] for caption in texts[name]]
+        names, parts = list(images), split_indices(len(images), self.split_seed)
+        trained = [caption for place in parts["train"] for caption in texts[names[place]]]
         options = {"sentences": self.level != "character", "lowercase": True}
         min_count = self.min_count or fitting_min_count(len(trained))
         vocabulary = Vocabulary.train(trained, self.level, self.vocabulary_size, min_count, SPECIALS, **options)
         splits: dict[str, list[Tensor | CaptionTokens]] = {}
-        for split, chosen in parts.items():
+        for split, places in parts.items():
+            chosen = [names[place] for place in places]
             captions = CaptionTokens([texts[name] for name in chosen], vocabulary)
             splits[split] = [torch.stack([images[name] for name in chosen]), captions]
             if split != "train":
@@ -118,19 +119,9 @@ class CaptionFolder(CaptionedImages):
                 splits[split].append(CaptionTokens(lower))
             if split == "val":
                 vocabulary.report_unknown(captions.tokens.tokens, "the validation captions")
-        self.names = parts["test"]
+        self.names = [names[place] for place in parts["test"]]
         longest = int(CaptionTokens([trained], vocabulary).tokens.lengths.max()) - 1
         return CaptionedImageInfo(self.channels, self.size, self.size, vocabulary.to_json(), longest), splits
-
-
-def _split(texts: Mapping[str, Sequence[str]], seed: int) -> dict[str, list[str]]:
-    """Split the names of images so that those of the same captions, but for case and marks, are in one part."""
-    copies: dict[frozenset[str], list[str]] = {}
-    for name, captions in texts.items():
-        copies.setdefault(frozenset(map(normal_form, captions)), []).append(name)
-    groups = list(copies.values())
-    parts = split_indices(len(groups), seed)
-    return {split: [name for place in places for name in groups[place]] for split, places in parts.items()}
 
 
 def _entries(bad: BadRows) -> Iterator[Entry]:
