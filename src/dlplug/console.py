@@ -12,7 +12,8 @@ LONGEST = 4000  # characters of a line: what is longer, a plugin's name of megab
 def say(text: str) -> None:
     """Print what the person should know, apart from a command's output, and once where there are several processes."""
     if is_rank_zero():
-        print("\n".join(map(plain, text.split("\n"))), file=sys.stderr)
+        lines = "\n".join(map(plain, text.split("\n")))
+        print(f"{lines}\n", end="", file=sys.stderr)  # in one piece: several threads may speak
 
 
 def first_few(names: Sequence[str], separator: str = ", ") -> str:
