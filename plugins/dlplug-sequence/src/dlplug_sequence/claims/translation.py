@@ -63,7 +63,7 @@ def score(run: Trained, pairs: Sequence[tuple[str, str]]) -> dict[str, float]:
 def copy_accuracy(model: Any, run: Trained) -> float:
     """Return how often a model attends most to the token that it is to copy, on the test texts."""
     hits = total = 0
-    for source, target, _ in run.data.test_dataloader():
+    for source, target, *_ in run.data.test_dataloader():
         attended = model.align(source, target).argmax(2)
         for row, positions in enumerate(attended):
             for written, read in copied(model, source[row], target[row, 1:]):
@@ -82,7 +82,7 @@ def copied(model: Any, source: Tensor, target: Tensor) -> list[tuple[int, int]]:
 @torch.no_grad()
 def longest_alignment(run: Trained) -> Figure:
     """Draw the alignment of the longest test text of the first batch."""
-    source, target, _ = next(iter(run.data.test_dataloader()))
+    source, target, *_ = next(iter(run.data.test_dataloader()))
     row = int((source != PAD_ID).sum(1).argmax())
     weights = run.model.align(source[row : row + 1], target[row : row + 1])[0]
     tokens = token_texts(run.model.source, source[row]), token_texts(run.model.target, target[row, 1:])
