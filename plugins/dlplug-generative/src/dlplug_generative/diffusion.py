@@ -13,7 +13,7 @@ from dlplug.data import Batch, ImageInfo
 from dlplug.media import Image, Media
 from dlplug.model import Parts
 from dlplug.optim import WarmupCosine
-from dlplug_generative.latent import labels_to_sample
+from dlplug_generative.latent import check_small_images, labels_to_sample
 from dlplug_generative.likelihood import LEVELS
 
 PATH = (0, 1 / 8, 1 / 4, 3 / 8, 1 / 2, 5 / 8, 3 / 4, 7 / 8, 1)  # times at which the showcase looks at a path
@@ -101,10 +101,7 @@ class Diffusion(WarmupCosine):
 
     def build(self, info: ImageInfo) -> None:
         """Make the network and the noise that the showcase always uses."""
-        if not 8 <= min(info.height, info.width) <= max(info.height, info.width) <= 64 or info.channels not in (1, 3):
-            raise ValueError(f"fits 8×8 to 64×64 images of 1 or 3 channels, not {info}")
-        if self.conditional and not info.classes:
-            raise ValueError("conditional needs labelled images")
+        check_small_images(info, self.conditional)
         self.classes = info.classes if self.conditional else 0
         self.network = UNet(info, self.width, self.num_blocks, self.classes)
         self.network_ema = copy.deepcopy(self.network).requires_grad_(False)

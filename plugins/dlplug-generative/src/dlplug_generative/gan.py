@@ -14,7 +14,7 @@ from dlplug import InputError, Panel
 from dlplug.data import Batch, ImageInfo
 from dlplug.media import Image, Media
 from dlplug.model import Model, Parts
-from dlplug_generative.latent import Demo, explore_demo, labels_to_sample, slerp
+from dlplug_generative.latent import Demo, check_small_images, explore_demo, labels_to_sample, slerp
 
 
 class GAN(Model):
@@ -117,10 +117,7 @@ class GAN(Model):
 
     def build(self, info: ImageInfo) -> None:
         """Make both networks and the noise that the showcase always uses."""
-        if not 8 <= min(info.height, info.width) <= max(info.height, info.width) <= 64 or info.channels not in (1, 3):
-            raise ValueError(f"fits 8×8 to 64×64 images of 1 or 3 channels, not {info}")
-        if self.conditional and not info.classes:
-            raise ValueError("conditional needs labelled images")
+        check_small_images(info, self.conditional)
         self.classes = info.classes if self.conditional else 0
         self.generator = Generator(info, self.latent_dim, self.width, self.classes)
         self.discriminator = Discriminator(info, 4 * self.width, self.pack, self.classes)

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure as Drawing
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
 
+from dlplug.data import ImageInfo
 from dlplug.media import Image, ImageFile
 
 Demo = Callable[..., Image]
@@ -45,6 +46,18 @@ def slerp(points: Tensor, steps: int = 10) -> Tensor:
     t = torch.linspace(0, 1, steps, device=points.device)[None, :, None]
     weights = torch.sin((1 - t) * angle) / angle.sin(), torch.sin(t * angle) / angle.sin()
     return weights[0] * first[:, None] + weights[1] * last[:, None]
+
+
+def check_small_images(info: ImageInfo, conditional: bool) -> None:
+    """Refuse images that networks of a few halvings do not fit, and a conditional model of images without labels.
+
+    Raises:
+        ValueError: They are not of 8×8 to 64×64 with 1 or 3 channels, or labels lack.
+    """
+    if not 8 <= min(info.height, info.width) <= max(info.height, info.width) <= 64 or info.channels not in (1, 3):
+        raise ValueError(f"fits 8×8 to 64×64 images of 1 or 3 channels, not {info}")
+    if conditional and not info.classes:
+        raise ValueError("conditional needs labelled images")
 
 
 def labels_to_sample(n: int, label: int, classes: int, device: torch.device) -> Tensor | None:
