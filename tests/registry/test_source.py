@@ -22,6 +22,9 @@ class Own(Base):
     """
     def __init__(self, width: int, kind: "str | None" = None, *, flag: bool = False, **kwargs) -> None: ...
 
+class Both(Own, b.Base2):
+    """Of two."""
+
 class Plain(b.Base):
     def __init__(self, x=1): ...
 
@@ -56,6 +59,9 @@ class Base:
         depth: How deep.
     """
     def __init__(self, depth: int = 3, width: float = 0.5): ...
+
+class Base2:
+    def __init__(self, width: str, height: int = 1): ...
 '''
 
 
@@ -83,6 +89,8 @@ def test_own_and_inherited_arguments():
     ]
     assert arguments("unimported_package.inner.Plain") == [("x", "", "1", "")]
     assert [name for name, *_ in arguments("unimported_package.inner.Inherits")] == ["depth", "width"]
+    both = [("width", "int"), ("kind", "'str | None'"), ("flag", "bool"), ("depth", "int"), ("height", "int")]
+    assert sorted((name, kind) for name, kind, *_ in arguments("unimported_package.inner.Both")) == sorted(both)
 
 
 def test_class_is_found_where_it_is_reexported():

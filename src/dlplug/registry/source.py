@@ -190,14 +190,16 @@ def _helps(doc: str) -> dict[str, str]:
 
 
 def _inherited(tree: ast.Module, module: str, node: ast.ClassDef, method: str) -> tuple[tuple[Argument, ...], bool]:
+    found: dict[str, Argument] = {}
+    complete = True
     for base in node.bases:
         path = _resolve(tree, module, ast.unparse(base))
         source = read_class(path, method) if path else UNREAD
-        if source is UNREAD:
+        if source is UNREAD and not found:
             return (), False
-        if source.arguments:
-            return source.arguments, source.complete
-    return (), True
+        found = {argument.name: argument for argument in source.arguments} | found
+        complete = complete and source.complete
+    return tuple(found.values()), complete
 
 
 def _find(tree: ast.Module, name: str) -> ast.ClassDef | ast.FunctionDef | None:

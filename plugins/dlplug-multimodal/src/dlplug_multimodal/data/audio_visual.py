@@ -15,6 +15,7 @@ from dlplug_multimodal.data.ranges import require
 from dlplug_multimodal.data.tagged_images import to_float
 from dlplug_multimodal.data.wav import chunk, read_wav
 from dlplug_vision.data.image_files import SUFFIXES, find_inputs, read_image
+from dlplug_vision.data.lazy_images import LazyImages
 
 LabelledSounds = tuple[Tensor, Tensor]
 
@@ -133,9 +134,15 @@ class AudioVisualData(TensorData):
                     yield f"{name}{at}", partial(_as_sample, image, wave, info)
 
     def with_fixed_noise(self, columns: Mapping[str, Batch]) -> Mapping[str, Batch]:
-        """Return splits where validation and test have noise that is drawn once, so that they stay the same."""
+        """Return splits where validation and test have noise that is drawn once, so that they stay the same.
+
+        Raises:
+            ValueError: Their images are not in memory.
+        """
         if not self.image_noise_std and not self.sound_noise_std:
             return columns
+        if isinstance(columns["train"][0], LazyImages):
+            raise ValueError("noise is added to images in memory alone: raise data.in_memory")
         noisy = dict(columns)
         for split in noisy.keys() - {"train"}:
             with torch.random.fork_rng(devices=[]):

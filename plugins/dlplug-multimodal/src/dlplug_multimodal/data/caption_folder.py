@@ -3,13 +3,11 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
 from torchvision.transforms.v2.functional import to_pil_image
 
 from dlplug.errors import InputError
@@ -19,14 +17,15 @@ from dlplug_multimodal.data.captioned_images import CaptionedImageInfo, Captione
 from dlplug_multimodal.data.emoji_scenes import EmojiScenes
 from dlplug_sequence.data.padded import SPECIALS, fitting_min_count, split_indices
 from dlplug_sequence.data.vocabulary import Level, Vocabulary
-from dlplug_vision.data.image_files import read_image, read_images
+from dlplug_vision.data.image_files import read_images
+from dlplug_vision.data.lazy_images import ImageFiles, Images, readable_names, take
 
 KAGGLE_HEADER = "image,caption"  # of Flickr8k's captions as Kaggle has them
 SURROGATE = re.compile("[\ud800-\udfff]")  # half a character, which JSON can spell
 Entry = tuple[int | str, str, str]  # where it stands in the file, the image's name, the caption
 
 
-class CaptionFolder(CaptionedImages):
+class CaptionFolder(ImageFiles, CaptionedImages):
     """Your own images with a file of captions, one or more an image, in the layout of Flickr8k or of COCO.
 
         pictures/
@@ -40,8 +39,8 @@ class CaptionFolder(CaptionedImages):
     captions of an image are in its split, 80 : 10 : 10. An image that is missing or cannot be read is named and left
     out.
 
-    Each image is scaled and cropped to a square and kept as bytes: 10,000 of 64×64 take 123 MB. Captions stay as they
-    are where ``flip`` mirrors their image.
+    Each image is scaled and cropped to a square and kept as bytes: 10,000 of 64×64 take 123 MB; more than ``in_memory``
+    are decoded as batches need them. Captions stay as they are where ``flip`` mirrors their image.
 
     Args:
         root: The folder of the images.
@@ -73,6 +72,7 @@ class CaptionFolder(CaptionedImages):
         if size < 8:
             raise InputError(f"size must be at least 8, not {size}")
         self.root, self.captions, self.size, self.channels = Path(root).expanduser(), captions, size, channels
+        self.shape = channels, size, size
         self.level, self.vocabulary_size, self.min_count = level, vocabulary_size, min_count
         self.split_seed, self.skip_bad = split_seed, skip_bad
 
@@ -88,7 +88,7 @@ class CaptionFolder(CaptionedImages):
         (folder / "captions.txt").write_text("".join(lines), encoding="utf-8")
         return {"data.root": folder, "data.size": 32}
 
-    def load(self) -> tuple[CaptionedImageInfo, Mapping[str, "list[Tensor | CaptionTokens]"]]:
+    def load(self) -> tuple[CaptionedImageInfo, Mapping[str, "list[Images | CaptionTokens]"]]:
         """Read all captions and images."""
         if not self.root.is_dir():
             raise ValueError(f"{self.root} is not a folder; root is the one that holds the images")
@@ -101,25 +101,27 @@ class CaptionFolder(CaptionedImages):
             else:
                 bad.add(where, f"the {'caption' if name.strip() else 'name of the image'} is empty")
         bad.settle()
-        read = partial(read_image, channels=self.channels, height=self.size, width=self.size)
-        images = read_images(self.root, texts, read)
-        names, parts = list(images), split_indices(len(images), self.split_seed)
+        read = read_images(self.root, texts, self.reader(len(texts)))
+        names, parts = list(read), split_indices(len(read), self.split_seed)
+        images = self.images(names, list(read.values()))
         trained = [caption for place in parts["train"] for caption in texts[names[place]]]
         options = {"sentences": self.level != "character", "lowercase": True}
         min_count = self.min_count or fitting_min_count(len(trained))
         vocabulary = Vocabulary.train(trained, self.level, self.vocabulary_size, min_count, SPECIALS, **options)
-        splits: dict[str, list[Tensor | CaptionTokens]] = {}
+        splits: dict[str, list[Images | CaptionTokens]] = {}
         for split, places in parts.items():
             chosen = [names[place] for place in places]
             captions = CaptionTokens([texts[name] for name in chosen], vocabulary)
-            splits[split] = [torch.stack([images[name] for name in chosen]), captions]
+            splits[split] = [take(images, torch.tensor(places)), captions]
             if split != "train":
                 # In lower case, a letter at a time as the tokenizer does it.
                 lower = [["".join(map(str.lower, caption)) for caption in texts[name]] for name in chosen]
                 splits[split].append(CaptionTokens(lower))
             if split == "val":
                 vocabulary.report_unknown(captions.tokens.tokens, "the validation captions")
-        self.names = [names[place] for place in parts["test"]]
+        self.names = readable_names(
+            [names[place] for place in parts["test"]], take(images, torch.tensor(parts["test"]))
+        )
         longest = int(CaptionTokens([trained], vocabulary).tokens.lengths.max()) - 1
         return CaptionedImageInfo(self.channels, self.size, self.size, vocabulary.to_json(), longest), splits
 

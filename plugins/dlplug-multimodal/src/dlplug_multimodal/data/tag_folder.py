@@ -7,20 +7,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torchvision.transforms.v2.functional import to_pil_image
 
-from dlplug.data import Batch
 from dlplug.errors import InputError
 from dlplug.tables import BadRows, read_table
 from dlplug_multimodal.data.emoji import category_words
 from dlplug_multimodal.data.ranges import require
 from dlplug_multimodal.data.tagged_images import TaggedImageInfo, TaggedImages, count_words, group_split, index_splits
 from dlplug_multimodal.data.twemoji import read_glyphs
-from dlplug_vision.data.image_files import read_image
+from dlplug_vision.data.lazy_images import ImageFiles, readable_names
 
 
-class TagFolder(TaggedImages):
+class TagFolder(ImageFiles, TaggedImages):
     """Your own images with tags: a folder and a table, CSV or TSV, with the columns file and tags.
 
         pictures/
@@ -30,7 +28,8 @@ class TagFolder(TaggedImages):
 
     A line of it names an image and its tags, such as ``beach/1.jpg,"sea, sunset"``; between tags there are commas,
     semicolons or spaces, and a tag given twice counts twice. Several lines for one image add up. Each image is scaled
-    and cropped to a square, on white where it is transparent. Split 80 : 10 : 10.
+    and cropped to a square, on white where it is transparent; more than ``in_memory`` are decoded as batches need them.
+    Split 80 : 10 : 10.
 
     Args:
         root: The folder of images.
@@ -53,6 +52,7 @@ class TagFolder(TaggedImages):
     ) -> None:
         super().__init__(**kwargs)
         self.root, self.table = Path(root).expanduser(), table
+        self.shape = 3, size, size
         self.size, self.min_count, self.split_seed, self.skip_bad = size, min_count, split_seed, skip_bad
         require(vars(self), "at least 1", "size", "min_count")
 
@@ -67,7 +67,7 @@ class TagFolder(TaggedImages):
             csv.writer(file, lineterminator="\n").writerows(rows)
         return {"data.root": folder}
 
-    def load(self) -> tuple[TaggedImageInfo, Mapping[str, Batch]]:
+    def load(self) -> tuple[TaggedImageInfo, Mapping[str, tuple[Any, ...]]]:
         """Read the table and all images that it names."""
         bad = BadRows(self.root / Path(self.table).expanduser(), self.skip_bad)
         lines: dict[str, int] = {}  # that name an image first
@@ -79,21 +79,21 @@ class TagFolder(TaggedImages):
                 tags.setdefault(file.strip(), []).extend(row)
             else:
                 bad.add(number, f"the tags of {file.strip()} are missing" if file.strip() else "the file is missing")
-        images = {}
+        read, found = self.reader(len(lines)), {}
         for file, number in lines.items():
             try:
-                images[file] = read_image(self.root / file, 3, self.size, self.size)
+                found[file] = read(self.root / file)
             except InputError as error:
                 bad.add(number, str(error))
         bad.settle()
-        frequency = Counter(tag for file in images for tag in set(tags[file]))
+        frequency = Counter(tag for file in found for tag in set(tags[file]))
         words = tuple(sorted(tag for tag, count in frequency.items() if count >= self.min_count))
         if not words:
             raise ValueError(f"no tag is given to {self.min_count} images: lower min_count")
-        if len(images) < 10:
-            raise ValueError(f"{self.table} names {len(images)} images: a split needs at least 10")
-        files = list(images)
-        parts = group_split(files, self.split_seed)
-        self.names = [files[i] for i in parts["test"].tolist()]
-        columns = torch.stack(list(images.values())), count_words([tags[file] for file in files], words)
-        return TaggedImageInfo(3, self.size, self.size, words), index_splits(columns, parts)
+        if len(found) < 10:
+            raise ValueError(f"{self.table} names {len(found)} images: a split needs at least 10")
+        files, parts = list(found), group_split(list(found), self.split_seed)
+        counts = count_words([tags[file] for file in files], words)
+        splits = index_splits((self.images(files, list(found.values())), counts), parts)
+        self.names = readable_names([files[i] for i in parts["test"].tolist()], splits["test"][0])
+        return TaggedImageInfo(3, self.size, self.size, words), splits

@@ -1,14 +1,16 @@
 """Images with words: what data sets of them share."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from dlplug.data import Batch, Info
+from dlplug.data import Info
 from dlplug.errors import did_you_mean
 from dlplug_vision.data.images import ImageData
+from dlplug_vision.data.lazy_images import take
 
 
 @dataclass(frozen=True)
@@ -88,14 +90,14 @@ def group_split(groups: list[str], seed: int = 0) -> Mapping[str, Tensor]:
     return {split: torch.tensor([i for i, p in enumerate(parts) if p == split]) for split in ("train", "val", "test")}
 
 
-def index_splits(columns: Batch, parts: Mapping[str, Tensor]) -> Mapping[str, Batch]:
+def index_splits(columns: Sequence[Any], parts: Mapping[str, Tensor]) -> Mapping[str, tuple[Any, ...]]:
     """Return each split's items.
 
     Args:
-        columns: Tensors of one length.
+        columns: Tensors of one length, or images that are still to be read.
         parts: Indices by split.
     """
-    return {split: tuple(column[index] for column in columns) for split, index in parts.items()}
+    return {split: tuple(take(column, index) for column in columns) for split, index in parts.items()}
 
 
 def to_float(values: Tensor) -> Tensor:

@@ -12,21 +12,22 @@ from torch import Tensor
 from torchvision.transforms.v2.functional import to_pil_image
 
 from dlplug.console import first_few, say
-from dlplug.data import Batch
+from dlplug.errors import InputError
 from dlplug_multimodal.data.audio_visual import AudioVisualData, AudioVisualInfo
 from dlplug_multimodal.data.ranges import require
 from dlplug_multimodal.data.tagged_images import group_split, index_splits
 from dlplug_multimodal.data.wav import chunk, read_wav, resample
-from dlplug_vision.data.image_files import is_image, read_image, to_pixels, visible
+from dlplug_vision.data.image_files import is_image, to_pixels, visible
+from dlplug_vision.data.lazy_images import ImageFiles, readable_names
 from dlplug_vision.data.mnist5k import MNIST5k
 
 VIDEOS = (".mp4", ".mkv", ".webm", ".avi", ".mov")
 MISSING = "video files are read by PyAV, which is not installed: pip install 'dlplug-multimodal[video]'"
 
-Frames = Sequence[Path] | Sequence[Tensor]
+Frames = Sequence[Path | Tensor]
 
 
-class VideoClips(AudioVisualData):
+class VideoClips(ImageFiles, AudioVisualData):
     """Your own videos, as SoundNet learns from: frames and the sound that goes with them, without labels.
 
         clips/                    or    clips/
@@ -40,7 +41,8 @@ class VideoClips(AudioVisualData):
     need the extra ``pip install 'dlplug-multimodal[video]'``. The sound is cut into chunks of some seconds; each goes
     with the frame in its middle, scaled and cropped to a square. Frames are in natural order, 2.png before 10.png.
     Clips are split 80 : 10 : 10, so that all chunks of one are in one split. A clip that cannot be read is named and
-    left out. Labels and voices are -1.
+    left out. Labels and voices are -1. Frames of folders are decoded as batches need them where they are more than
+    ``in_memory``, in which sounds and the frames of video files are always.
 
     Args:
         root: The folder.
@@ -66,7 +68,7 @@ class VideoClips(AudioVisualData):
         self.size, self.channels, self.split_seed = size, channels, split_seed
         require(vars(self), "above 0", "seconds", "sample_rate")
         require(vars(self), "at least 1", "size")
-        self._shape = channels, size, size
+        self.shape = channels, size, size
 
     @classmethod
     def write_sample(cls, folder: Path) -> dict[str, Any]:
@@ -80,53 +82,60 @@ class VideoClips(AudioVisualData):
             wavfile.write(folder / str(number + 1) / "sound.wav", 8000, (8000 * tone).astype(np.int16))
         return {"data.root": folder, "data.size": 28, "data.channels": 1, "data.batch_size": 8}
 
-    def load(self) -> tuple[AudioVisualInfo, Mapping[str, Batch]]:
+    def load(self) -> tuple[AudioVisualInfo, Mapping[str, tuple[Any, ...]]]:
         """Read all clips."""
         if not self.root.is_dir():
             raise ValueError(
                 f"{self.root} is not a folder; root is one that holds a folder of frames and a WAV file a clip"
             )
         samples = round(self.seconds * self.sample_rate)
-        images, waves, clips, left_out = [], [], [], []
-        for path in visible(self.root):
+        paths, left_out = visible(self.root), dict[str, Exception]()
+        clips = {path.name: clip for path in paths if (clip := self._clip(path, samples, left_out))}
+        frames = [frame for shown, _ in clips.values() for frame in shown]
+        # A video's frames are decoded with its sound, one after the other.
+        read = self.reader(0 if any(isinstance(frame, Tensor) for frame in frames) else len(frames))
+        images: dict[str, list[Tensor | None]] = {}
+        for name, (shown, _) in clips.items():
             try:
-                frames, sound = self._read(path)
-                chunks = chunk(sound, samples)  # (chunks, samples)
-                middles = [int((number + 0.5) / len(chunks) * len(frames)) for number in range(len(chunks))]
-                shown = [self._image(frames[place]) for place in middles]
-            except (OSError, ValueError) as error:
-                if str(error) == MISSING:
-                    raise
-                left_out.append(f"{path.name} ({error})")
-                continue
-            images += shown
-            waves.append(chunks)
-            clips += [path.name] * len(chunks)
-        if left_out:
-            say(f"left out of {self.root}, {len(left_out)} clips or files: {first_few(left_out, '; ')}")
-        if len(set(clips)) < 10:
-            raise ValueError(f"{self.root} holds {len(set(clips))} clips that can be read; a split needs at least 10")
-        sounds = torch.cat(waves).clamp(-1, 1).mul(32767).round().short()
-        unknown = torch.full((len(clips),), -1)
-        parts = group_split(clips, self.split_seed)
-        self.names = [clips[i] for i in parts["test"].tolist()]
+                images[name] = [frame if isinstance(frame, Tensor) else read(frame) for frame in shown]
+            except InputError as error:
+                left_out[name] = error
+        if named := [f"{path.name} ({left_out[path.name]})" for path in paths if path.name in left_out]:
+            say(f"left out of {self.root}, {len(named)} clips or files: {first_few(named, '; ')}")
+        if len(images) < 10:
+            raise ValueError(f"{self.root} holds {len(images)} clips that can be read; a split needs at least 10")
+        groups = [name for name, shown in images.items() for _ in shown]
+        files = [str(frame.relative_to(self.root)) for n in images for frame in clips[n][0] if isinstance(frame, Path)]
+        sounds, unknown = torch.cat([clips[name][1] for name in images]), torch.full((len(groups),), -1)
+        column = self.images(files, [image for shown in images.values() for image in shown])
+        splits = index_splits((column, sounds, unknown, unknown), parts := group_split(groups, self.split_seed))
+        self.names = readable_names([groups[i] for i in parts["test"].tolist()], splits["test"][0])
         info = AudioVisualInfo(self.channels, self.size, self.size, samples, self.sample_rate)
-        return info, self.with_fixed_noise(index_splits((torch.stack(images), sounds, unknown, unknown), parts))
+        return info, self.with_fixed_noise(splits)
+
+    def _clip(self, path: Path, samples: int, left_out: dict[str, Exception]) -> tuple[Frames, Tensor] | None:
+        """Return the frames that go with a clip's chunks of sound, and these as 16-bit samples; None if unreadable."""
+        try:
+            frames, sound = self._read(path)
+            chunks = chunk(sound, samples).clamp(-1, 1).mul(32767).round().short()  # (chunks, samples)
+        except (OSError, ValueError) as error:
+            if str(error) == MISSING:
+                raise
+            left_out[path.name] = error
+            return None
+        return [frames[int((n + 0.5) / len(chunks) * len(frames))] for n in range(len(chunks))], chunks
 
     def _read(self, path: Path) -> tuple[Frames, Tensor]:
         """Return a clip's frames, as files or as bytes, and its sound."""
         if not path.is_dir():
             if path.suffix.lower() not in VIDEOS:
                 raise ValueError("neither a folder nor a video file")
-            return read_video(path, self.sample_rate, lambda frame: to_pixels(frame, *self._shape))
+            return read_video(path, self.sample_rate, lambda frame: to_pixels(frame, *self.shape))
         frames = [each for each in visible(path) if is_image(each)]
         sounds = [each for each in visible(path) if each.suffix.lower() == ".wav"]
         if not frames or len(sounds) != 1:
             raise ValueError(f"{len(frames)} frames and {len(sounds)} WAV files")
         return frames, read_wav(sounds[0], self.sample_rate)
-
-    def _image(self, frame: Path | Tensor) -> Tensor:
-        return frame if isinstance(frame, Tensor) else read_image(frame, *self._shape)
 
 
 def read_video(

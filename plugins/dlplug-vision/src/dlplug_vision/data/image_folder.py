@@ -1,38 +1,31 @@
 """Your own images, a folder a class, or with a table of their targets."""
 
 import csv
-import math
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from lightning.fabric.utilities.data import suggested_max_num_workers
 from torch import Tensor
-from torch.utils.data import Dataset
 from torchvision.transforms.v2.functional import to_pil_image
 
 from dlplug.console import first_few, say
-from dlplug.data import Batch, ImageInfo, Target
+from dlplug.data import ImageInfo, Target
 from dlplug.errors import InputError
 from dlplug.tables import BadRows, read_header, read_table
 from dlplug.targets import AskedTarget, encode_targets, read_targets, target_names
-from dlplug_vision.data.image_cache import cache_folder, open_cache
 from dlplug_vision.data.image_files import (
     SUFFIXES,
-    check_image,
     is_image,
     natural_key,
-    read_image,
     read_images,
     visible,
     walk,
 )
 from dlplug_vision.data.images import ImageData, stratified_split
-from dlplug_vision.data.lazy_images import LazyBatches, LazyImages, ReadableNames
+from dlplug_vision.data.lazy_images import ImageFiles, Images, readable_names, take
 from dlplug_vision.data.mnist5k import MNIST5k
 
 SPLITS = {  # what their folders may be called: train, Training, train_set, …
@@ -40,13 +33,11 @@ SPLITS = {  # what their folders may be called: train, Training, train_set, …
     for split, names in {"train": "train(ing)?", "val": "val(id(at(e|ion))?)?|dev", "test": "test(ing|s)?"}.items()
 }
 
-
-Images = Tensor | LazyImages
 Splits = dict[str, tuple[Images, Tensor]]
 Read = tuple[Target, tuple[str, ...], Splits, list[str]]  # kind, names, splits, the test images' names
 
 
-class ImageFolder(ImageData):
+class ImageFolder(ImageFiles, ImageData):
     """Your own images, a folder a class; classes in alphabetical order.
 
         pictures/           or    pictures/
@@ -87,11 +78,6 @@ class ImageFolder(ImageData):
         size: Side of the square in pixels.
         channels: 3 for colour, 1 for grey.
         split_seed: Seed of the split into training, validation and test images.
-        in_memory: Megabytes of images up to which they are kept in memory.
-        workers: Processes of each loader that decode what is not; unless given as many as there are CPUs, but for one,
-            at most 8, shared by the processes that train together. 0 decodes in the training process.
-        cache: Gigabytes that images which were decoded once may take in ``~/.cache/dlplug`` (or ``$XDG_CACHE_HOME``),
-            of all folders together; 0 decodes them anew in each epoch.
     """
 
     def __init__(
@@ -104,22 +90,16 @@ class ImageFolder(ImageData):
         label: list[str] | str = "",
         target: AskedTarget = "auto",
         skip_bad: bool = False,
-        in_memory: float = 500,
-        workers: int | None = None,
-        cache: float = 20,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         if size < 1:
             raise InputError(f"size must be at least 1, not {size}")
-        for name, value in (("in_memory", in_memory), ("workers", workers or 0), ("cache", cache)):
-            if value < 0:
-                raise InputError(f"{name} must be at least 0, not {value}")
         self.root, self.size, self.channels, self.split_seed = Path(root).expanduser(), size, channels, split_seed
+        self.shape = channels, size, size
         if not labels and (label or target != "auto"):
             raise InputError("label and target are about a table: give it as labels")
         self.labels, self.label, self.target, self.skip_bad = labels, label, target, skip_bad
-        self.in_memory, self.workers, self.cache = in_memory, workers, cache
 
     @classmethod
     def write_sample(cls, folder: Path) -> dict[str, Any]:
@@ -149,9 +129,9 @@ class ImageFolder(ImageData):
         if "test" in splits:
             order = sorted(range(len(names)), key=lambda i: natural_key(names[i]))
             images, targets = splits["test"]
-            splits["test"] = images, targets = _take(images, torch.tensor(order)), targets[order]
+            splits["test"] = images, targets = take(images, torch.tensor(order)), targets[order]
             names = [names[i] for i in order]
-            self.names = names if isinstance(images, Tensor) else ReadableNames(names, images)
+            self.names = readable_names(names, images)
         if self._others:
             others = [f"{path.relative_to(self.root)} ({reason})" for path, reason in self._others]
             say(f"left out of {self.root}, {len(others)} files or folders: {first_few(others)}")
@@ -195,7 +175,7 @@ class ImageFolder(ImageData):
             else:
                 bad.add(number, f"{name} is named a second time" if name else "the file is missing")
         kind, targets = read_targets(bad, rows, columns, self.target)
-        read = self._reader(len(targets))
+        read = self.reader(len(targets))
         found: dict[int, Tensor | None] = {}
         for number in targets:
             try:
@@ -209,9 +189,9 @@ class ImageFolder(ImageData):
         self._others += [(p, "not in the table") for p in unnamed if os.path.abspath(p) not in known]
         values, names = [targets[number] for number in found], [files[number] for number in found]
         labels = target_names(kind, values, columns)
-        images, encoded = self._images(names, list(found.values())), encode_targets(kind, values, labels)
+        images, encoded = self.images(names, list(found.values())), encode_targets(kind, values, labels)
         places = self._places(names, encoded if kind == "class" else torch.zeros(len(names)))
-        splits: Splits = {split: (_take(images, index), encoded[index]) for split, index in places.items()}
+        splits: Splits = {split: (take(images, index), encoded[index]) for split, index in places.items()}
         return kind, labels, splits, [names[i] for i in places.get("test", torch.empty(0)).tolist()]
 
     def _places(self, names: list[str], classes: Tensor) -> dict[str, Tensor]:
@@ -246,19 +226,19 @@ class ImageFolder(ImageData):
                 raise ValueError(f"{self.root / part} holds a class that train lacks: {', '.join(sorted(unknown))}")
             found[split] = self._find(self.root / part, indices)
         labels = {name: label for each in found.values() for name, label in each.items()}
-        readable = read_images(self.root, labels, self._reader(len(labels)))
+        readable = read_images(self.root, labels, self.reader(len(labels)))
         for split, each in found.items():
             folder = self.root / parts.get(split, "")
             if empty := indices.keys() - {list(indices)[label] for name, label in each.items() if name in readable}:
                 raise ValueError(f"{folder / min(empty)} holds no readable image ({', '.join(SUFFIXES)})")
         names, classes = list(readable), torch.tensor([labels[name] for name in readable])
-        images = self._images(names, list(readable.values()))
+        images = self.images(names, list(readable.values()))
         if parts:
             places = {s: torch.tensor([i for i, name in enumerate(names) if name in found[s]]) for s in parts}
             places |= {} if "val" in parts else self._hold_out(places["train"], classes)
         else:
             places = stratified_split(classes, seed=self.split_seed)
-        splits: Splits = {split: (_take(images, index), classes[index]) for split, index in places.items()}
+        splits: Splits = {split: (take(images, index), classes[index]) for split, index in places.items()}
         return splits, [names[i] for i in places.get("test", torch.empty(0)).tolist()]
 
     def _hold_out(self, train: Tensor, classes: Tensor) -> dict[str, Tensor]:
@@ -281,44 +261,7 @@ class ImageFolder(ImageData):
                     self._others.append((path, "read already" if path.is_dir() else "no image by its suffix"))
         return labels
 
-    def _reader(self, count: int) -> Callable[[Path], Tensor | None]:
-        """Return what is done at the start with each of so many files: it is decoded, or only its header is read."""
-        if count * self.channels * self.size**2 > 1e6 * self.in_memory:
-            return check_image
-        return partial(read_image, channels=self.channels, height=self.size, width=self.size)
-
-    def _images(self, names: Sequence[str], read: Sequence[Tensor | None]) -> Images:
-        """Return a column of images, a tensor where they are decoded."""
-        if decoded := [image for image in read if image is not None]:
-            return torch.stack(decoded)
-        shape = self.channels, self.size, self.size
-        devices = self.trainer.num_devices if self.trainer else 1
-        self.num_workers = min(suggested_max_num_workers(devices), 8) if self.workers is None else self.workers
-        cache = open_cache(self.root, names, shape, 1e9 * self.cache)
-        size = f"{len(names):,} images of {self.size}×{self.size} take {len(names) * math.prod(shape) / 1e6:,.0f} MB"
-        kept = f" and kept in {cache_folder()}" if cache else ""
-        say(f"{size}: they are decoded as batches need them, by {self.num_workers or 'no'} workers{kept}")
-        return LazyImages(self.root, names, shape, cache)
-
-    def _indexed(self, columns: Sequence[Any]) -> Dataset[Batch]:
-        images, *others = columns
-        return LazyBatches(images, others) if isinstance(images, LazyImages) else super()._indexed(columns)
-
-    def prepare_batch(self, batch: Batch) -> Batch:
-        """Return bytes as floats from 0 to 1, augmented in training.
-
-        Raises:
-            InputError: No image of the split can be read any more.
-        """
-        if not len(batch[0]):
-            raise InputError(f"no image in {self.root} can be read any more")
-        return super().prepare_batch(batch)
-
     def _folders(self, folder: Path) -> list[str]:
         """Return the names of a folder's folders, without those that lead back to it in a circle; none of a file."""
         inside = visible(folder) if folder.is_dir() else []
         return [path.name for path in inside if path.is_dir() and os.path.realpath(path) not in self._known]
-
-
-def _take(images: Images, index: Tensor) -> Images:
-    return images.take(index) if isinstance(images, LazyImages) else images[index]

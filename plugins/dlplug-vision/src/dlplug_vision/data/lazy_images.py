@@ -1,22 +1,28 @@
 """Image files beyond memory: decoded a batch at a time, by workers."""
 
+import math
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
+from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from lightning.fabric.utilities.data import suggested_max_num_workers
 from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
-from dlplug.console import first_few
-from dlplug.data import Batch
+from dlplug.console import first_few, say
+from dlplug.data import Batch, TensorData
 from dlplug.errors import InputError
-from dlplug_vision.data.image_cache import ImageCache
-from dlplug_vision.data.image_files import read_image, reason
+from dlplug_vision.data.image_cache import ImageCache, cache_folder, open_cache
+from dlplug_vision.data.image_files import check_image, read_image, reason
+
+Shape = tuple[int, int, int]  # channels, height and width
 
 
 class LazyImages:
@@ -29,9 +35,7 @@ class LazyImages:
         cache: Where they are kept decoded; None to decode them each time.
     """
 
-    def __init__(
-        self, root: Path, names: Sequence[str], shape: tuple[int, int, int], cache: ImageCache | None = None
-    ) -> None:
+    def __init__(self, root: Path, names: Sequence[str], shape: Shape, cache: ImageCache | None = None) -> None:
         self.root, self.shape, self.cache = root.absolute(), shape, cache
         # Not a list: counting references to its strings would copy its pages into every worker.
         self._names = np.array([os.fsencode(name) for name in names])
@@ -47,6 +51,10 @@ class LazyImages:
         part = copy(self)
         part._places = self._places[index]
         return part
+
+    def __getitem__(self, index: Tensor | slice) -> Tensor:
+        """Read some of the images, shape (k, channels, height, width), as ``read`` does."""
+        return self.read(torch.arange(len(self))[index])[0]
 
     def unreadable(self) -> Tensor:
         """Return of each image whether it was found that it cannot be read, shape (n,)."""
@@ -101,15 +109,96 @@ class LazyBatches(Dataset[Batch]):
 
     Args:
         images: The images.
-        others: Tensors of their length.
+        others: Tensors of their length, or what is indexed as these are.
     """
 
-    def __init__(self, images: LazyImages, others: Sequence[Tensor]) -> None:
+    def __init__(self, images: LazyImages, others: Sequence[Any]) -> None:
         self.images, self.others = images, others
 
     def __getitem__(self, index: Tensor) -> Batch:
         images, kept = self.images.read(index)
         return images, *(other[kept] for other in self.others)
+
+
+class ImageFiles(TensorData):
+    """Data whose first column is images of files: in memory where they fit, and otherwise read as batches need them.
+
+    Args:
+        in_memory: Megabytes of images up to which they are kept in memory.
+        workers: Processes of each loader that decode what is not; unless given as many as there are CPUs, but for one,
+            at most 8, shared by the processes that train together. 0 decodes in the training process.
+        cache: Gigabytes that images which were decoded once may take in ``~/.cache/dlplug`` (or ``$XDG_CACHE_HOME``),
+            of all folders together; 0 decodes them anew in each epoch.
+
+    Attributes:
+        root: The folder of the images.
+        shape: Channels, height and width that they are read at.
+    """
+
+    root: Path
+    shape: Shape
+
+    def __init__(self, in_memory: float = 500, workers: int | None = None, cache: float = 20, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        for name, value in (("in_memory", in_memory), ("workers", workers or 0), ("cache", cache)):
+            if value < 0:
+                raise InputError(f"{name} must be at least 0, not {value}")
+        self.in_memory, self.workers, self.cache = in_memory, workers, cache
+
+    def reader(self, count: int) -> Callable[[Path], Tensor | None]:
+        """Return what is done at the start with each of so many files: it is decoded, or only its header is read."""
+        if count * math.prod(self.shape) > 1e6 * self.in_memory:
+            return check_image
+        channels, height, width = self.shape
+        return partial(read_image, channels=channels, height=height, width=width)
+
+    def images(self, names: Sequence[str], read: Sequence[Tensor | None]) -> "Images":
+        """Return a column of images.
+
+        Args:
+            names: Their names in ``root``.
+            read: What ``reader`` read of each.
+
+        Returns:
+            A tensor where they were decoded.
+        """
+        if decoded := [image for image in read if image is not None]:
+            return torch.stack(decoded)
+        devices = self.trainer.num_devices if self.trainer else 1
+        self.num_workers = min(suggested_max_num_workers(devices), 8) if self.workers is None else self.workers
+        cache = open_cache(self.root, names, self.shape, 1e9 * self.cache)
+        megabytes = len(names) * math.prod(self.shape) / 1e6
+        size = f"{len(names):,} images of {self.shape[2]}×{self.shape[1]} take {megabytes:,.0f} MB"
+        kept = f" and kept in {cache_folder()}" if cache else ""
+        say(f"{size}: they are decoded as batches need them, by {self.num_workers or 'no'} workers{kept}")
+        return LazyImages(self.root, names, self.shape, cache)
+
+    def prepare_batch(self, batch: Batch) -> Batch:
+        """Return a batch as models take it.
+
+        Raises:
+            InputError: No image of the split can be read any more.
+        """
+        if not len(batch[0]):
+            raise InputError(f"no image in {self.root} can be read any more")
+        return super().prepare_batch(batch)
+
+    def _indexed(self, columns: Sequence[Any]) -> Dataset[Batch]:
+        images, *others = columns
+        return LazyBatches(images, others) if isinstance(images, LazyImages) else super()._indexed(columns)
+
+
+Images = Tensor | LazyImages
+
+
+def take(images: Images, index: Tensor) -> Images:
+    """Return some of the images, without reading them."""
+    return images.take(index) if isinstance(images, LazyImages) else images[index]
+
+
+def readable_names(names: Sequence[str], images: Images) -> Sequence[str]:
+    """Return the names of images, without those of which a worker finds out later that they cannot be read."""
+    return ReadableNames(names, images) if isinstance(images, LazyImages) else names
 
 
 class ReadableNames(Sequence[str]):
