@@ -44,6 +44,20 @@ def test_rows_start_elsewhere_each_epoch_and_stay_inside():
     assert torch.equal(next(iter(sampler)), next(iter(sampler)))
 
 
+@pytest.mark.parametrize("limit", [3, 0.3])
+def test_short_epochs_read_on_where_the_one_before_stopped(limit):
+    whole, short = (ContiguousSampler(203, 2, 10, True, seed=1, limit=each) for each in (1.0, limit))
+    assert len(whole) == len(short) == 10
+    read = [batch for epoch in range(2) for batch in batches(whole, epoch)]
+    taken = [batch for epoch in range(6) for batch in batches(short, epoch)[:3]]
+    assert all(map(torch.equal, taken, read))  # beyond the end, from the start of the next reading
+
+
+def batches(sampler, epoch):
+    sampler.set_epoch(epoch)
+    return list(sampler)
+
+
 def test_a_folder_is_read_in_order_and_a_wrong_encoding_is_named_by_line(tmp_path):
     folder = tmp_path / "texts"
     (folder / "b").mkdir(parents=True)

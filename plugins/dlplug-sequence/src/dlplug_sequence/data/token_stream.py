@@ -38,7 +38,8 @@ class ContiguousSampler(BatchIndexSampler):
     """Positions of a stream, where each row of a batch continues the same row of the batch before.
 
     So state can be carried over from batch to batch (truncated backpropagation through time). The stream is cut into as
-    many parts as there are rows on all ranks; where they start moves from epoch to epoch, by less than a row's length.
+    many parts as there are rows on all ranks; where they start moves each time that it is read, by less than a row's
+    length. Where epochs are shorter than the stream, each reads on where the one before stopped.
 
     Args:
         size: Tokens of the stream.
@@ -46,9 +47,12 @@ class ContiguousSampler(BatchIndexSampler):
         seq_len: Tokens of a row.
         random_offset: Whether rows start elsewhere each epoch, and a last, shorter batch is left out: for training.
         seed: The run's seed.
+        limit: Batches of an epoch, or which share of all: ``limit_train_batches`` of Lightning's trainer.
     """
 
-    def __init__(self, size: int, batch_size: int, seq_len: int, random_offset: bool, seed: int = 0) -> None:
+    def __init__(
+        self, size: int, batch_size: int, seq_len: int, random_offset: bool, seed: int = 0, limit: int | float = 1.0
+    ) -> None:
         super().__init__(size, batch_size, "shuffled" if random_offset else "in order", seed)
         rows = batch_size * self.num_replicas
         self.part = (size - 1) // rows  # tokens to predict in a row of all batches together
@@ -59,19 +63,26 @@ class ContiguousSampler(BatchIndexSampler):
         if random_offset:  # parts are whole rows long, and the rest of the stream is what they can move by
             self.part = self.steps * self.seq_len
         self.room = size - 1 - rows * self.part
+        self.taken = min(limit, self.steps) if isinstance(limit, int) else int(limit * self.steps)  # of each epoch
 
     def __len__(self) -> int:
         return self.steps
 
     def __iter__(self) -> Iterator[Tensor]:  # type: ignore[override]
         """Give positions, shape (batch_size, seq_len + 1): the last of a row is only predicted."""
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        room = min(self.room, self.seq_len) + 1
-        offset = int(torch.randint(room, (), generator=generator)) if self.shuffle else 0
         rows = torch.arange(self.rank * self.batch_size, (self.rank + 1) * self.batch_size).unsqueeze(1)
-        for start in range(0, self.part, self.seq_len):
+        first = self.epoch * self.taken
+        for batch in range(first, first + self.steps):
+            reading, step = divmod(batch, self.steps)
+            start = step * self.seq_len
             end = min(start + self.seq_len, self.part)
-            yield offset + self.part * rows + torch.arange(start, end + 1)
+            yield self._offset(reading) + self.part * rows + torch.arange(start, end + 1)
+
+    def _offset(self, reading: int) -> int:
+        """Return by how much the parts are moved when the stream is read for the so-manieth time."""
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + reading)
+        room = min(self.room, self.seq_len) + 1
+        return int(torch.randint(room, (), generator=generator)) if self.shuffle else 0
 
 
 class _Stream(Dataset[Batch]):
@@ -173,7 +184,8 @@ class TextData(Data):
     def _loader(self, split: str) -> "DataLoader[Batch]":
         self.setup()
         tokens = self.splits[split]
-        sampler = ContiguousSampler(len(tokens), self.batch_size, self.seq_len, split == "train", run_seed())
+        limit = self.trainer.limit_train_batches if self.trainer and split == "train" else 1.0
+        sampler = ContiguousSampler(len(tokens), self.batch_size, self.seq_len, split == "train", run_seed(), limit)
         return load_batches(_Stream(tokens), sampler)
 
 
