@@ -7,6 +7,7 @@ import torch
 from lightning.pytorch import Callback, Trainer
 
 from dlplug.data import ImageInfo, TensorData
+from dlplug.model import gradient_norm
 from dlplug.optim import WarmupCosine, warmup_cosine
 
 
@@ -58,6 +59,20 @@ def test_rate_falls_along_a_cosine_after_it_rose(tmp_path, model, shares):
     )
     trainer.fit(model(), datamodule=Points(batch_size=20))
     assert seen.rates == pytest.approx([2.0 * share for share in shares], abs=1e-3)
+
+
+class Norms(Callback):
+    def on_train_batch_end(self, trainer, pl_module, *_):
+        assert trainer.optimizers[0].defaults["fused"]
+        assert gradient_norm(trainer.optimizers[0]) == pytest.approx(0.1, abs=1e-3)
+
+
+def test_one_kernel_steps_and_gradients_are_clipped_in_mixed_precision(tmp_path):
+    quiet = {"enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False}
+    options = {"accelerator": "cpu", "precision": "bf16-mixed", "gradient_clip_val": 0.1, "max_steps": 2}
+    trainer = Trainer(logger=False, callbacks=[Norms()], default_root_dir=tmp_path, **options, **quiet)
+    trainer.fit(Falling(), datamodule=Points(batch_size=20))
+    assert trainer.global_step == 2
 
 
 def test_rate_of_a_fit_without_an_end_stays():

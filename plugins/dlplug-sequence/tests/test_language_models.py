@@ -7,6 +7,7 @@ import torch
 from dlplug.errors import InputError
 from dlplug_sequence.data.token_stream import TextInfo
 from dlplug_sequence.data.vocabulary import Vocabulary
+from dlplug_sequence.models import transformer_lm
 from dlplug_sequence.models.markov import Markov
 from dlplug_sequence.models.rnn_lm import RNNLM
 from dlplug_sequence.models.transformer_lm import TransformerLM
@@ -46,6 +47,45 @@ def test_continuing_from_the_state_is_reading_at_once(make, level):
     step, _ = model.next_logits(rows[:, 9:10], state)
     nats = -torch.stack([logits.log_softmax(1)[:, rows[0, 9]], step.log_softmax(1)[:, rows[0, 10]]], dim=1)
     assert torch.allclose(nats.float(), whole[:, 8:10], atol=1e-5)
+
+
+@torch.no_grad()
+def test_a_cache_gives_the_logits_of_reading_again():
+    model, tokens = built(NEURAL[3]())
+    state = ()
+    for end in range(1, 45):  # past the context, 32
+        logits, state = model.next_logits(tokens[None, end - 1 : end], state)
+        again, _ = model(tokens[None, max(0, end - 32) : end])
+        assert torch.allclose(logits, again[:, -1], atol=1e-5)
+    _, state = model.next_logits(tokens[None, :9], ())
+    several, _ = model.next_logits(tokens[None, 9:14], state)
+    assert torch.allclose(several, model(tokens[None, :14])[0][:, -1], atol=1e-5)
+
+
+def gradients(model, tokens):
+    losses, _ = model.losses(tokens[:, :-1], tokens[:, 1:], ())
+    return losses, torch.autograd.grad(losses.mean(), [*model.parameters()])
+
+
+@pytest.mark.parametrize("option", ["activation_checkpointing", "chunks"])
+def test_less_memory_for_the_same_gradient(option, monkeypatch):
+    options = {"context_length": 32, "d_model": 8, "num_heads": 2, "num_layers": 2, "tie_embeddings": True}
+    plain, tokens = built(TransformerLM(**options))
+    rows = tokens[:132].view(4, 33)
+    losses, expected = gradients(plain.train(), rows)
+    if option == "chunks":
+        monkeypatch.setattr(transformer_lm, "LOGITS", 50 * plain.out.out_features)
+        model = plain
+    else:
+        model = built(TransformerLM(**options, activation_checkpointing=True))[0].train()
+    held = []
+    model.out.register_forward_hook(lambda *given: held.append(given[2].numel()))
+    again, found = gradients(model, rows)
+    assert torch.allclose(losses, again, atol=1e-6)
+    assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(expected, found, strict=True))
+    assert len(expected) == len([*plain.parameters()])
+    assert max(held) <= transformer_lm.LOGITS
+    assert len(held) == (6 if option == "chunks" else 1)  # three chunks, each computed again
 
 
 @pytest.mark.parametrize("make", [NEURAL[0], lambda: Markov(order=4)])

@@ -534,12 +534,12 @@ MUTANTS: list[Spec] = [
     ),
     MutantSpec(
         "future-unmasked",
-        "dlplug_sequence.models.transformer_lm:TransformerLM",
+        "dlplug_sequence.nn.causal:CausalLayer",
         "Each token attends to those after it.",
         lecture="2.4",
         models=("transformer-lm",),
-        old="logits: Tensor = self.out(self.net(x, mask, is_causal=True))",
-        new="logits: Tensor = self.out(self.net(x))",
+        old="is_causal = is_causal and mask is None and time > 1",
+        new="is_causal = False",
         caught_by=("language-models-predict",),
     ),
     MutantSpec(

@@ -36,7 +36,9 @@ def each_step(lab: Lab) -> Evidence:
                 forgetful = torch.cat([model.next_logits(tokens[:, t : t + 1], ())[0] for t in range(LENGTH)])
                 worst["stateless"].append(max(_differences(at_once[0], forgetful, tokens)))
         x = model.embed(tokens[:, :-1]) + model.position.weight[:LENGTH]
-        seen = -model.out(model.net(x)).log_softmax(2)[0].gather(1, tokens[0, 1:, None])[:, 0]
+        for layer in model.net.layers:
+            x = layer(x, is_causal=False)
+        seen = -model.out(model.net.norm(x)).log_softmax(2)[0].gather(1, tokens[0, 1:, None])[:, 0]
         curves["transformer-lm, without its mask"] = _differences(seen, logits, tokens)
         worst["unmasked"].append(max(curves["transformer-lm, without its mask"]))
     shown = {name: [max(value, 1e-9) for value in values] for name, values in curves.items()}

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torchmetrics import MeanMetric
 
+from dlplug.console import say
 from dlplug.data import Batch
 from dlplug.errors import InputError
 from dlplug.media import Figure, Media, Table, Text
@@ -30,7 +31,12 @@ class LanguageModel(Model, ABC):
     """A model of the probability of the next token.
 
     Logs ``loss`` in nats a token, and in validation and test ``bits_per_char`` and ``perplexity``, exp(loss).
+
+    Attributes:
+        context_length: How many tokens it attends to; 0 where a state holds all of the text before.
     """
+
+    context_length = 0
 
     monitor = ("val/loss", "min")
     panels: ClassVar[tuple[Panel, ...]] = (
@@ -160,7 +166,10 @@ class LanguageModel(Model, ABC):
             raise ValueError(
                 f"length must be at least 1, temperature and top_k at least 0, not {length}, {temperature} and {top_k}"
             )
-        return Text(prompt + self.vocabulary.decode(self.sample(self._start(prompt), length, temperature, top_k)[0]))
+        start = self._start(prompt)
+        if 0 < self.context_length < start.shape[1] + length:
+            say(f"beyond {self.context_length} tokens, its context, each takes longer: the last are encoded again")
+        return Text(prompt + self.vocabulary.decode(self.sample(start, length, temperature, top_k)[0]))
 
     def demos(self) -> dict[str, Callable[..., Any]]:
         """Tell what may follow a text."""
