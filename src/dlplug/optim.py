@@ -61,7 +61,7 @@ class WarmupCosine(Model):
         # One kernel for all weights takes a third of the time.
         optimizer = torch.optim.AdamW(parameters, self.lr, self.betas, weight_decay=self.weight_decay, fused=True)
         # It would also unscale gradients of float16; Lightning clips them only where it unscales them itself.
-        optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]
+        optimizer._step_supports_amp_scaling = False
         return optimizer
 
     def on_train_start(self) -> None:

@@ -81,9 +81,8 @@ class TransformerLM(NeuralLM):
     def losses(self, tokens: Tensor, targets: Tensor, state: State) -> tuple[Tensor, State]:
         """Return nats (n, time), and the state after the last token; never are all logits held at once."""
         pieces = []
-        for piece, following in zip(
-            *(part.split(self.context_length, dim=1) for part in (tokens, targets)), strict=True
-        ):  # type: ignore[no-untyped-call]
+        rows = (part.split(self.context_length, dim=1) for part in (tokens, targets))  # type: ignore[no-untyped-call]
+        for piece, following in zip(*rows, strict=True):
             x, state = self._read(piece, state, keep=False)
             pieces.append(chunked_cross_entropy(self.out, x, following))
         return torch.cat(pieces, dim=1), state

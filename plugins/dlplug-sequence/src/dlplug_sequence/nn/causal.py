@@ -33,7 +33,8 @@ class CausalLayer(nn.TransformerEncoderLayer):
         """
         attention, time = self.self_attn, x.shape[1]
         projected = linear(self.norm1(x), attention.in_proj_weight, attention.in_proj_bias)
-        queries, keys, values = projected.unflatten(2, (3, attention.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        heads = projected.unflatten(2, (3, attention.num_heads, -1))  # type: ignore[no-untyped-call]
+        queries, keys, values = heads.permute(2, 0, 3, 1, 4)
         mask = None
         if cache is not None:
             cache[0, :, :, start : start + time], cache[1, :, :, start : start + time] = keys, values
