@@ -1,4 +1,5 @@
 import itertools
+import os
 import tracemalloc
 
 import pytest
@@ -86,6 +87,44 @@ def test_large_text_does_not_take_ten_times_its_size(tmp_path):
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 3 * 5_200_000 + 12_000_000
+
+
+@pytest.mark.parametrize("options", [{}, {"level": "word", "min_count": 2}, {"level": "bpe", "vocabulary_size": 300}])
+def test_tokens_of_a_file_are_those_of_memory_and_are_made_once(tmp_path, monkeypatch, capsys, options):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    text = "".join(f"{i * i}  squares\n\n and\tä {chr(0x4E00 + i)}\n" for i in range(300))
+    whole, mapped = text_file(tmp_path, text, **options), text_file(tmp_path, text, **options, in_memory=0)
+    whole.setup()
+    assert not (tmp_path / "cache").exists()
+    for data in (mapped, text_file(tmp_path, text, **options, in_memory=0, cache=0)):
+        data.prepare_data()
+        data.setup()
+        assert data.info == whole.info
+        for split, tokens in whole.splits.items():
+            assert torch.equal(data.splits[split], tokens)
+    assert capsys.readouterr().err.count("its tokens are written to") == 1
+    [file] = (tmp_path / "cache").rglob("*.cache")
+    monkeypatch.setattr("dlplug_sequence.data.token_stream.RELEASED", 1)
+    monkeypatch.setattr("dlplug_sequence.data.text_file.write_tokens", None)  # nothing is written any more
+    again = TextFile(path=mapped.path, **options, batch_size=2, seq_len=5, in_memory=0)
+    for batch, expected in zip(again.train_dataloader(), whole.train_dataloader(), strict=True):
+        assert all(map(torch.equal, batch, expected))
+    (tmp_path / "text.txt").write_text(text[1:])
+    monkeypatch.undo()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    os.utime(file, (0, 0))
+    TextFile(path=mapped.path, in_memory=0).setup()
+    assert len([*(tmp_path / "cache").rglob("*.cache")]) == 1  # and what nobody used for a month is gone
+    assert not file.exists()
+
+
+@pytest.mark.slow("two processes for what Lightning promises of prepare_data")
+def test_two_processes_write_tokens_once(tmp_path, fit_on_two, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    text_file(tmp_path, "abc d\n" * 500)
+    line = ("--model=rnn-lm", "--model.hidden_size=4", "--data=text-file", "--data.path=text.txt", "--data.in_memory=0")
+    fit_on_two(*line, "--data.batch_size=2", "--trainer.max_epochs=1")
+    assert fit_on_two.said.count("its tokens are written to") == 1
 
 
 def test_the_bible_is_the_expected_one():

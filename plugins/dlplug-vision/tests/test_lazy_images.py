@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
+from dlplug import cache
 from dlplug.errors import InputError
-from dlplug_vision.data import image_cache
 from dlplug_vision.data.image_folder import ImageFolder
 
 WATCH = """
@@ -137,7 +137,7 @@ def test_the_cache_is_checked_bounded_and_swept(root, tmp_path, monkeypatch):
         (root / name).rename(root.with_name("others") / name)
     others = folder(root.with_name("others"), in_memory=0, cache=5e-6).splits["train"][0]
     assert list(second.parent.iterdir()) == [others.cache.path]  # 4 kB each, and not both
-    monkeypatch.setattr(image_cache, "cache_folder", lambda: root.with_name("others") / "cat" / "5.png" / "no")
+    monkeypatch.setattr(cache, "cache_folder", lambda kind: root.with_name("others") / "cat" / "5.png" / "no")
     assert folder(root.with_name("others"), in_memory=0).splits["train"][0].cache is None
 
 

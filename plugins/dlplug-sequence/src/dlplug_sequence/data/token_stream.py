@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from dlplug_sequence.data.text_inputs import text_inputs
 from dlplug_sequence.data.vocabulary import Level, Vocabulary
 
 PIECE = 1_000_000  # characters held at once while a text is read
+RELEASED = 100  # batches after which memory that was only read is released
 BOUNDS = {"train": (0.0, 0.9), "val": (0.9, 0.95), "test": (0.95, 1.0)}
 
 
@@ -86,10 +88,12 @@ class ContiguousSampler(BatchIndexSampler):
 
 
 class _Stream(Dataset[Batch]):
-    def __init__(self, tokens: Tensor) -> None:
-        self.tokens = tokens
+    def __init__(self, tokens: Tensor, release: Callable[[], None] | None) -> None:
+        self.tokens, self.release, self._batches = tokens, release, count(1)
 
     def __getitem__(self, positions: Tensor) -> Batch:
+        if self.release and next(self._batches) % RELEASED == 0:
+            self.release()
         rows = self.tokens[positions].long()
         return rows[:, :-1], rows[:, 1:]
 
@@ -107,7 +111,12 @@ class TextData(Data):
         batch_size: Rows of a batch on each device.
         seq_len: Tokens of a row: the length of truncated backpropagation through time.
         held_out: Maximum number of characters of the validation text, and of the test text; 0 for no limit.
+
+    Attributes:
+        release: Releases memory where the tokens are a file, which is read a batch at a time.
     """
+
+    release: Callable[[], None] | None = None
 
     def __init__(
         self,
@@ -151,19 +160,29 @@ class TextData(Data):
         if self.splits:
             return
         try:
-            pieces = self.read()
-            total = sum(map(len, pieces()))
-            bounds = {split: (int(a * total), int(b * total)) for split, (a, b) in BOUNDS.items()}
-            options = (self.level, self.vocabulary_size, self.min_count)
-            vocabulary = Vocabulary.train(cut(pieces(), *bounds["train"]), *options)
-            for split, (first, last) in bounds.items():
-                if self.held_out and split != "train":
-                    last = min(last, first + self.held_out)
-                self.splits[split] = vocabulary.encode_stream(cut(pieces(), first, last))
+            vocabulary, self.splits = self.load()
         except (OSError, ValueError) as error:
             raise InputError(f"{type(self).__name__}: {error}") from error
         vocabulary.report_unknown(self.splits["val"], "the validation text")
         self.info = TextInfo(vocabulary.to_json())
+
+    def load(self) -> tuple[Vocabulary, dict[str, Tensor]]:
+        """Learn the vocabulary, and return it and the tokens of each split."""
+        pieces = self.read()
+        bounds = self.bounds(pieces)
+        vocabulary = self.learn(cut(pieces(), *bounds["train"]))
+        return vocabulary, {split: vocabulary.encode_stream(cut(pieces(), *each)) for split, each in bounds.items()}
+
+    def bounds(self, pieces: Callable[[], Iterable[str]]) -> dict[str, tuple[int, int]]:
+        """Return the first character of each split, and the one after its last."""
+        total = sum(map(len, pieces()))
+        bounds = {split: (int(a * total), int(b * total)) for split, (a, b) in BOUNDS.items()}
+        most = self.held_out or total
+        return {split: (a, b if split == "train" else min(b, a + most)) for split, (a, b) in bounds.items()}
+
+    def learn(self, pieces: Iterable[str]) -> Vocabulary:
+        """Return the vocabulary of a text in pieces."""
+        return Vocabulary.train(pieces, self.level, self.vocabulary_size, self.min_count)
 
     def train_dataloader(self) -> "DataLoader[Batch]":
         """Return the training text's batches, in order."""
@@ -186,7 +205,7 @@ class TextData(Data):
         tokens = self.splits[split]
         limit = self.trainer.limit_train_batches if self.trainer and split == "train" else 1.0
         sampler = ContiguousSampler(len(tokens), self.batch_size, self.seq_len, split == "train", run_seed(), limit)
-        return load_batches(_Stream(tokens), sampler)
+        return load_batches(_Stream(tokens, self.release), sampler)
 
 
 def cut(pieces: Iterable[str], first: int, last: int) -> Iterator[str]:

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Literal
 
 import numpy as np
@@ -14,6 +15,8 @@ from dlplug.console import say
 
 Level = Literal["character", "word", "bpe"]
 UNKNOWN = "<unk>"
+LONG = 10_000  # characters of a text that is faster counted as numbers
+JOINED = 1000  # characters of lines that are tokenized together
 MAX_UNKNOWN = 0.1  # share of unknown tokens above which a person is told what to do
 # A word, a digit or a punctuation mark with the space before it, so that tokens joined again are the text as it was.
 WORDS = r" ?[^\W\d]+| ?\d| ?[^\w\s]|\s"
@@ -134,9 +137,17 @@ class Vocabulary:
         Returns:
             Shape (tokens,); uint8, int16 or int32.
         """
-        dtype = torch.uint8 if len(self) <= 256 else torch.int16 if len(self) <= 32768 else torch.int32
-        parts = [torch.as_tensor(part).to(dtype) for part in self._encoded(pieces)]
-        return torch.cat(parts) if parts else torch.zeros(0, dtype=dtype)
+        parts = list(self.encode_pieces(pieces))
+        return torch.cat(parts) if parts else torch.zeros(0, dtype=self.dtype)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The narrowest integers that hold all ids."""
+        return torch.uint8 if len(self) <= 256 else torch.int16 if len(self) <= 32768 else torch.int32
+
+    def encode_pieces(self, pieces: Iterable[str]) -> Iterator[Tensor]:
+        """Yield the token ids of each piece of a text; see ``encode_stream``."""
+        return (torch.from_numpy(part).to(self.dtype) for part in self._encoded(pieces))
 
     def report_unknown(self, tokens: Tensor, what: str) -> None:
         """Say how many tokens are unknown, and what to do where they are many; nothing where there are none.
@@ -184,18 +195,31 @@ class Vocabulary:
         text: str = self._tokenizer.decode(ids, skip_special_tokens=False) if ids else ""
         return text
 
-    def _encoded(self, pieces: Iterable[str]) -> Iterator["np.ndarray | list[int]"]:
+    def _encoded(self, pieces: Iterable[str]) -> "Iterator[np.ndarray]":
         for piece in pieces:
             if self.level != "character":
-                # Many short texts: one long one would be tokenized on one thread, with an object a token.
-                lines = piece.splitlines(keepends=True)
-                yield [token_id for ids in self.encode_batch(lines) for token_id in ids]
+                ids = chain.from_iterable(self.encode_batch([*_join_lines(piece.splitlines(keepends=True))]))
+                yield np.fromiter(ids, np.int32)
                 continue
             if self._lookup is None:  # for characters a table is fifty times as fast as the tokenizer
                 self._lookup = np.full(0x110000, self._ids[UNKNOWN], dtype=np.int32)
                 for token in self._tokens[len(self.specials) :]:
                     self._lookup[ord(token)] = self._ids[token]
             yield self._lookup[np.frombuffer(piece.encode("utf-32-le"), dtype=np.uint32)]
+
+
+def _join_lines(lines: Iterable[str]) -> Iterator[str]:
+    """Join lines where no other whitespace is beside their end, so that their tokens are those of each by itself.
+
+    One long text would be tokenized on one thread; many short ones take twice as long.
+    """
+    held = ""
+    for line in lines:
+        if held and (len(held) > JOINED or line[0].isspace() or held[-1] != "\n" or held[-2:-1].isspace()):
+            yield held
+            held = ""
+        held += line
+    yield held
 
 
 def _spell_bytes(numbers: Iterable[int]) -> str:
@@ -210,7 +234,12 @@ def _train_characters(
 ) -> Tokenizer:
     counts: Counter[str] = Counter()
     for text in texts:
-        counts.update(text.lower() if lowercase else text)
+        text = text.lower() if lowercase else text
+        if len(text) < LONG:
+            counts.update(text)
+            continue
+        codes = np.bincount(np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32))
+        counts.update({chr(code): int(codes[code]) for code in codes.nonzero()[0]})
     kept = [c for c, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])) if count >= min_count]
     kept = kept[: size - len(specials)] if size else kept
     tokenizer = _word_level([*specials, *sorted(kept)], r"[\s\S]")

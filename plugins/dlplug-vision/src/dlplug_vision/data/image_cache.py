@@ -1,10 +1,6 @@
 """Decoded images in the user's cache folder."""
 
-import hashlib
 import math
-import os
-import shutil
-import time
 import zlib
 from collections.abc import Sequence
 from contextlib import suppress
@@ -14,7 +10,8 @@ import PIL
 import torch
 from torch import Tensor
 
-UNUSED = 30 * 24 * 60 * 60  # seconds after which a file that nobody opened is removed
+from dlplug.cache import find_cached
+
 CHECKSUM = 4  # bytes
 
 
@@ -60,51 +57,24 @@ def _checksum(pixels: bytes | memoryview) -> bytes:
 def open_cache(root: Path, names: Sequence[str], shape: tuple[int, int, int], most: float) -> ImageCache | None:
     """Return the file that keeps these very images decoded, of which there may be none yet.
 
-    It is known by the folder, the files' names, sizes and times, the shape, and Pillow's version. Other such files are
-    removed, those first that were not used for the longest time, until all take no more than ``most``, and those that
-    nobody used for thirty days.
+    It is known by the files, the shape, and Pillow's version; see ``dlplug.cache``.
 
     Args:
         root: The folder of the images.
         names: Their names in it.
         shape: Channels, height and width that they are decoded to.
-        most: Bytes that all such files together may take.
+        most: Bytes that all that is kept may take.
 
     Returns:
-        The cache; None where it has no room, of which half the free space stays free, or the folder cannot be written.
+        The cache; None where it has no room, or the folder cannot be written.
     """
     size = math.prod(shape)
-    whole = len(names) * (size + CHECKSUM)
-    if whole > most:
+    files = (root / name for name in names)
+    path = find_cached("images", f"{shape} {PIL.__version__}", files, len(names) * (size + CHECKSUM), most)
+    if path is None:
         return None
-    digest = hashlib.sha256(f"{root.resolve()} {shape} {PIL.__version__}".encode(errors="surrogateescape"))
     try:
-        for name in names:
-            stat = os.stat(root / name)
-            times = f"\0{stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns}\0"
-            digest.update(os.fsencode(name) + times.encode())
-        folder = cache_folder()
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{digest.hexdigest()[:32]}.pixels"
-        _sweep(folder, path, most - whole)
-        path.touch()  # also says when it was used last
-        if whole - 512 * path.stat().st_blocks > shutil.disk_usage(folder).free / 2:
-            return None
+        path.touch()
     except OSError:
         return None
     return ImageCache(path, size)
-
-
-def cache_folder() -> Path:
-    """Return where decoded images are kept: below ``XDG_CACHE_HOME``, ``~/.cache`` where that is not set."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "dlplug" / "images"
-
-
-def _sweep(folder: Path, kept: Path, most: float) -> None:
-    """Remove files that are old or, the least recently used first, too many beside the one that is kept."""
-    files = [(path.stat(), path) for path in folder.glob("*.pixels") if path != kept]
-    used = sum(512 * stat.st_blocks for stat, _ in files)
-    for stat, path in sorted(files, key=lambda file: file[0].st_mtime):
-        if used > most or stat.st_mtime < time.time() - UNUSED:
-            path.unlink(missing_ok=True)
-            used -= 512 * stat.st_blocks

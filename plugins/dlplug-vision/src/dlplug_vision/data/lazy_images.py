@@ -16,10 +16,11 @@ from lightning.fabric.utilities.data import suggested_max_num_workers
 from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
+from dlplug.cache import cache_folder
 from dlplug.console import first_few, say
 from dlplug.data import Batch, TensorData
 from dlplug.errors import InputError
-from dlplug_vision.data.image_cache import ImageCache, cache_folder, open_cache
+from dlplug_vision.data.image_cache import ImageCache, open_cache
 from dlplug_vision.data.image_files import check_image, read_image, reason
 
 Shape = tuple[int, int, int]  # channels, height and width
@@ -128,7 +129,7 @@ class ImageFiles(TensorData):
         workers: Processes of each loader that decode what is not; unless given as many as there are CPUs, but for one,
             at most 8, shared by the processes that train together. 0 decodes in the training process.
         cache: Gigabytes that images which were decoded once may take in ``~/.cache/dlplug`` (or ``$XDG_CACHE_HOME``),
-            of all folders together; 0 decodes them anew in each epoch.
+            with all else that is kept there; 0 decodes them anew in each epoch.
 
     Attributes:
         root: The folder of the images.
@@ -169,7 +170,7 @@ class ImageFiles(TensorData):
         cache = open_cache(self.root, names, self.shape, 1e9 * self.cache)
         megabytes = len(names) * math.prod(self.shape) / 1e6
         size = f"{len(names):,} images of {self.shape[2]}×{self.shape[1]} take {megabytes:,.0f} MB"
-        kept = f" and kept in {cache_folder()}" if cache else ""
+        kept = f" and kept in {cache_folder('images')}" if cache else ""
         say(f"{size}: they are decoded as batches need them, by {self.num_workers or 'no'} workers{kept}")
         return LazyImages(self.root, names, self.shape, cache)
 
