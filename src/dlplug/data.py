@@ -6,6 +6,7 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from itertools import islice
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -204,9 +205,55 @@ class _Indexed(Dataset[Batch]):
 
 
 class _Loader(DataLoader[Batch]):
+    """Resumes within an epoch: Lightning keeps its state in checkpoints.
+
+    What it counts is the batches that were taken, not those that workers have read ahead, and a resumed epoch begins
+    by leaving as many out of its order: workers hold no state, since each batch is known by its places.
+    """
+
+    _taken = _skipped = 0
+
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
         # Workers read ahead from `iter` on; they too wait for the epoch that Lightning sets after it.
-        yield from super().__iter__()
+        batches = super().__iter__()
+        self._taken, self._skipped = self._skipped, 0
+        for batch in batches:
+            self._taken += 1
+            yield batch
+
+    def state_dict(self) -> dict[str, int]:
+        """Return how many batches of the epoch were taken, and of how many."""
+        return {"taken": self._taken, "batches": len(self)}
+
+    def load_state_dict(self, state: Mapping[str, int]) -> None:
+        """Begin the next epoch where another one stopped.
+
+        Raises:
+            InputError: It had another number of batches.
+        """
+        if state["batches"] != len(self):
+            raise InputError(
+                f"the checkpoint is of an epoch of {state['batches']:,} batches, which cannot become {len(self):,} in "
+                "its middle: batch size and number of processes stay as they are until the epoch's end"
+            )
+        self._skipped = state["taken"]
+
+    @property
+    def _index_sampler(self) -> Any:
+        return _Rest(self)
+
+
+class _Rest:
+    """What is left of a loader's order."""
+
+    def __init__(self, loader: _Loader) -> None:
+        self.loader = loader
+
+    def __iter__(self) -> Iterator[Any]:
+        return islice(self.loader.sampler, self.loader._skipped, None)
+
+    def __len__(self) -> int:
+        return len(self.loader.sampler)  # type: ignore[arg-type]
 
 
 def load_batches(dataset: Dataset[Batch], sampler: Sampler[Any], num_workers: int = 0) -> "DataLoader[Batch]":
@@ -303,8 +350,10 @@ class TensorData(Data, ABC):
         return self._loader("test")
 
     def predict_dataloader(self) -> "DataLoader[Batch]":
-        """Return the test batches in order."""
-        return self._loader("test")
+        """Return the test batches in order, all of them in each process."""
+        loader: Any = self._loader("test")
+        loader.sampler.num_replicas, loader.sampler.rank = 1, 0
+        return loader  # type: ignore[no-any-return]
 
     def sampler(self, split: str, columns: Sequence[Any]) -> BatchIndexSampler:
         """Return what gives the places of each batch's items.

@@ -1,6 +1,6 @@
 """The model's side of the bargain: a ``LightningModule`` that builds itself to fit its data."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, ClassVar, Literal, get_args, get_type_hints
 
@@ -177,6 +177,18 @@ class Model(LightningModule):
         means = {f"train/{name}": total / count for name, (total, count) in self._sums.items()}
         self._sums = {}
         self.log_dict(means, sync_dist=self.trainer.world_size > 1, batch_size=1)
+
+    def within_epoch(self) -> dict[str, Any] | None:
+        """Return what is carried from batch to batch, for a checkpoint of an epoch's middle: each process has its own.
+
+        Returns:
+            Tensors and plain values, to which a subclass adds its own; None where no run can resume there.
+        """
+        return {"sums": self._sums}
+
+    def resume_within_epoch(self, carried: Mapping[str, Any]) -> None:
+        """Take back what ``within_epoch`` returned, on the model's device."""
+        self._sums = carried["sums"]
 
     def minimise(self, loss: Tensor, optimizer: LightningOptimizer) -> Tensor:
         """Take one step down a loss, in models that use manual optimization.

@@ -143,7 +143,7 @@ class Run:
 
     @property
     def last(self) -> Path | None:
-        """The checkpoint of its last completed epoch, if any."""
+        """The checkpoint that it resumes from, of its last completed epoch or of the middle of the next, if any."""
         path = self.checkpoints / "last.ckpt"
         return path if path.is_file() else None
 

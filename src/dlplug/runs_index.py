@@ -20,6 +20,7 @@ WATCHED = ("about.json", "metrics.csv", "test.csv", "timing.csv")
 SEED, MOST = (re.compile(rf"^{key}: (.+)$", re.MULTILINE) for key in ("seed_everything", "  max_epochs"))
 # Options that say where and what, not how.
 PLACE = ("--model", "--data", "--run", "--resume", "--open", "--seed_everything", "--trainer.default_root_dir")
+PLACE += ("--every_n_train_steps", "--train_time_interval")
 
 
 @dataclass

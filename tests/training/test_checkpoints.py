@@ -11,12 +11,13 @@ from dlplug.errors import InputError
 from dlplug.runs import Run
 from dlplug.trained import read_checkpoint
 from dlplug.training.checkpoints import AtomicCheckpointIO, Checkpoints
+from dlplug.training.launch import Preemption
 
 NAN = float("nan")
 
 
 def epochs_that_improve(monitor, values):
-    checkpoints = Checkpoints(Run(Path("run")), SimpleNamespace(monitor=monitor))
+    checkpoints = Checkpoints(Run(Path("run")), SimpleNamespace(monitor=monitor), Preemption())
     return [
         i for i, value in enumerate(values) if checkpoints._improves({"val/loss": torch.tensor(value)})
     ], checkpoints
@@ -45,7 +46,7 @@ def test_nothing_improves_without_a_monitor_or_its_metric():
 def test_the_best_so_far_is_remembered():
     _, checkpoints = epochs_that_improve(("val/loss", "min"), [2.0])
     checkpoints.best_epoch = 7
-    other = Checkpoints(Run(Path("run")), SimpleNamespace(monitor=("val/loss", "min")))
+    other = Checkpoints(Run(Path("run")), SimpleNamespace(monitor=("val/loss", "min")), Preemption())
     assert other.state_dict() == {"best": None, "best_epoch": -1}
     other.load_state_dict(checkpoints.state_dict())
     assert (other.best, other.best_epoch) == (2.0, 7)

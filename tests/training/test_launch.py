@@ -9,6 +9,7 @@ from unittest.mock import patch
 
 import launched
 import pytest
+import torch
 import trouble
 from jsonargparse import Namespace
 
@@ -77,6 +78,8 @@ def test_preempted_and_requeued_job_ends_as_one_never_stopped(unbroken, tmp_path
         more = {"SLURM_RESTART_COUNT": str(restart), **({"TROUBLE": signal} if signal else {})}
         ended = srun(nodes, f"--trainer.default_root_dir={tmp_path}/runs", **more)
         assert [status for status, _ in ended] == ([138, 0] if signal else [0, 0]), ended
+        [last] = tmp_path.glob("runs/cnn/*/checkpoints/last.ckpt")
+        assert torch.load(last, weights_only=True)["global_step"] == (12, 17, 24)[restart]  # within an epoch of 8
     [run] = tmp_path.glob("runs/cnn/*")
     assert (run / "metrics.csv").read_bytes() == (unbroken / "metrics.csv").read_bytes()
     assert set((nodes[0] / "scontrol.txt").read_text().splitlines()) == {"requeue 77"}

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -44,6 +45,7 @@ class Short(Sums):
     def predict_step(self, batch, batch_idx):
         return batch[0][:1, 0]
 """
+ALONE = SimpleNamespace(world_size=1, is_global_zero=True)
 FEW = ("--trainer.max_epochs=1", "--trainer.limit_train_batches=1")
 
 
@@ -98,14 +100,25 @@ def test_a_pipe_is_written_to_and_not_replaced(own, fit, command, tmp_path):
     assert (tmp_path / "pipe").is_fifo()
 
 
+@pytest.mark.parametrize("lines", ["bad\n1\n2\n3\n4\n5\nbad\n6\n7\nbad", "1\n2\n3\n4\n5\n6\nbad"])
+def test_two_processes_write_what_one_writes(own, fit, command, refused, tmp_path, lines):
+    run = fit("--model=reads.Sums", "--data=reads.Reads", *FEW)
+    (tmp_path / "new.txt").write_text(lines)
+    two = ("--trainer.devices=2", "--trainer.strategy=ddp", "--trainer.accelerator=cpu")
+    for name, options in {"one": (), "two": two}.items():
+        result = command("predict", run, "--input=new.txt", f"--output={name}.csv", *options)
+        assert result.returncode == 0, result.stderr
+    assert (tmp_path / "one.csv").read_text() == (tmp_path / "two.csv").read_text()
+
+
 def test_columns_of_several_lengths_are_refused():
     writer = PredictionWriter(Path("-"), "csv", bar=False, data=None)
     with pytest.raises(InputError, match="predict_step of object gives columns of 1 and 3 items"):
-        writer.write_on_batch_end(None, object(), {"a": torch.zeros(3), "b": ["x"]})
+        writer.write_on_batch_end(ALONE, object(), {"a": torch.zeros(3), "b": ["x"]})
 
 
 def test_json_has_null_for_what_is_no_number(capsysbinary):
     writer = PredictionWriter(Path("-"), "jsonl", bar=False, data=None)
-    writer.write_on_batch_end(None, None, {"y": torch.tensor([torch.nan, torch.inf, 0.5])})
+    writer.write_on_batch_end(ALONE, None, {"y": torch.tensor([torch.nan, torch.inf, 0.5])})
     rows = [json.loads(line, parse_constant=pytest.fail) for line in capsysbinary.readouterr().out.splitlines()]
     assert [row["y"] for row in rows] == [None, None, 0.5]

@@ -1,9 +1,11 @@
 """Language models through the real command, on a little text."""
 
 import csv
+import shutil
 
 import pytest
 import torch
+import trouble
 
 from dlplug.testing import check_panels
 from dlplug_sequence.models.rnn_lm import RNNLM
@@ -51,6 +53,18 @@ def test_a_run_s_config_gives_the_same_run(command, tmp_path):
     weights = [torch.load(r / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"] for r in (whole, same)]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
     assert (whole / "metrics.csv").read_text() == (same / "metrics.csv").read_text()
+
+
+def test_state_is_carried_over_a_preemption_within_an_epoch(command, tmp_path):
+    shutil.copy(trouble.__file__, tmp_path)
+    line = ("fit", *RNN, "--model.stateful=true", "--trainer.limit_train_batches=9", "--trainer.max_epochs=2")
+    line = (*line, "--trainer.callbacks+=trouble.Trouble", "--trainer.log_every_n_steps=3", "--trainer.accelerator=cpu")
+    assert command(*line, "--run=whole").returncode == 0
+    assert command(*line, "--run=cut", TROUBLE="SIGTERM 0 14").returncode == 143
+    whole, cut = (tmp_path / "runs" / "rnn-lm" / name for name in ("whole", "cut"))
+    assert torch.load(cut / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 14
+    assert command("fit", cut).returncode == 0
+    assert (whole / "metrics.csv").read_text() == (cut / "metrics.csv").read_text()
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ MORE = {  # further lines of the usage text
       --seeds 0-4 --jobs 2     a run a seed, and what they reached together
       --help                   the arguments of the chosen model and data
       --help-all               every argument, the trainer's too
-  fit RUN [options]            resume a run from its last completed epoch"""
+  fit RUN [options]            resume a run from its last checkpoint"""
 }
 FOOT = """
 dlplug --help, --version. DLPLUG_DISABLE=a,b switches plugins off, DLPLUG_ONLY=a,b all others; DLPLUG_DEBUG=1 shows

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import replace
+from datetime import timedelta
 from enum import Enum
 from importlib import import_module
 from importlib.metadata import version
@@ -19,6 +20,7 @@ from typing import Any, Literal, get_args
 
 import yaml
 from jsonargparse import Namespace, get_loader, set_loader
+from jsonargparse.typing import PositiveInt
 from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -60,6 +62,7 @@ from dlplug.training.resume import ExactResume, find, refuse
 from dlplug.training.seeding import EpochSeeding
 
 PARSER_MODE = "dlplug"
+CHECKPOINTS = {"every_n_train_steps": PositiveInt, "train_time_interval": timedelta}
 OPTIMIZER = ("optimizer", "lr_scheduler")  # keys of LightningCLI's
 BASES: dict[str, type] = {"model": LightningModule, "data": LightningDataModule}
 KNOWN_NOISE = (
@@ -170,6 +173,9 @@ class CLI(LightningCLI):
         if self.job.command == "fit":
             text = "Show the page in the browser while it trains."
             parser.add_argument("--open", type=bool, nargs="?", const=True, default=False, help=text)
+            for key, kind in CHECKPOINTS.items():
+                text = f"Save checkpoints within epochs too: {key} of Lightning's ModelCheckpoint."
+                parser.add_argument(f"--{key}", type=kind | None, default=None, help=text)
         if self.job.command == "fit" and not self.job.run:
             name, resume = os.environ.get("DLPLUG_RUN"), Literal["auto"] | None
             parser.add_argument("--run", type=str | None, default=name, help="Name of the run's folder.")
@@ -452,7 +458,15 @@ class CLI(LightningCLI):
             del config[kind]
             if getattr(import_module(type(given).__module__), type(given).__qualname__, None) is type(given):
                 config[kind] = {"class_path": self.job.chosen[kind], "init_args": _plain_values(given.hparams)}
-        once = ("config", "ckpt_path", "open", "run", "resume", *(key for key in OPTIMIZER if not config[key]))
+        once = (
+            "config",
+            "ckpt_path",
+            "open",
+            "run",
+            "resume",
+            *CHECKPOINTS,
+            *(key for key in OPTIMIZER if not config[key]),
+        )
         return {name: value for name, value in config.items() if name not in once}
 
     def _about(self) -> dict[str, Any]:
@@ -484,7 +498,8 @@ class CLI(LightningCLI):
             callbacks += [self._preemption, summary, Showcase(self.run), GradNormAndLRMonitor()]
             callbacks.append(LiveReport(self.run, self.config.open))
             if self.config_init.trainer.enable_checkpointing is not False:
-                callbacks.append(Checkpoints(self.run, self.model))
+                given = (self.config_init.get(name) for name in CHECKPOINTS)
+                callbacks.append(Checkpoints(self.run, self.model, self._preemption, *given))
         if self.job.command == "predict":
             callbacks += self._prediction_writers()
         self._call_hooks("dlplug_callbacks", lambda hook: callbacks.extend(_checked(hook())))

@@ -189,15 +189,16 @@ class Preemption(Callback):
     """Stops all processes at the end of the same batch after SIGUSR1 or SIGTERM, and has Slurm requeue after SIGUSR1.
 
     Lightning saves a checkpoint inside its signal handler, where processes wait for each other for ever once one of
-    them is in another collective operation (its issue 21406). Here a signal sets a flag, and the run resumes from its
-    last completed epoch, which is exact.
+    them is in another collective operation (its issue 21406). Here a signal sets a flag, and ``Checkpoints``, where
+    there is one, saves and stops in ordinary code.
 
     Attributes:
-        signal: The one that came; 0 for none.
+        signal: The one that came to this process; 0 for none.
+        agreed: The one that all processes know of since the last batch's end; 0 for none.
     """
 
     def __init__(self) -> None:
-        self.signal = 0
+        self.signal = self.agreed = 0
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Heed signals before the first batch too."""
@@ -215,14 +216,22 @@ class Preemption(Callback):
         self.signal = number
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any, **__: Any) -> None:
-        """Agree whether to stop."""
-        if trainer.world_size > 1:
-            came = torch.tensor(self.signal, device=trainer.strategy.root_device)
-            self.signal = int(trainer.strategy.reduce(came, reduce_op="max"))
-        if self.signal:
+        """Agree whether to stop, and do so unless there is something to be saved first."""
+        self._agree(trainer)
+        if self.agreed and not trainer.checkpoint_callbacks:
             raise SIGTERMException
 
-    on_validation_batch_end = on_train_batch_end  # a validation may take longer than a cluster waits
+    def on_validation_batch_end(self, trainer: Trainer, *_: Any, **__: Any) -> None:
+        """Stop: a validation may take longer than a cluster waits."""
+        self._agree(trainer)
+        if self.agreed:
+            raise SIGTERMException
+
+    def _agree(self, trainer: Trainer) -> None:
+        self.agreed = self.signal
+        if trainer.world_size > 1:
+            came = torch.tensor(self.signal, device=trainer.strategy.root_device)
+            self.signal = self.agreed = int(trainer.strategy.reduce(came, reduce_op="max"))
 
     def requeue(self) -> None:
         """Have Slurm start the job again, where its warning was what stopped it."""

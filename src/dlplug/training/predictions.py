@@ -6,15 +6,17 @@ import json
 import math
 import sys
 from collections import deque
-from collections.abc import Iterator, Sequence, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
-from torch import Tensor
+from lightning.pytorch.utilities.combined_loader import CombinedLoader
+from torch import Tensor, distributed
 from torch.nn.utils.rnn import pad_sequence
 from tqdm.auto import tqdm  # a notebook's own where there is one
 
@@ -23,6 +25,8 @@ from dlplug.errors import InputError
 from dlplug.files import open_atomically
 
 Named = tuple[str, str]  # an item's name, and why it could not be read; empty where it was
+# Of a batch: its items, where new files are read; the columns; a row for each item that was read.
+_Predicted = tuple[list[Named] | None, list[str], list[dict[str, Any]]]
 
 
 class InputData(LightningDataModule):
@@ -46,7 +50,7 @@ class InputData(LightningDataModule):
         super().__init__()
         if isinstance(source, str) and not callable(getattr(data, "read_inputs", None)):
             raise InputError(f"--input: {type(data).__name__} reads no new files: it has no method `read_inputs`")
-        self.data, self.info = data, info
+        self.data, self.info, self.source = data, info, source
         try:
             self.items = data.read_inputs(source, info) if isinstance(source, str) else source
         except (OSError, ValueError) as error:
@@ -88,8 +92,23 @@ def _stack(samples: Sequence[Batch]) -> Batch:
     return tuple(pad_sequence(c, batch_first=True) if c[0].dim() else torch.stack(c) for c in columns)
 
 
+class _Share:
+    """Every so-manieth batch, from a process's own on; the others are read and left out."""
+
+    def __init__(self, batches: Iterable[Any], rank: int, processes: int) -> None:
+        if isinstance(batches, list | tuple | Mapping | CombinedLoader):
+            raise InputError("several loaders to predict are for one process: --trainer.devices 1")
+        self.batches, self.rank, self.processes = batches, rank, processes
+
+    def __iter__(self) -> Iterator[Any]:
+        return islice(self.batches, self.rank, None, self.processes)
+
+
 class PredictionWriter(BasePredictionWriter):
     """Writes a row an item as it is predicted: its name or place, and a column for each number or word.
+
+    On several processes each predicts every so-manieth batch, so that batches are those of one process, and the first
+    writes what all have predicted of as many batches as there are processes.
 
     A model's ``predict_step`` returns a tensor of shape (items,) or (items, k), or a dict of such and of lists.
 
@@ -115,12 +134,21 @@ class PredictionWriter(BasePredictionWriter):
         self._held = ExitStack()
         self._file: BinaryIO | None = None
         self._columns: list[str] = []
+        self._begun = False
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Share the batches out."""
+        rank, processes = trainer.global_rank, trainer.world_size
+        if processes > 1:
+            if isinstance(self.data, InputData) and self.data.source == "-":
+                raise InputError("--input -: one process reads standard input: --trainer.devices 1")
+            owner: Any = self.data or pl_module
+            read = owner.predict_dataloader
+            owner.predict_dataloader = lambda: _Share(read(), rank, processes)
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Open the file, which takes the place of an older one when all is predicted."""
-        if trainer.world_size > 1:
-            raise InputError("predict writes one file: ask for it with --trainer.devices 1")
-        if str(self.path) != "-":
+        if str(self.path) != "-" and trainer.is_global_zero:
             try:
                 opened = open(self.path, "wb") if self.is_stream else open_atomically(self.path)  # noqa: SIM115
                 self._file = self._held.enter_context(opened)
@@ -135,22 +163,38 @@ class PredictionWriter(BasePredictionWriter):
         if len(sizes := {len(column) for column in columns.values()}) > 1:
             lengths = " and ".join(map(str, sorted(sizes)))
             raise InputError(f"predict_step of {type(pl_module).__name__} gives columns of {lengths} items")
-        predicted = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        named: list[Named] | None = None
         if isinstance(self.data, InputData):
-            named = self.data.pending.popleft()
-        else:
+            for _each in range(
+                trainer.world_size if self._begun else trainer.global_rank + 1
+            ):  # those of others are read
+                named = self.data.pending.popleft()
+        self._begun = True
+        self._write_all(trainer, (named, [*columns], rows))
+
+    def _write_all(self, trainer: Trainer, own: _Predicted | None) -> bool:
+        """Write a batch of each process in the order of their ranks; return whether there was one."""
+        parts = [own] * trainer.world_size
+        if trainer.world_size > 1:
+            distributed.all_gather_object(parts, own)
+        for given, self._columns, rows in filter(None, parts if trainer.is_global_zero else ()):
             names = getattr(self.data, "names", None) or range(sys.maxsize)
-            named = [(str(name), "") for name in names[self.count : self.count + len(predicted)]]
-        good = sum(not why for _, why in named)
-        if good != len(predicted):
-            raise InputError(f"predict_step of {type(pl_module).__name__} gives {len(predicted)} rows for {good} items")
-        self._columns = [*columns]
-        self._write(named, iter(predicted))
+            named = given or [(str(name), "") for name in names[self.count : self.count + len(rows)]]
+            good = sum(not why for _, why in named)
+            if good != len(rows):
+                model = type(trainer.lightning_module).__name__
+                raise InputError(f"predict_step of {model} gives {len(rows)} rows for {good} items")
+            self._write(named, iter(rows))
+        return any(part is not None for part in parts)
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write what could not be read after the last batch, and put the file in its place."""
-        for named in getattr(self.data, "pending", ()):  # read ahead and not predicted, where batches are limited
-            self._write([(name, why) for name, why in named if why], iter(()))
+        while trainer.world_size > 1 and self._write_all(trainer, None):
+            pass  # others had a batch more
+        for named in getattr(self.data, "pending", ()) if trainer.is_global_zero else ():
+            bad = [(name, why) for name, why in named if why]  # read ahead and not predicted, where batches are limited
+            self._write(bad if trainer.world_size == 1 or len(bad) == len(named) else (), iter(()))
         self._bar.close()
         self._held.close()
 

@@ -42,6 +42,7 @@ class EpochSummary(Callback):
         self._model = model
         self._timing = MetricsFile(run.path / "timing.csv")
         self.started: float | None = None
+        self._first = -1  # the last batch before the epoch, or before where it was resumed
         self._counted = 0.0  # by the model's own axis when the epoch started
         self.loss: dict[str, Any] = {}
 
@@ -66,6 +67,7 @@ class EpochSummary(Callback):
         """Say what the epoch before brought: only now are all its metrics known."""
         self._end_epoch(trainer, pl_module, trainer.current_epoch)
         self.started = time.monotonic()
+        self._first = trainer.fit_loop.total_batch_idx
         self._counted = float(trainer.callback_metrics.get(getattr(pl_module, "axis", ""), 0))
 
     def on_train_batch_end(
@@ -88,7 +90,7 @@ class EpochSummary(Callback):
         for name in broken_losses({**self.loss, **trainer.callback_metrics}, monitor):
             _say(trainer, f"epoch {epochs}: {name} is not a number; {ADVICE}")
         seconds = time.monotonic() - self.started
-        rate = trainer.num_training_batches / seconds
+        rate = (trainer.fit_loop.total_batch_idx - self._first) / seconds
         step = trainer.fit_loop.epoch_loop._batches_that_stepped - 1
         self._timing.log_metrics({"epoch": epochs - 1, "seconds": seconds, "batches_per_second": rate}, step)
         self._timing.write()

@@ -91,7 +91,13 @@ class ExactResume(Callback):
                 "ModelPruning: a checkpoint has the pruned weights alone, from which no run resumes exactly"
             )
         self._stopped, self._max_steps = checkpoint.get("stopped_early", False), max_steps
-        if batches["current"]["ready"] and not batches["is_last_batch"] and not self._stopped:
+        within = checkpoint.get("within_epoch")
+        if within and len(within["ranks"]) != trainer.world_size:
+            raise InputError(
+                f"the checkpoint is of the middle of epoch {epochs + 1} on {len(within['ranks'])} processes: only from "
+                f"an epoch's end on can there be {trainer.world_size}"
+            )
+        if batches["current"]["ready"] and not batches["is_last_batch"] and not self._stopped and not within:
             raise InputError(
                 f"the checkpoint is of batch {batches['current']['ready']} within epoch {epochs}: only from an epoch's "
                 "end does a run resume exactly; start a new one with -c RUN/config.yaml"

@@ -15,7 +15,7 @@ class EpochSeeding(Callback):
     """Seeds each epoch from (the run's seed, rank, epoch), and validation from the run's seed alone.
 
     So a run that resumes from its last completed epoch is the run that never stopped, and how often it validates
-    changes nothing that it learns.
+    changes nothing that it learns. A checkpoint of an epoch's middle holds the random states themselves.
     """
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class EpochSeeding(Callback):
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Note where a resumed run starts."""
-        self._epoch = checkpoint["epoch"] + 1
+        self._epoch = checkpoint["epoch"] + ("within_epoch" not in checkpoint)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Seed the first epoch here: its DataLoader draws from the random state before the epoch starts."""

@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -222,6 +222,9 @@ class GradientFreeLM(LanguageModel):
         """Return none."""
         return []
 
+    def within_epoch(self) -> None:
+        """Refuse: what was counted so far is in no checkpoint."""
+
 
 class NeuralLM(WarmupCosine, LanguageModel):
     """A network that predicts what follows each token, trained on the loss at every time step (section 2.6).
@@ -267,6 +270,15 @@ class NeuralLM(WarmupCosine, LanguageModel):
         loss = losses.mean()
         self.record(loss=loss)
         return loss
+
+    def within_epoch(self) -> dict[str, Any]:
+        """Return the state after the last batch too."""
+        return {"state": self._train_state, **(super().within_epoch() or {})}
+
+    def resume_within_epoch(self, carried: Mapping[str, Any]) -> None:
+        """Take the state back."""
+        super().resume_within_epoch(carried)
+        self._train_state = carried["state"]
 
 
 def sample_token(logits: Tensor, temperature: float, top_k: int) -> Tensor:
