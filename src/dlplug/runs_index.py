@@ -19,8 +19,8 @@ VERSION = 2  # of an entry's fields
 WATCHED = ("about.json", "metrics.csv", "test.csv", "timing.csv")
 SEED, MOST = (re.compile(rf"^{key}: (.+)$", re.MULTILINE) for key in ("seed_everything", "  max_epochs"))
 # Options that say where and what, not how.
-PLACE = ("--model", "--data", "--run", "--resume", "--open", "--seed_everything", "--trainer.default_root_dir")
-PLACE += ("--every_n_train_steps", "--train_time_interval")
+PLACE = {"--model", "--data", "--run", "--resume", "--open", "--seed_everything", "--trainer.default_root_dir"}
+PLACE |= {"--every_n_train_steps", "--train_time_interval"}
 
 
 @dataclass
