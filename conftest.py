@@ -58,14 +58,17 @@ def fit(command: Callable[..., Result], tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def fit_on_two(tmp_path: Path) -> Callable[..., Path]:
-    """Fit on two processes in mixed precision, as Lightning's launcher starts the second, but for its import of torch.
+    """Fit on two processes, by ddp and in mixed precision unless options say otherwise.
 
+    They are started as Lightning's launcher starts the second, but for its import of torch.
     What both said is ``fit_on_two.said``. The launcher itself is what docs/scaling.md types, in tests/test_docs.py.
     """
 
     def fit_on_two(*args: str | Path) -> Path:
-        two = ("--trainer.devices=2", "--trainer.accelerator=cpu", "--trainer.strategy=ddp")
-        line = ["fit", *map(str, args), *two, "--trainer.precision=bf16-mixed"]
+        two = ["--trainer.devices=2", "--trainer.accelerator=cpu", "--trainer.strategy=ddp"]
+        two += ["--trainer.precision=bf16-mixed"]
+        given = {str(arg).partition("=")[0] for arg in args}
+        line = ["fit", *map(str, args), *(option for option in two if option.partition("=")[0] not in given)]
         job = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": launched.free_port(), "NODE_RANK": "0", "WORLD_SIZE": "2"}
         second = tmp_path.with_name(f"{tmp_path.name}.second")  # the same folder, with streams of its own
         if not second.exists():
@@ -77,7 +80,7 @@ def fit_on_two(tmp_path: Path) -> Callable[..., Path]:
             rank.join()
         fit_on_two.said = "".join(f.with_name(f"{f.name}.err").read_text() for f in folders)  # type: ignore[attr-defined]
         assert [rank.exitcode for rank in ranks] == [0, 0], fit_on_two.said  # type: ignore[attr-defined]
-        [run] = set(tmp_path.glob("runs/*/*")) - before
+        [run] = set(tmp_path.glob("runs/*/*")) - before or {tmp_path / str(args[0])}
         return run
 
     return fit_on_two

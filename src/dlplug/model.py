@@ -8,6 +8,7 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
 from dlplug.data import Info
@@ -33,6 +34,8 @@ class Model(LightningModule):
       (items, k), or a dict of such and of lists. New files have no labels: there the batch ends before them.
     - ``export_parts(batch) -> Parts``: what ``dlplug export RUN`` exports, with inputs of a test batch: ``forward``
       and what it needs of the batch unless given. It raises ``InputError`` where nothing can be.
+    - ``shard(mesh)``: calls ``fully_shard(part, mesh=mesh)`` of ``torch.distributed.fsdp`` on its layers, then on
+      itself, for ``--trainer.strategy fsdp2``.
     - ``top``: how many of the likeliest classes or words ``predict_step`` names, which ``--top`` sets; see ``rank``.
 
     Attributes:
@@ -52,7 +55,7 @@ class Model(LightningModule):
         super().__init__()
         self.info: Info | None = None
         self.gradient_clip: tuple[float, str] | None = None
-        self._initialised = False
+        self._initialised = self._is_sharded = False
         self._sums: dict[str, tuple[Tensor, int]] = {}
 
     def build(self, info: Any) -> None:
@@ -70,6 +73,24 @@ class Model(LightningModule):
         """Build once, from the data at hand. Lightning calls this before each of fit, validate, test and predict."""
         if self.info is None and self._trainer is not None:
             self._build(getattr(getattr(self._trainer, "datamodule", None), "info", None))
+        shard: Callable[[Any], None] | None = getattr(self, "shard", None)
+        if shard and self._device_mesh is not None and not self._is_sharded:
+            shard(self._device_mesh["data_parallel"])
+            self._is_sharded = True
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Compile the networks, which is what ``--compile`` does: each child, and each layer of a ``ModuleList``.
+
+        What is between them, such as manual optimization or packed sequences, stays as it is.
+
+        Args:
+            args: As ``torch.compile`` takes them.
+            kwargs: As ``torch.compile`` takes them.
+        """
+        for child in self.children():
+            for part in child if isinstance(child, torch.nn.ModuleList) else [child]:
+                if next(part.parameters(), None) is not None:
+                    part.compile(*args, **kwargs)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the info, so that the checkpoint alone is enough."""
@@ -238,4 +259,5 @@ def is_logging_batch(trainer: Trainer) -> bool:
 def gradient_norm(optimizer: Optimizer) -> Tensor:
     """Return the Euclidean norm of the gradient of all weights of an optimizer, a scalar."""
     weights = (weight for group in optimizer.param_groups for weight in group["params"])
-    return torch.nn.utils.get_total_norm([w.grad for w in weights if w.grad is not None])
+    norm = torch.nn.utils.get_total_norm([w.grad for w in weights if w.grad is not None])
+    return norm.full_tensor() if isinstance(norm, DTensor) else norm  # of weights that are sharded

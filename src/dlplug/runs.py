@@ -145,13 +145,13 @@ class Run:
     def last(self) -> Path | None:
         """The checkpoint that it resumes from, of its last completed epoch or of the middle of the next, if any."""
         path = self.checkpoints / "last.ckpt"
-        return path if path.is_file() else None
+        return path if path.exists() else None  # a sharded one is a folder
 
     @property
     def best(self) -> Path | None:
         """The best checkpoint by the model's monitor, or the last one where the model names none."""
         paths = (self.checkpoints / "best.ckpt", self.last, self.weights)
-        return next((path for path in paths if path and path.is_file()), None)
+        return next((path for path in paths if path and path.exists()), None)
 
     @property
     def weights(self) -> Path | None:

@@ -20,6 +20,7 @@ from dlplug.registry.job import model_of, with_version_drift
 from dlplug.registry.provenance import version_drift
 from dlplug.registry.source import load_class, read_class
 from dlplug.runs import Run
+from dlplug.sharded import read_sharded, refuse_code
 
 # What torch's unpickler says where it refuses more than plain data and tensors.
 HOLDS_CODE = re.compile("unsupported global|unrecognized function|allowlisted|TorchScript", re.IGNORECASE)
@@ -66,18 +67,35 @@ def _read(path: str | os.PathLike[str]) -> Any:
     if str(path).endswith(".safetensors"):
         return _read_safetensors(path)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        if is_zipfile(path) and (part := ZipFile(path).testzip()):  # which torch does not look at
+        sharded = os.path.isdir(path)
+        content = read_sharded(Path(path)) if sharded else torch.load(path, map_location="cpu", weights_only=True)
+        if not sharded and is_zipfile(path) and (part := ZipFile(path).testzip()):  # which torch does not look at
             raise ValueError(f"{part} has another checksum")
     except Exception as error:  # what a damaged file makes the unpickler raise is anyone's guess
-        if HOLDS_CODE.search(str(error)):
-            raise InputError(f"the checkpoint {path} holds code, which is never run") from error
-        raise InputError(f"the checkpoint {path} is damaged or cannot be read") from error
+        raise _unreadable(path, error) from error
     for called in _named(content, "_instantiator", (*OF_MODEL, "datamodule_hyper_parameters")):
         if called != INSTANTIATOR:  # Lightning below 2.6.6 imports and calls it (CVE-2026-58659)
             raise InputError(f"the checkpoint {path} asks to call {called}, which is never done")
     old = isinstance(content, dict) and "made_with" in content and "dlplug_version" not in content
     return renamed.checkpoint(content) if old else content
+
+
+def _unreadable(path: str | os.PathLike[str], error: Exception) -> InputError:
+    holds_code = HOLDS_CODE.search(str(error)) or HOLDS_CODE.search(str(error.__cause__))
+    what = "holds code, which is never run" if holds_code else "is damaged or cannot be read"
+    return InputError(f"the checkpoint {path} {what}")
+
+
+def refuse_code_in(path: Path) -> None:
+    """Refuse a sharded checkpoint that is damaged or holds code, without reading its tensors.
+
+    Raises:
+        InputError: It is, or does.
+    """
+    try:
+        refuse_code(path)
+    except Exception as error:
+        raise _unreadable(path, error) from error
 
 
 def _read_safetensors(path: str | os.PathLike[str]) -> Any:

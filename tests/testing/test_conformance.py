@@ -8,7 +8,7 @@ from dlplug.registry import Registry
 from dlplug.testing import Check, checks_of
 
 CHECKS = [check for plugin in Registry.discover().plugins if plugin.specs for check in checks_of(plugin.name)]
-TRAINED_AGAIN = ("updates", "sizes", "reloads", "repeats", "bf16", "processes", "space")  # or made twice
+TRAINED_AGAIN = ("updates", "sizes", "reloads", "repeats", "bf16", "compiles", "processes", "space")  # or made twice
 BY_DAY = ("cnn", "gan", "transformer", "dqn", "captioner", "install")
 SLOW = pytest.mark.slow("minutes for all models; by day one of each plugin is trained again, each is trained once")
 

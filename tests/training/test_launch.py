@@ -187,6 +187,11 @@ def test_strategies_that_train_apart_or_cannot_start_are_refused(strategy, refus
     assert "take ddp" in found
 
 
+def test_sharding_that_a_kill_leaves_damaged_is_refused(refused):
+    found = refused("fit", "--model=transformer-lm", "--trainer.strategy", SHARDED, "--trainer.devices=2")
+    assert "take fsdp2" in found
+
+
 def test_named_run(tmp_path, command, refused, monkeypatch):
     small = [word for word in TWO if not word.startswith("--trainer.callbacks")]
     monkeypatch.setenv("DLPLUG_RUN", "by-variable")

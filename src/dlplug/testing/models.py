@@ -40,7 +40,7 @@ class ModelChecks(SpecChecks):
     checks = (
         *SpecChecks.checks,
         *("fitting", "space", "trains", "updates", "sizes", "tests", "reloads", "repeats", "pickles", "traces"),
-        *("bf16", "processes", "shows", "generates", "panels"),
+        *("bf16", "compiles", "processes", "shows", "generates", "panels"),
     )
     base = "lightning.pytorch.LightningModule"
     spec: ModelSpec
@@ -161,6 +161,10 @@ class ModelChecks(SpecChecks):
         self._check_finite(run)
         if self._media(self.run):
             assert self._media(run), f"its showcase gives nothing in bf16-mixed; {self._warned()}"
+
+    def compiles(self) -> None:
+        """Check that it trains with its networks compiled: as far as code that a compiler then makes faster."""
+        self._check_finite(self._fit("--compile=aot_eager"))
 
     def processes(self) -> None:
         """Check that two processes train it together."""

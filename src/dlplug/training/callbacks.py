@@ -2,6 +2,8 @@
 
 import copy
 import functools
+import os
+import shutil
 import sys
 import time
 import warnings
@@ -22,6 +24,7 @@ from dlplug.errors import InputError
 from dlplug.model import gradient_norm, is_logging_batch
 from dlplug.report.page import LIVE_SECONDS, write_report
 from dlplug.runs import Run
+from dlplug.training.fsdp2 import FSDP2Strategy
 
 FIRST_PAGE = 3.0  # seconds of training before there is a page: a run that is over by then has one anyway
 
@@ -42,7 +45,8 @@ class Showcase(Callback):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Ask the model, and save what it gives; a showcase that raises costs a warning, not the run."""
-        if trainer.sanity_checking or not trainer.is_global_zero:
+        # Weights that are sharded are together only where all processes call the model.
+        if trainer.sanity_checking or not (trainer.is_global_zero or isinstance(trainer.strategy, FSDP2Strategy)):
             return
         showcase: Callable[[Any], dict[str, media.Media]] | None = getattr(pl_module, "showcase", None)
         if showcase is None:
@@ -51,7 +55,8 @@ class Showcase(Callback):
             with isolate_rng(), torch.no_grad():
                 torch.manual_seed(run_seed())
                 step = trainer.fit_loop.total_batch_idx + 1
-                for key, medium in showcase(self._batch).items():
+                shown = showcase(self._batch)
+                for key, medium in shown.items() if trainer.is_global_zero else ():
                     path = media.save(medium, self._run.path, key, step)
                     media.send(medium, key, path, step, trainer.loggers)
         except Exception as error:
@@ -108,6 +113,26 @@ class LiveReport(Callback):
             return text
         seconds = (now - self._started) * (1 / max(parts) - 1)
         return f"{text}, about " + (f"{seconds / 60:.0f} min left" if seconds > 90 else f"{seconds:.0f} s left")
+
+
+class Compile(Callback):
+    """Compiles a model, as its method ``compile`` says: its networks in a ``Model``, ``forward`` in another module.
+
+    Args:
+        backend: ``torch.compile``'s.
+    """
+
+    def __init__(self, backend: str) -> None:
+        self._backend = backend
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Make the layers, where they are not there yet, and compile them; code is made where they are first called."""
+        compiler = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")  # torch's choice
+        on_cpu = trainer.strategy.root_device.type == "cpu"
+        if on_cpu and self._backend == "inductor" and not shutil.which(compiler):
+            raise InputError(f"--compile needs a C++ compiler on a CPU, and {compiler} is not there")
+        pl_module.configure_model()
+        pl_module.compile(backend=self._backend)
 
 
 class OptimizerOverrides(Callback):

@@ -25,6 +25,7 @@ from dlplug.registry.provenance import recorded_versions
 from dlplug.runs import Run
 from dlplug.trained import read_checkpoint
 from dlplug.training import mid_epoch
+from dlplug.training.fsdp2 import sweep_shards
 from dlplug.training.launch import Preemption
 from dlplug.training.plain_data import plain_data
 from dlplug.training.resume import find, ran_out_of_time
@@ -48,6 +49,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         buffer = io.BytesIO()
         torch.save(plain_data(checkpoint), buffer)
         write_atomically(Path(path), buffer.getvalue())
+        sweep_shards(Path(path))  # of a run that was sharded before
 
     def load_checkpoint(self, path: str | os.PathLike[str], *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Load plain data and tensors, never code."""

@@ -44,7 +44,7 @@ from dlplug.report.page import write_report
 from dlplug.runs import NAME, Run
 from dlplug.specs import CommandSpec
 from dlplug.trained import read_checkpoint, refuse_misfit
-from dlplug.training.callbacks import GradNormAndLRMonitor, LiveReport, OptimizerOverrides, Showcase, guard
+from dlplug.training.callbacks import Compile, GradNormAndLRMonitor, LiveReport, OptimizerOverrides, Showcase, guard
 from dlplug.training.checkpoints import AtomicCheckpointIO, Checkpoints
 from dlplug.training.launch import (
     Preemption,
@@ -170,6 +170,8 @@ class CLI(LightningCLI):
         parser.add_argument("--ckpt_path", type=str, default=None, help="Checkpoint to start from or to use.")
         parser.add_optimizer_args()
         parser.add_lr_scheduler_args()
+        backend, text = Literal["inductor", "aot_eager"] | None, "Compile the networks: torch.compile's backend."
+        parser.add_argument("--compile", type=backend, nargs="?", const="inductor", default=None, help=text)
         if self.job.command == "fit":
             text = "Show the page in the browser while it trains."
             parser.add_argument("--open", type=bool, nargs="?", const=True, default=False, help=text)
@@ -198,7 +200,7 @@ class CLI(LightningCLI):
         path = kept.get(asked) or Path(asked)
         if asked in ("best", "last") and not kept.get(asked):
             raise InputError(f"--ckpt_path {asked} is that of a run folder, such as `dlplug test RUN`; there is none")
-        if not path.is_file():
+        if not path.exists():
             raise InputError(f"--ckpt_path {asked!r}: there is no such file")
         return os.path.join(os.curdir, path) if path.name == str(path) else str(path)  # its name may be hpc
 
@@ -272,7 +274,7 @@ class CLI(LightningCLI):
             self._held.enter_context(self.run.lock())
         try:
             trainer = self._make_trainer(asked, kwargs)
-            refuse_strategy(trainer, self.job.here)
+            refuse_strategy(trainer, self.model, self.job.here)
             return trainer
         except BaseException:  # Ctrl-C too: Python may go on
             self._discard_unused_run()
@@ -458,15 +460,8 @@ class CLI(LightningCLI):
             del config[kind]
             if getattr(import_module(type(given).__module__), type(given).__qualname__, None) is type(given):
                 config[kind] = {"class_path": self.job.chosen[kind], "init_args": _plain_values(given.hparams)}
-        once = (
-            "config",
-            "ckpt_path",
-            "open",
-            "run",
-            "resume",
-            *CHECKPOINTS,
-            *(key for key in OPTIMIZER if not config[key]),
-        )
+        unused = (key for key in (*OPTIMIZER, "compile") if not config[key])
+        once = ("config", "ckpt_path", "open", "run", "resume", *CHECKPOINTS, *unused)
         return {name: value for name, value in config.items() if name not in once}
 
     def _about(self) -> dict[str, Any]:
@@ -490,6 +485,8 @@ class CLI(LightningCLI):
 
     def _callbacks(self) -> list[Callback]:
         callbacks: list[Callback] = [EpochSeeding()]
+        if self.config.compile:
+            callbacks.append(Compile(self.config.compile))
         if self.run and self.job.command == "fit":
             if self.job.changed:
                 callbacks.append(OptimizerOverrides())

@@ -25,6 +25,7 @@ from torch import distributed
 from dlplug.console import is_rank_zero, say
 from dlplug.errors import InputError
 from dlplug.runs import Run
+from dlplug.training.fsdp2 import FSDP2Strategy
 
 RESTARTS = ("SLURM_RESTART_COUNT", "TORCHELASTIC_RESTART_COUNT")
 
@@ -70,11 +71,12 @@ def _count(given: Any) -> int | None:
     return int(text) if text.isdecimal() else None  # auto and -1 are all that there are
 
 
-def refuse_strategy(trainer: Trainer, here: bool) -> None:
+def refuse_strategy(trainer: Trainer, model: LightningModule, here: bool) -> None:
     """Refuse strategies that would train processes apart, or cannot start them from a command line.
 
     Args:
         trainer: The trainer.
+        model: What it is to train.
         here: Whether it has to be this process that trains, as in Python, where others would run the script again.
 
     Raises:
@@ -86,8 +88,10 @@ def refuse_strategy(trainer: Trainer, here: bool) -> None:
             "trainer.num_nodes=1, or let `dlplug fit` do it"
         )
     name, launcher = type(trainer.strategy).__name__, trainer.strategy.launcher
-    if isinstance(trainer.strategy, ModelParallelStrategy):
+    if isinstance(trainer.strategy, ModelParallelStrategy) and not hasattr(model, "shard"):
         raise InputError(f"{name} needs a model that shards its weights, or each process trains its own; take ddp")
+    if isinstance(trainer.strategy, ModelParallelStrategy) and not isinstance(trainer.strategy, FSDP2Strategy):
+        raise InputError(f"{name} leaves a damaged checkpoint where it is killed; take fsdp2, which is it without that")
     if isinstance(launcher, _MultiProcessingLauncher):
         raise InputError(f"{name} cannot {launcher._start_method} the processes of a command; take ddp")
 
@@ -162,7 +166,7 @@ def agreed(checkpoint: str | None, trainer: Trainer) -> str | None:
         distributed.init_process_group(backend, store=fresh, rank=rank, world_size=size)
     trainer.strategy.setup_environment()  # once more than Lightning, which asks for the checkpoint before it
     agreed_on: str | None = trainer.strategy.broadcast(checkpoint)
-    if not trainer.strategy.reduce_boolean_decision(agreed_on is None or Path(agreed_on).is_file()):
+    if not trainer.strategy.reduce_boolean_decision(agreed_on is None or Path(agreed_on).exists()):
         raise InputError(f"{agreed_on} is not on every node: a run is resumed on a file system that nodes share")
     return agreed_on
 

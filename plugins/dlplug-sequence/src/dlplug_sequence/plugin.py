@@ -3,7 +3,19 @@
 from dlplug import ClaimSpec, DataSpec, ModelSpec, MutantSpec, Spec, hookimpl
 
 UNTRAINED = "it combines two runs that exist already"
-TRAINING = ("trains", "updates", "sizes", "tests", "reloads", "repeats", "pickles", "traces", "bf16", "processes")
+TRAINING = (
+    "trains",
+    "updates",
+    "sizes",
+    "tests",
+    "reloads",
+    "repeats",
+    "pickles",
+    "traces",
+    "bf16",
+    "compiles",
+    "processes",
+)
 CLIPPED = {"trainer.gradient_clip_val": 1.0}  # gradients through many time steps can explode
 CHECK_TEXT = {"generate.text": "a fine day"}
 CHECK_PAIRS = {"data.size": 600, "generate.text": "two days ago"}

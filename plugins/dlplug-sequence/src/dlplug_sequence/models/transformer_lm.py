@@ -1,7 +1,11 @@
 """A transformer language model."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.distributed.device_mesh import DeviceMesh
+from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 from torch.nn.functional import cross_entropy
 from torch.utils.checkpoint import checkpoint
 
@@ -69,6 +73,19 @@ class TransformerLM(NeuralLM):
             nn.init.normal_(embedding.weight, std=0.02)  # as in GPT (Radford et al., 2018)
         if self.tie_embeddings:
             self.out.weight = self.embed.weight
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Compile the layers, whose code is the same, so that it is made once."""
+        for layer in self.net.layers:
+            layer.compile(*args, **kwargs)
+
+    def shard(self, mesh: DeviceMesh) -> None:
+        """Shard each layer apart, and what is around them together."""
+        for layer in self.net.layers:
+            fully_shard(layer, mesh=mesh)
+        fully_shard(self, mesh=mesh)
+        for method in ("losses", "next_logits"):  # they call the layers too
+            register_fsdp_forward_method(self, method)
 
     def forward(self, tokens: Tensor, state: State = ()) -> tuple[Tensor, State]:
         """Read tokens (n, time) after those of the state; rows longer than the context are read in pieces of it."""
