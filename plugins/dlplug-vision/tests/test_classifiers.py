@@ -62,6 +62,30 @@ def test_convolutions_are_equivariant_to_translation():
     assert not torch.allclose(cnn(image), cnn(shifted), atol=1e-3)
 
 
+@pytest.mark.parametrize("option", ["activation_checkpointing", "channels_last"])
+def test_resnet_learns_the_same_faster_or_in_less_memory(option):
+    models = [built(ResNet), built(ResNet, **{option: True})]
+    images, held = torch.rand(6, 1, 8, 8), []
+    for model in models:
+        kept = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda x, kept=kept: kept.append(x.numel()) or x, lambda x: x):
+            loss = model(images).square().mean()
+        loss.backward()
+        held.append(sum(kept))
+    states = [model.state_dict() for model in models]  # with what the normalisation counted
+    assert states[0].keys() == states[1].keys()
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(*(s.values() for s in states), strict=True))
+    assert all(
+        torch.allclose(a.grad, b.grad, atol=1e-4) for a, b in zip(*(m.parameters() for m in models), strict=True)
+    )
+    if option == "activation_checkpointing":
+        assert held[1] < 0.4 * held[0]
+        with pytest.raises(InputError, match="exclude each other"):
+            models[1].compile()
+    else:
+        assert models[1].net.layer1[0].conv1.weight.is_contiguous(memory_format=torch.channels_last)
+
+
 @pytest.mark.parametrize("kind", [CNN, ResNet])
 def test_loss_falls_on_tiny_data(kind):
     model = built(kind)
