@@ -56,7 +56,7 @@ class CaptionTokens:
     def __init__(self, texts: Sequence[Sequence[str]], vocabulary: Vocabulary | None = None) -> None:
         self.per_image = max(map(len, texts))
         captions = [own[i % len(own)] for own in texts for i in range(self.per_image)]
-        rows = [[BOS_ID, *ids, EOS_ID] for ids in vocabulary.encode_batch(captions)] if vocabulary else []
+        rows = ([BOS_ID, *ids, EOS_ID] for ids in vocabulary.encode_batch(captions)) if vocabulary else ()
         self.tokens = Ragged(rows) if vocabulary else as_utf8(captions)
         self._size = len(texts)
 

@@ -88,7 +88,7 @@ class LabelledTextData(SentenceData):
         vocabulary = self.train_vocabulary([text for text, _ in parts["train"]], lowercase=True)
         splits: dict[str, tuple[Any, ...]] = {}
         for split, items in parts.items():
-            rows = [ids[: self.seq_len] for ids in vocabulary.encode_batch([text for text, _ in items])]
+            rows = (ids[: self.seq_len] for ids in vocabulary.encode_batch([text for text, _ in items]))
             splits[split] = (Ragged(rows), encode_targets(self.target, [value for _, value in items], names))
             if split != "train":
                 splits[split] += (as_utf8([text[:SHOWN] for text, _ in items]),)

@@ -2,9 +2,11 @@
 
 import html
 import re
-from collections.abc import Iterator, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -32,11 +34,13 @@ class Ragged:
         tokens: All tokens, one row after the other.
     """
 
-    def __init__(self, rows: Sequence[Sequence[int]]) -> None:
-        rows = [row or [UNK_ID] for row in rows]
-        self.lengths = torch.tensor([len(row) for row in rows], dtype=torch.long)
+    def __init__(self, rows: Iterable[Sequence[int]]) -> None:
+        lengths, tokens = array("q"), array("i")
+        for row in rows:
+            tokens.extend(row or [UNK_ID])
+            lengths.append(len(row) or 1)
+        self.lengths, self.tokens = (torch.from_numpy(np.array(each)) for each in (lengths, tokens))
         self._starts = self.lengths.cumsum(0) - self.lengths
-        self.tokens = torch.tensor([token_id for row in rows for token_id in row], dtype=torch.int32)
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -64,7 +68,7 @@ def normal_form(text: str) -> str:
 
 def as_utf8(texts: Sequence[str]) -> Ragged:
     """Return texts as rows of bytes, a column that ``from_utf8`` reads: what outputs are compared with."""
-    return Ragged([list(text.encode()) for text in texts])
+    return Ragged(text.encode() for text in texts)
 
 
 def from_utf8(rows: Tensor) -> list[str]:

@@ -53,7 +53,7 @@ class PairData(SentenceData):
         splits: dict[str, tuple[Ragged, ...]] = {}
         for split, items in parts.items():
             texts, translations = ([pair[side] for pair in items] for side in (0, 1))
-            encoded = [[BOS_ID, *ids, EOS_ID] for ids in target.encode_batch(translations)]
+            encoded = ([BOS_ID, *ids, EOS_ID] for ids in target.encode_batch(translations))
             splits[split] = (Ragged(source.encode_batch(texts)), Ragged(encoded))
             if split != "train":
                 splits[split] += (as_utf8(translations), as_utf8(texts))

@@ -16,6 +16,7 @@ from dlplug.console import say
 Level = Literal["character", "word", "bpe"]
 UNKNOWN = "<unk>"
 LONG = 10_000  # characters of a text that is faster counted as numbers
+CHUNK = 20_000  # texts that are tokenized at once
 JOINED = 1000  # characters of lines that are tokenized together
 MAX_UNKNOWN = 0.1  # share of unknown tokens above which a person is told what to do
 # A word, a digit or a punctuation mark with the space before it, so that tokens joined again are the text as it was.
@@ -124,9 +125,11 @@ class Vocabulary:
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
         return ids
 
-    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return the token ids of each text."""
-        return [found.ids for found in self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
+    def encode_batch(self, texts: Sequence[str]) -> Iterator[list[int]]:
+        """Yield the token ids of each text."""
+        for first in range(0, len(texts), CHUNK):  # of a million, the library's own lists would take gigabytes
+            chunk = list(texts[first : first + CHUNK])
+            yield from (found.ids for found in self._tokenizer.encode_batch_fast(chunk, add_special_tokens=False))
 
     def encode_stream(self, pieces: Iterable[str]) -> Tensor:
         """Return the token ids of one long text, in the narrowest integers that hold them.
