@@ -1,13 +1,18 @@
 """Tables that people bring, and what is wrong with them: all of it is named at once."""
 
 import csv
-from collections.abc import Iterator
+import json
+from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import Any
 
-from dlplug.console import MAX_NAMED, plain, say
+from dlplug.arrow import read_arrow
+from dlplug.console import MAX_NAMED, first_few, plain, say
 from dlplug.files import read_lines
 
 TABLES = {".csv": ",", ".tsv": "\t", ".tab": "\t"}  # what a table's name ends with, and what is between its cells
+RECORDS = (".jsonl", ".ndjson", ".parquet")  # and of a file whose values have names
+DATASETS = ("state", "dataset_dict")  # the JSON files of a folder that save_to_disk wrote, of one data set or several
 SWALLOWED = 5  # so many lines in a cell in quotes that all look like rows are rows: a quote is missing
 
 
@@ -17,7 +22,12 @@ class BadRows:
     Args:
         path: The file.
         skip: Whether bad rows are left out, and counted, instead of refused.
+
+    Attributes:
+        unit: What a number says of where a row stands.
     """
+
+    unit = "line"
 
     def __init__(self, path: str | Path, skip: bool) -> None:
         self.path, self.skip = path, skip
@@ -35,7 +45,9 @@ class BadRows:
         """
         if self.reasons:
             rows = sorted(self.reasons.items(), key=lambda row: row[0] if isinstance(row[0], int) else 0)
-            named = [f"{f'line {where}' if isinstance(where, int) else where}: {reason}" for where, reason in rows]
+            named = [
+                f"{f'{self.unit} {where}' if isinstance(where, int) else where}: {reason}" for where, reason in rows
+            ]
             more = f"; and {len(named) - MAX_NAMED} more" if len(named) > MAX_NAMED else ""
             text = f"{self.path}, {'; '.join(named[:MAX_NAMED])}{more}"
             if not self.skip:
@@ -75,14 +87,29 @@ def read_rows(bad: BadRows, delimiter: str) -> Iterator[tuple[int, list[str]]]:
         )
 
 
+def is_table(path: str | Path) -> bool:
+    """Return whether something is a table by its suffix, or holds records."""
+    return Path(path).suffix.lower() in TABLES or holds_records(path)
+
+
+def holds_records(path: str | Path) -> bool:
+    """Return whether something is JSON lines or Parquet by its suffix, or a folder of Hugging Face's ``datasets``."""
+    folder = Path(path).expanduser()
+    return folder.suffix.lower() in RECORDS or any((folder / f"{name}.json").is_file() for name in DATASETS)
+
+
 def read_table(bad: BadRows, *columns: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the line of each row and its cells in some columns, which the first row names: CSV, or TSV by its suffix.
+    """Yield the line of each row and its cells in some columns, all unless given.
+
+    The columns' names stand in the first row of a CSV or, by its suffix, TSV file. JSON lines, Parquet and folders
+    that ``save_to_disk`` wrote have names of their own; of records in records, they are such as ``translation.en``.
 
     Raises:
         ValueError: There is no such column, or there are two.
     """
-    rows = _rows(bad)
+    rows = _rows(bad, columns)
     header = _names(rows)
+    columns = columns or tuple(header)
     for name in columns:
         if header.count(name) != 1:
             bad.settle()  # the first row itself may be what is wrong
@@ -97,12 +124,62 @@ def read_table(bad: BadRows, *columns: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def read_header(bad: BadRows) -> list[str]:
-    """Return the columns' names, which the first row of a table gives: CSV, or TSV by its suffix."""
+    """Return the columns' names, of a table as ``read_table`` reads it."""
     return _names(_rows(bad))
 
 
-def _rows(bad: BadRows) -> Iterator[tuple[int, list[str]]]:
-    return read_rows(bad, TABLES.get(Path(bad.path).suffix.lower(), ","))
+def _rows(bad: BadRows, wanted: Collection[str] = ()) -> Iterator[tuple[int, list[str]]]:
+    """Yield the names of the columns, then the cells of each row."""
+    path = Path(bad.path).expanduser()
+    if not holds_records(path):
+        return read_rows(bad, TABLES.get(path.suffix.lower(), ","))
+    return (
+        _read_arrow(bad, path, wanted) if path.is_dir() or path.suffix.lower() == ".parquet" else _read_json_lines(bad)
+    )
+
+
+def _read_arrow(bad: BadRows, path: Path, wanted: Collection[str]) -> Iterator[tuple[int, list[str]]]:
+    if (path / DATASETS[1]).with_suffix(".json").is_file():
+        splits = sorted(each.name for each in path.iterdir() if each.is_dir())
+        one = path / max(splits, key="train".__eq__, default="train")
+        raise ValueError(f"{path} holds the data sets {first_few(splits)}: give one of them, such as {one}")
+    bad.unit = "row"
+    for number, values in enumerate(read_arrow(path, wanted)):
+        yield number, [_cell(value) for value in values]
+
+
+def _read_json_lines(bad: BadRows) -> Iterator[tuple[int, list[str]]]:
+    names: list[str] = []
+    for number, line in enumerate(read_lines(bad.path, bad.add), start=1):
+        try:
+            values = _flatten(json.loads(line)) if line.strip() else {}
+            cells = [_cell(values.get(name)) for name in names or values]
+            "".join(cells).encode()  # half a character, which JSON can spell, is none
+        except (ValueError, AttributeError, RecursionError) as error:
+            bad.add(number, f"not a JSON object ({getattr(error, 'msg', error)})")
+            continue
+        if values and not names:
+            names = list(values)
+            yield number, names
+        if values:
+            yield number, cells
+
+
+def _flatten(values: dict[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        inner = {f"{name}.{key}": each for key, each in _flatten(value).items()} if isinstance(value, dict) else None
+        flat |= {name: value} if inner is None else inner
+    return flat
+
+
+def _cell(value: Any) -> str:
+    """Return a value as it would stand in a CSV file: of a list the parts, between semicolons; nothing of no number."""
+    if isinstance(value, list):
+        return ";".join(map(_cell, value))
+    if value is None or value != value:
+        return ""
+    return str(int(value) if isinstance(value, bool) else value)
 
 
 def _names(rows: Iterator[tuple[int, list[str]]]) -> list[str]:

@@ -14,7 +14,16 @@ def test_a_healthy_environment(command):
     result = command("doctor", WANDB_MODE="offline")
     assert (result.returncode, result.stderr) == (0, "")
     assert "BROKEN" not in result.stdout
-    for word in ("torch ", "jsonargparse ", "cpu: ", "bf16-mixed", "GB free", "would be offline", "dlplug-vision"):
+    for word in (
+        "torch ",
+        "jsonargparse ",
+        "cpu: ",
+        "bf16-mixed",
+        "GB free",
+        "would be offline",
+        "dlplug-vision",
+        "[tensorboard]",
+    ):
         assert word in result.stdout
     [line] = [line for line in result.stdout.splitlines() if line.startswith("for a bug report: ")]
     assert "dlplug-vision" in line

@@ -209,13 +209,17 @@ def write(folder, layout):
     if layout == "kaggle":
         (folder / "captions.txt").write_text("image,caption\n" + "".join(f"{name},{text}\n" for name, text in said))
         return "captions.txt"
+    if layout == "records":
+        lines = [json.dumps({"file_name": name, "text": text}) for name, text in said]
+        (folder / "captions.jsonl").write_text("\n".join(lines))
+        return "captions.jsonl"
     images = [{"id": n, "file_name": f"{n}.png"} for n in range(20)]
     annotations = [{"image_id": int(name[:-4]), "caption": text} for name, text in said]
     (folder / "captions.json").write_text(json.dumps({"images": images, "annotations": annotations}))
     return "captions.json"
 
 
-@pytest.mark.parametrize("layout", ["flickr", "kaggle", "coco"])
+@pytest.mark.parametrize("layout", ["flickr", "kaggle", "coco", "records"])
 def test_own_captions(folder, layout):
     data = CaptionFolder(root=str(folder), captions=write(folder, layout), size=8, min_count=1)
     data.setup()

@@ -2,14 +2,16 @@
 
 import os
 import platform
+import re
 import shutil
 import sys
 from argparse import Namespace
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from dlplug.commands.parser import Parser, print_wrapped
 from dlplug.registry import Registry
-from dlplug.registry.installed import distributions
+from dlplug.registry.installed import Distribution, distributions, normalized
 
 PACKAGES = ("dlplug", "lightning", "torch", "torchmetrics", "jsonargparse", "pluggy", "wandb", "numpy")
 LITTLE = 1  # GB free, below which checkpoints may not fit
@@ -53,7 +55,18 @@ def _versions() -> list[Finding]:
     found.append(Finding("versions", ", ".join(versions)))
     if missing := [name for name in PACKAGES if name not in installed]:
         found.append(Finding("versions", f"not installed: {', '.join(missing)}", problem=True))
-    return found
+    return [*found, Finding("extras", ", ".join(_extras(installed)) or "none")]
+
+
+def _extras(installed: Mapping[str, Distribution]) -> list[str]:
+    """Return the extras of all plugins, and what those lack that are not installed."""
+    lacking: dict[str, list[str]] = {}
+    for name, distribution in installed.items():
+        for line in distribution.headers.get("Requires-Dist", ()) if name.split("_")[0] == "dlplug" else ():
+            if found := re.match(r"([\w.-]+).*extra == ['\"]([\w-]+)", line):
+                lacks = lacking.setdefault(f"{name.replace('_', '-')}[{found[2]}]", [])
+                lacks += [found[1]] if normalized(found[1]) not in installed else []
+    return [f"{extra} (no {', '.join(lacks)})" if lacks else extra for extra, lacks in sorted(lacking.items())]
 
 
 def _devices() -> list[Finding]:

@@ -12,7 +12,7 @@ from torchvision.transforms.v2.functional import to_pil_image
 
 from dlplug.errors import InputError
 from dlplug.files import read_lines
-from dlplug.tables import BadRows, read_rows
+from dlplug.tables import BadRows, holds_records, read_header, read_rows, read_table
 from dlplug_multimodal.data.captioned_images import CaptionedImageInfo, CaptionedImages, CaptionTokens
 from dlplug_multimodal.data.emoji_scenes import EmojiScenes
 from dlplug_sequence.data.padded import SPECIALS, fitting_min_count, split_indices
@@ -21,6 +21,7 @@ from dlplug_vision.data.image_files import read_images
 from dlplug_vision.data.lazy_images import ImageFiles, Images, readable_names, take
 
 KAGGLE_HEADER = "image,caption"  # of Flickr8k's captions as Kaggle has them
+COLUMNS = ("file_name", "file", "image"), ("caption", "text")  # of records
 SURROGATE = re.compile("[\ud800-\udfff]")  # half a character, which JSON can spell
 Entry = tuple[int | str, str, str]  # where it stands in the file, the image's name, the caption
 
@@ -35,9 +36,10 @@ class CaptionFolder(ImageFiles, CaptionedImages):
 
     The file is UTF-8 in one of three layouts, recognised by its content: lines ``dog.jpg#0<tab>A dog runs .``
     (Flickr8k's ``Flickr8k.token.txt``); a CSV whose first line is ``image,caption`` (Kaggle's copy of it); or JSON with
-    ``images`` and ``annotations`` (COCO's ``captions_train2017.json``). Malformed lines are named, all at once. All
-    captions of an image are in its split, 80 : 10 : 10. An image that is missing or cannot be read is named and left
-    out.
+    ``images`` and ``annotations`` (COCO's ``captions_train2017.json``). Or it has columns ``file_name`` (or ``file`` or
+    ``image``) and ``caption`` (or ``text``): JSON lines (``.jsonl``) or, with the extra ``dlplug[arrow]``, Parquet or a
+    folder that Hugging Face's ``save_to_disk`` wrote. Malformed lines are named, all at once. All captions of an image
+    are in its split, 80 : 10 : 10. An image that is missing or cannot be read is named and left out.
 
     Each image is scaled and cropped to a square and kept as bytes: 10,000 of 64×64 take 123 MB; more than ``in_memory``
     are decoded as batches need them. Captions stay as they are where ``flip`` mirrors their image.
@@ -93,7 +95,7 @@ class CaptionFolder(ImageFiles, CaptionedImages):
         if not self.root.is_dir():
             raise ValueError(f"{self.root} is not a folder; root is the one that holds the images")
         path = Path(self.captions).expanduser()
-        bad = BadRows(path if path.is_file() else self.root / self.captions, self.skip_bad)
+        bad = BadRows(path if path.exists() else self.root / self.captions, self.skip_bad)
         texts: dict[str, list[str]] = {}
         for where, name, caption in _entries(bad):
             if name.strip() and caption.strip():
@@ -130,6 +132,10 @@ def _entries(bad: BadRows) -> Iterator[Entry]:
     """Yield all captions of a file, whatever its layout; what is malformed is bad."""
     if Path(bad.path).suffix.lower() == ".json":
         yield from _coco(bad, "\n".join(read_lines(bad.path)))
+    elif holds_records(bad.path):
+        names = read_header(bad)
+        columns = [next((name for name in known if name in names), known[0]) for known in COLUMNS]
+        yield from ((number, name, caption) for number, (name, caption) in read_table(bad, *columns))
     elif [re.sub(r'[\s"]', "", line).lower() for line in read_lines(bad.path, bad.add)[:1]] == [KAGGLE_HEADER]:
         for number, (name, *cells) in islice(read_rows(bad, ","), 1, None):
             if cells:  # a caption that holds commas may or may not be quoted

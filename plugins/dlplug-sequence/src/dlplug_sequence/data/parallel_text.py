@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from dlplug.files import read_lines
-from dlplug.tables import BadRows, read_rows
+from dlplug.tables import BadRows, holds_records, read_header, read_rows, read_table
 from dlplug_sequence.data.padded import split_items
 from dlplug_sequence.data.phrases import draw_phrases
 from dlplug_sequence.data.text_pairs import Pair, PairData
@@ -18,12 +18,15 @@ class ParallelText(PairData):
         two days ago<tab>il y a 2 j           two days ago   il y a 2 j
         in one hour<tab>dans 1 h              in one hour    dans 1 h
 
-    UTF-8; quotes do not count. Of equal texts the first translation counts. Split 80 : 10 : 10. Lines without a
-    translation are refused, all at once.
+    UTF-8; quotes do not count. Or ``path`` is JSON lines (``.jsonl``) or, with the extra ``dlplug[arrow]``, Parquet or
+    a folder that Hugging Face's ``save_to_disk`` wrote. Of equal texts the first translation counts. Split
+    80 : 10 : 10. Lines without a translation are refused, all at once.
 
     Args:
         path: The file, or with ``target`` the file of texts.
         target: The file of translations, a line for each line of ``path``; empty where ``path`` holds both.
+        columns: The columns of records that hold text and translation, such as ``[translation.en,translation.fr]``; all
+            that there are unless given.
         split_seed: Seed of the split.
         skip_bad: Whether bad lines are left out instead of refused.
     """
@@ -32,12 +35,14 @@ class ParallelText(PairData):
         self,
         path: str,
         target: str = "",
+        columns: list[str] | None = None,
         min_count: int = 0,
         split_seed: int = 0,
         skip_bad: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(min_count=min_count, **kwargs)
+        self.columns = columns or []
         self.path, self.target, self.split_seed, self.skip_bad = path, target, split_seed, skip_bad
 
     @classmethod
@@ -63,6 +68,11 @@ class ParallelText(PairData):
         return split_items(list(items.items()), self.split_seed)
 
     def _rows(self, bad: BadRows) -> Iterable[tuple[int, Sequence[str]]]:
+        if holds_records(self.path):
+            names = self.columns or read_header(bad)
+            if len(names) != 2:
+                raise ValueError(f"{self.path} has the columns {', '.join(names)}: give two of them as data.columns")
+            return read_table(bad, *names)
         if not self.target:
             return read_rows(bad, "\t")
         texts = read_lines(self.path, bad.add)

@@ -19,8 +19,10 @@ class TextTable(LabelledTextData):
         "I love it, truly",positive
         never again,negative
 
-    TSV by its suffix; UTF-8; in TSV quotes do not count. Rows of equal text count once. Rows that lack a text or a
-    class, hold no number where one belongs, or have more cells than there are columns, are refused, all at once.
+    TSV by its suffix; UTF-8; in TSV quotes do not count. Or ``path`` is JSON lines (``.jsonl``) or, with the extra
+    ``dlplug[arrow]``, Parquet or a folder that Hugging Face's ``save_to_disk`` wrote. Rows of equal text count once.
+    Rows that lack a text or a class, hold no number where one belongs, or have more cells than there are columns, are
+    refused, all at once.
 
     Args:
         path: The file.
