@@ -54,3 +54,23 @@ def test_arrays_become_tensors_and_the_unknown_is_left_out(tmp_path):
     assert found["a"].tolist() == [0, 1, 2]
     assert found["b"] == [None, 1]
     assert "c" not in found
+
+
+class Rude(dict):
+    def items(self):
+        raise RuntimeError("no")
+
+
+def test_each_callback_is_named_in_one_warning_and_what_is_shared_is_read_once():
+    loop, shared = {"here": Path("a"), "rude": Rude()}, [1]
+    loop |= {str(place): [loop] for place in range(50)}
+    for _ in range(40):  # 2 ** 40 paths lead to the innermost
+        shared = [shared, shared]
+    with pytest.warns(UserWarning) as warned:
+        found = plain_data({"callbacks": {"Mine": loop, "Other": {"all": shared, "path": Path("b")}}})["callbacks"]
+    first, second = (str(each.message) for each in warned)
+    assert first.startswith("callbacks Mine here is kept as str, not as PosixPath; callbacks Mine rude is left out (Ru")
+    assert "callbacks Mine 0 0 is left out (it refers to itself" in first
+    assert "and 42 more" in first
+    assert second.startswith("callbacks Other path is kept as str")
+    assert (found["Other"]["all"], found["Mine"]["7"]) == (shared, [None])

@@ -11,42 +11,74 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dlplug.console import first_few, plain
+
 KEPT = {type(None), bool, int, float, complex, str, bytes, bytearray}
 TORCHS = (Tensor, torch.Size, torch.dtype, torch.device, torch.UntypedStorage, torch.TypedStorage)
-DEPTH = 100  # far more than a checkpoint has: what is nested deeper refers to itself
+DEPTH = 100  # far more than a checkpoint has
 LEFT_OUT = object()
 
 
-def plain_data(value: Any, where: tuple[str, ...] = ()) -> Any:
-    """Return a checkpoint's content with all that could not be read back converted, or left out, with a warning.
+def plain_data(content: Any) -> Any:
+    """Return a checkpoint's content with all that could not be read back converted, or left out.
 
-    What needs no change is returned itself: a model's state_dict carries more than its items.
-
-    Args:
-        value: The content, or a part of it.
-        where: The keys that lead to the part.
+    What needs no change is returned itself: a model's state_dict carries more than its items. Of each callback, and of
+    each other part, what became otherwise is named in one warning.
     """
-    kind = type(value)
-    if kind in KEPT or isinstance(value, TORCHS):
-        foreign = isinstance(value, Tensor) and kind.__module__.partition(".")[0] != "torch"
-        return value.as_subclass(Tensor) if foreign else value
-    if len(where) < DEPTH and isinstance(value, dict):
-        pairs = [(k, plain_data(k, (*where, "a key")), v, plain_data(v, (*where, str(k)))) for k, v in value.items()]
-        if kind in (dict, OrderedDict, Counter) and all(k is key and v is inner for k, key, v, inner in pairs):
-            return value
-        return {key: inner for _, key, _, inner in pairs if key is not LEFT_OUT and inner is not LEFT_OUT}
-    if len(where) < DEPTH and isinstance(value, list | tuple | set | frozenset | deque):
-        items = [plain_data(item, (*where, str(i))) for i, item in enumerate(value)]
-        if kind in (list, tuple, set) and all(item is old for item, old in zip(items, value, strict=True)):
-            return value
-        items = [None if item is LEFT_OUT else item for item in items]
-        return tuple(items) if isinstance(value, tuple) else set(items) if isinstance(value, set) else items
-    plain = _converted(value)
-    kept = "left out" if plain is LEFT_OUT else f"kept as {type(plain).__name__}"
-    warnings.warn(
-        f"{' '.join(where)} is {kept}: a checkpoint holds plain data and tensors, not a {kind.__name__}", stacklevel=1
-    )
-    return plain
+    reader = _Reader()
+    kept = reader.read(content, ())
+    for changes in reader.changes.values():
+        warnings.warn(f"{first_few(changes, '; ')}: a checkpoint holds plain data and tensors", stacklevel=1)
+    return kept
+
+
+class _Reader:
+    """Reads a checkpoint's content, and each part of it that stands in several places once."""
+
+    def __init__(self) -> None:
+        self.changes: dict[tuple[str, ...], list[str]] = {}  # by whose they are, such as ("callbacks", "Mine")
+        self._read: dict[int, tuple[Any, Any]] = {}  # by the identity of the first, which is kept alive for that
+        self._open: set[int] = set()
+
+    def read(self, value: Any, where: tuple[str, ...]) -> Any:
+        """Return a value as it is kept; ``where`` are the keys that lead to it."""
+        kind = type(value)
+        if kind in KEPT or isinstance(value, TORCHS):
+            foreign = isinstance(value, Tensor) and kind.__module__.partition(".")[0] != "torch"
+            return value.as_subclass(Tensor) if foreign else value
+        if id(value) in self._read:
+            return self._read[id(value)][1]
+        if id(value) in self._open or len(where) > DEPTH:
+            return self._note(where, "left out (it refers to itself, or is nested too deep)", LEFT_OUT)
+        self._open.add(id(value))
+        try:
+            kept = self._inside(value, where)
+        except Exception as error:  # what a class of a plugin's own does is anyone's guess
+            kept = self._note(where, f"left out ({type(error).__name__}: {plain(error)})", LEFT_OUT)
+        self._open.remove(id(value))
+        self._read[id(value)] = value, kept
+        return kept
+
+    def _inside(self, value: Any, where: tuple[str, ...]) -> Any:
+        kind, read = type(value), self.read
+        if isinstance(value, dict):
+            pairs = [(k, read(k, (*where, "a key")), v, read(v, (*where, plain(k)))) for k, v in value.items()]
+            if kind in (dict, OrderedDict, Counter) and all(k is key and v is inner for k, key, v, inner in pairs):
+                return value
+            return {key: inner for _, key, _, inner in pairs if key is not LEFT_OUT and inner is not LEFT_OUT}
+        if isinstance(value, list | tuple | set | frozenset | deque):
+            items = [read(item, (*where, str(i))) for i, item in enumerate(value)]
+            if kind in (list, tuple, set) and all(item is old for item, old in zip(items, value, strict=True)):
+                return value
+            items = [None if item is LEFT_OUT else item for item in items]
+            return tuple(items) if isinstance(value, tuple) else set(items) if isinstance(value, set) else items
+        kept = _converted(value)
+        became = "left out" if kept is LEFT_OUT else f"kept as {type(kept).__name__}"
+        return self._note(where, f"{became}, not as {kind.__name__}", kept)
+
+    def _note(self, where: tuple[str, ...], became: str, kept: Any) -> Any:
+        self.changes.setdefault(where[:2], []).append(f"{' '.join(where)} is {became}")
+        return kept
 
 
 def _converted(value: Any) -> Any:
