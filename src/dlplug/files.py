@@ -88,10 +88,10 @@ def read_lines(path: str | Path, refuse: Callable[[int, str], None] | None = Non
         content = sys.stdin.buffer.read() if str(path) == "-" else Path(path).expanduser().read_bytes()
     except OSError as error:
         raise ValueError(f"cannot read {path}: {error.strerror or error}") from error
-    if b"\0" in content:
-        raise ValueError(
-            f"{'standard input' if str(path) == '-' else path} is not UTF-8 text: it holds bytes that are 0"
-        )
+    utf_16 = content.startswith((b"\xff\xfe", b"\xfe\xff"))  # as Excel's "Unicode text" begins
+    if utf_16 or b"\0" in content:
+        what = "it is UTF-16, to be saved as UTF-8" if utf_16 else "it holds bytes that are 0"
+        raise ValueError(f"{'standard input' if str(path) == '-' else path} is not UTF-8 text: {what}")
     lines = content.removeprefix(b"\xef\xbb\xbf").split(b"\n" if b"\n" in content else b"\r")
     if lines[-1] == b"":
         lines.pop()

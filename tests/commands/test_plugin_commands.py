@@ -40,6 +40,8 @@ def dlplug_specs():
         spec("base", "greeting:base"),
         spec("bye", "greeting:bye"),
         spec("refuse", "greeting:refuse"),
+        spec("most", "greeting:most"),
+        spec("leave", "greeting:leave"),
     ]
 """
 GREETING = r"""
@@ -89,6 +91,14 @@ def bye(parser):
 
 def odd(parser):
     parser.set_defaults(run=lambda options: "well")
+
+
+def most(parser):
+    parser.set_defaults(run=lambda options: 256)  # which a shell takes for 0
+
+
+def leave(parser):
+    parser.set_defaults(run=lambda options: exit(7))
 
 
 def refuse(parser):
@@ -167,6 +177,8 @@ def test_what_a_training_knows_is_passed_on(said):
         ("odd", 1, "the command odd of stranger-greeting 1.0 fails: ValueError: invalid literal"),
         ("base", 1, "the command base of stranger-greeting 1.0 fails: Mute: Mute"),
         ("bye", 1, "the command bye of stranger-greeting 1.0 fails: SystemExit: bye \\x1b[31m"),
+        ("most", 1, "the command most of stranger-greeting 1.0 fails: RuntimeError: it ends with status 256"),
+        ("leave", 1, "the command leave of stranger-greeting 1.0 fails: SystemExit: 7"),
         ("refuse", 2, "dlplug: not like this\n"),
         ("gret", 2, "there is no command 'gret'; did you mean 'greet'? (not loaded: bad; see `dlplug plugins`)"),
         ("reprot", 2, "there is no command 'reprot'; did you mean 'report'?"),

@@ -66,7 +66,7 @@ def test_each_callback_is_named_in_one_warning_and_what_is_shared_is_read_once()
     loop |= {str(place): [loop] for place in range(50)}
     for _ in range(40):  # 2 ** 40 paths lead to the innermost
         shared = [shared, shared]
-    with pytest.warns(UserWarning) as warned:
+    with pytest.warns(UserWarning, match="plain data and tensors") as warned:
         found = plain_data({"callbacks": {"Mine": loop, "Other": {"all": shared, "path": Path("b")}}})["callbacks"]
     first, second = (str(each.message) for each in warned)
     assert first.startswith("callbacks Mine here is kept as str, not as PosixPath; callbacks Mine rude is left out (Ru")

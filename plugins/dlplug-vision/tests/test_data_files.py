@@ -173,6 +173,7 @@ def test_image_folder_with_parts_of_its_own(tmp_path):
         ("training", "validation", "testing"),
         ("train_set", "valid", "TEST"),
         ("TRAIN", "dev", "tests"),
+        ("trn", "val", "tst"),
     ],
 )
 def test_splits_are_known_by_other_names(tmp_path, train, val, test):
@@ -182,6 +183,16 @@ def test_splits_are_known_by_other_names(tmp_path, train, val, test):
     data.setup()
     assert {name: len(labels) for name, (_, labels) in data.splits.items()} == {"train": 8, "val": 6, "test": 4}
     assert data.info.labels == ("cat", "dog")
+
+
+def test_folders_that_look_like_splits_by_unknown_names_are_named(tmp_path, capsys):
+    for name in ("fitting", "holdout"):
+        write_folder(tmp_path / name, 10)
+    data = ImageFolder(root=str(tmp_path), size=8)
+    data.setup()
+    assert data.info.labels == ("fitting", "holdout")
+    words = "fitting, holdout are taken as classes, though each holds the folders cat, dog: those of a split are called"
+    assert words in capsys.readouterr().err
 
 
 def test_folders_of_splits_that_are_in_doubt_are_refused(tmp_path):
@@ -336,3 +347,10 @@ def test_bad_rows_of_a_table_of_images_are_named_at_once(tmp_path):
         listed(tmp_path, names, [], header="file").setup()
     with pytest.raises(InputError, match="label and target are about a table"):
         ImageFolder(target="number")
+
+
+def test_a_table_in_utf_16_is_refused_by_that_name(tmp_path):
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "t.tsv").write_text("file\tclass\na.png\tcat\n", encoding="utf-16")
+    with pytest.raises(InputError, match="t.tsv is not UTF-8 text: it is UTF-16, to be saved as UTF-8"):
+        ImageFolder(root=str(tmp_path / "pictures"), labels=str(tmp_path / "t.tsv")).setup()

@@ -20,6 +20,7 @@ from dlplug.specs import CommandSpec
 if TYPE_CHECKING:
     from dlplug.commands.parser import Parser
 
+STATUSES = (0, 1, 2, 130, 143)  # what a script relies on; 143 after SIGTERM, which ends training so
 MORE = {  # further lines of the usage text
     "fit": """
       --data NAME  --logger NAME  -c FILE  --model.ARG VALUE  --data.ARG VALUE  --trainer.ARG VALUE
@@ -54,11 +55,14 @@ def run(args: list[str]) -> int:
     command = find(name, registry)
     sys.path.append(os.getcwd())  # a class of the user's own may be in a file here
     try:
-        return _run(command, rest)
+        status = _run(command, rest)
+        if status not in STATUSES:
+            raise RuntimeError(f"it ends with status {status}")
+        return status
     except BaseException as error:  # a plugin may raise whatever it likes
         if isinstance(error, InputError | BrokenPipeError | KeyboardInterrupt) or os.environ.get("DLPLUG_DEBUG"):
             raise
-        if isinstance(error, SystemExit) and isinstance(error.code, int | None):
+        if isinstance(error, SystemExit) and error.code in (None, *STATUSES):
             raise
         reason = f"{type(error).__name__}: {plain(error)}"
         print(f"dlplug: the command {name} of {registry.owner(command).origin} fails: {reason}", file=sys.stderr)

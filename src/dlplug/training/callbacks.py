@@ -26,6 +26,8 @@ from dlplug.report.page import LIVE_SECONDS, write_report
 from dlplug.runs import Run
 from dlplug.training.fsdp2 import FSDP2Strategy
 
+PROPERTIES = ("name", "version", "save_dir", "log_dir", "root_dir", "experiment", "group_separator")  # of loggers
+OFFERED = ("attach", "log_media", "log_checkpoints")  # what a logger has of ours, where it likes
 FIRST_PAGE = 3.0  # seconds of training before there is a page: a run that is over by then has one anyway
 
 
@@ -187,19 +189,33 @@ def guard(target: object) -> bool:
     """Call a plugin's callback or logger until it raises: that is a warning, and it is left out from then on.
 
     Returns:
-        Whether it can be used: not a logger whose properties raise, which no guard can stand before.
+        Whether it can be used: not one that already raises when it is looked at.
     """
     name, left_out = f"{type(target).__module__}.{type(target).__qualname__}", list[str]()
-    for attribute in ("name", "version", "save_dir", "log_dir") if isinstance(target, Logger) else ():
-        _call(functools.partial(getattr, target, attribute, None), name, left_out)
-    if left_out:
-        return False
-    for method in {*dir(Callback), *dir(Logger), "log_media", "log_checkpoints"}:
-        given = getattr(type(target), method, None)
+    _call(_guard, name, left_out, target, name, left_out)
+    return not left_out
+
+
+def _guard(target: Any, name: str, left_out: list[str]) -> None:
+    kind, guarded = type(target), {"__module__": type(target).__module__}
+    for attribute in PROPERTIES if isinstance(target, Logger) else ():
+        given = getattr(kind, attribute, None)
+        if isinstance(given, property):
+            guarded[attribute] = property(functools.partial(_call, given.fget, name, left_out))
+            if attribute != "experiment":  # which opens what it logs to
+                given.fget(target)
+    if isinstance(target, Callback):
+        guarded["state_key"] = target.state_key  # as it is now, and plain text
+        hash(target.state_key)
+    for method in {*dir(Callback), *dir(Logger), *OFFERED}:
+        given = getattr(target if method in OFFERED else kind, method, None)
+        if method in OFFERED and not callable(given or id):
+            raise TypeError(f"its {method} is no method")
         # What a callback does not override does nothing, and would be called through the guard on every batch.
         if method[0] != "_" and callable(given) and given is not getattr(Callback, method, None):
             setattr(target, method, functools.partial(_call, getattr(target, method), name, left_out))
-    return True
+    if len(guarded) > 1:  # a property is its class's
+        target.__class__ = type(kind)(kind.__name__, (kind,), {**guarded, "__qualname__": kind.__qualname__})
 
 
 def _call(method: Callable[..., Any], name: str, left_out: list[str], *args: Any, **kwargs: Any) -> Any:
@@ -210,6 +226,7 @@ def _call(method: Callable[..., Any], name: str, left_out: list[str], *args: Any
     except (KeyboardInterrupt, SIGTERMException, InputError):
         raise
     except BaseException as error:
+        if not left_out:  # by a property of its own that raised in this method
+            called = getattr(method, "__name__", type(method).__name__).replace("_guard", "at first sight")
+            warnings.warn(f"{name} is left out: {called}: {type(error).__name__}: {plain(error)}", stacklevel=1)
         left_out.append(name)
-        called = getattr(method, "__name__", "a property")
-        warnings.warn(f"{name} is left out: {called}: {type(error).__name__}: {plain(error)}", stacklevel=1)

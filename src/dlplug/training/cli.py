@@ -117,7 +117,8 @@ def _prepare(job: Job, registry: Registry) -> "CLI":
     try:
         return CLI(job, registry)
     except BaseException as error:  # jsonargparse's, and whatever the options make a constructor raise
-        if isinstance(error, KeyboardInterrupt) or (isinstance(error, SystemExit) and not error.code):  # --print_config
+        asks = any(arg.startswith("--print_config") or ".help" in arg or arg == "--help" for arg in job.args)
+        if isinstance(error, KeyboardInterrupt) or (isinstance(error, SystemExit) and asks and not error.code):
             raise
         raise InputError(explain(error)) from error
 
@@ -288,8 +289,7 @@ class CLI(LightningCLI):
         callbacks = _as_list(asked.callbacks)
         if self.job.command == "fit":
             self._keep_inside(callbacks)
-        loggers = self._loggers(_as_list(asked.logger))
-        loggers = [logger for logger in loggers if guard(logger)]
+        loggers = self._loggers([logger for logger in _as_list(asked.logger) if logger is True or guard(logger)])
         own_cluster = any(isinstance(plugin, ClusterEnvironment) for plugin in _as_list(asked.plugins))
         kwargs.update(devices(asked))
         cluster = [SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() and not own_cluster else []
@@ -550,9 +550,7 @@ def _checked(callbacks: Iterable[Callback]) -> list[Callback]:
     for callback in found:
         if not isinstance(callback, Callback):
             raise TypeError(f"{callback!r} is not a Callback of lightning.pytorch")
-        hash(callback.state_key)  # a property, which no guard can stand before
-        guard(callback)
-    return found
+    return [callback for callback in found if guard(callback)]
 
 
 def _plain_values(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What jsonargparse and Lightning cannot do, in one line of their ten, or done."""
 
 import re
+from argparse import ArgumentError
 from importlib import import_module
 from inspect import signature
 from traceback import walk_tb
@@ -10,6 +11,7 @@ from jsonargparse import Namespace
 from lightning.pytorch import LightningDataModule, LightningModule
 
 from dlplug.errors import InputError
+from dlplug.registry.trust import KNOWN
 from dlplug.trained import unusable
 
 RESTORING = ("lightning.pytorch.trainer.connectors.checkpoint_connector", ("restore", "_restore", "resume_start"))
@@ -18,6 +20,7 @@ WRAPPING = re.compile(
     r'Parser key "|Does not validate against any|Problem with given class_path|Validation failed|\n- Expected a path'
 )
 UNION = re.compile(r"Subtypes: \[(?P<types>.*?)\]\n.*Given value: (?P<value>.*)\Z", re.DOTALL)
+RAISED = re.compile(r"^  - (?!Not a valid subclass|Expected)(.*)$", re.MULTILINE)
 SINGLE = re.compile(r"Expected an? (?P<types>.*?)(?:\. Got value: (?P<value>.*))?\Z", re.DOTALL)
 
 
@@ -39,11 +42,22 @@ def explain(error: BaseException) -> str:
         found = UNION.search(str(at_key)) or SINGLE.search(text)
         assert found
         text = f"{found['value']!r} is not {_plain(found['types'])}"
-    text = " ".join(text.split())
-    text = missing_info(innermost) or text
-    if not text or not isinstance(innermost, Exception):  # SystemExit and its like say little by their text
-        text = f"{type(innermost).__name__}{text and ': '}{text}"
+    if text.startswith("Not a valid subclass") and (reasons := RAISED.findall(str(at_key))):
+        named = re.search(r"class_path='([\w.]+)'", str(at_key))
+        text = f"{named[1] if named else 'it'}: {reasons[0]}"  # of a class that is one of several types
+    text = missing_info(innermost) or " ".join(text.split())
+    raiser = "" if isinstance(innermost, ValueError | ArgumentError) else _raiser(innermost)
+    if raiser or not text or not isinstance(innermost, Exception):  # SystemExit and its like say little by their text
+        text = f"{raiser}{type(innermost).__name__}{text and ': '}{text}"
     return f"--{'.'.join(keys)}: {text}" if keys else text
+
+
+def _raiser(error: BaseException) -> str:
+    """Return the class of a plugin or a file in which something was raised; empty where it was in none."""
+    kinds = (type(frame.f_locals.get("self")) for frame, _ in walk_tb(error.__traceback__))
+    others = (kind for kind in kinds if kind.__module__.partition(".")[0] not in {"builtins", "jsonargparse", *KNOWN})
+    named = [f"{kind.__module__}.{kind.__qualname__}: " for kind in others]
+    return named[-1] if named else ""
 
 
 def missing_info(error: BaseException | None) -> str:

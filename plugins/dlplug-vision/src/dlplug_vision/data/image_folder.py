@@ -30,7 +30,11 @@ from dlplug_vision.data.mnist5k import MNIST5k
 
 SPLITS = {  # what their folders may be called: train, Training, train_set, …
     split: re.compile(rf"(?:{names})(?:[ _-]?(?:set|split|data|images))?", re.IGNORECASE)
-    for split, names in {"train": "train(ing)?", "val": "val(id(at(e|ion))?)?|dev", "test": "test(ing|s)?"}.items()
+    for split, names in {
+        "train": "train(ing)?|trn",
+        "val": "val(id(at(e|ion))?)?|dev",
+        "test": "test(ing|s)?|tst",
+    }.items()
 }
 
 Splits = dict[str, tuple[Images, Tensor]]
@@ -147,6 +151,10 @@ class ImageFolder(ImageFiles, ImageData):
             raise ValueError(f"{self.root} holds no folders; give one that holds a folder of images a class as root")
         if all(any(pattern.fullmatch(name) for pattern in SPLITS.values()) for name in classes):
             raise ValueError(f"{self.root} holds {' and '.join(classes)}, but in these there is no folder a class")
+        inside = {tuple(self._folders(self.root / name)) for name in classes}
+        if not parts and len(classes) > 1 and len(inside) == 1 and (common := min(inside)):
+            named = f"{first_few(classes)} are taken as classes, though each holds the folders {first_few(common)}"
+            say(f"{self.root}: {named}: those of a split are called train, val or test")
         splits, names = self._read_splits(parts, {name: index for index, name in enumerate(classes)})
         used = {*folders, *self._known.values()}
         loose = (path for folder in folders for path in visible(folder) if path not in used)
