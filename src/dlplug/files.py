@@ -90,7 +90,11 @@ def read_lines(path: str | Path, refuse: Callable[[int, str], None] | None = Non
         raise ValueError(f"cannot read {path}: {error.strerror or error}") from error
     utf_16 = content.startswith((b"\xff\xfe", b"\xfe\xff"))  # as Excel's "Unicode text" begins
     if utf_16 or b"\0" in content:
-        what = "it is UTF-16, to be saved as UTF-8" if utf_16 else "it holds bytes that are 0"
+        what = (
+            f"it is UTF-{32 if content[2:4] == bytes(2) else 16}, to be saved as UTF-8"
+            if utf_16
+            else "it holds bytes that are 0"
+        )
         raise ValueError(f"{'standard input' if str(path) == '-' else path} is not UTF-8 text: {what}")
     lines = content.removeprefix(b"\xef\xbb\xbf").split(b"\n" if b"\n" in content else b"\r")
     if lines[-1] == b"":

@@ -253,7 +253,7 @@ def rank(probabilities: Tensor, names: Sequence[str], top: int = 1) -> dict[str,
 def is_logging_batch(trainer: Trainer) -> bool:
     """Return whether the batch that is trained on now is one that the trainer's logging interval names."""
     interval: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
-    return (trainer.fit_loop.total_batch_idx + 1) % interval == 0
+    return bool(interval) and (trainer.fit_loop.total_batch_idx + 1) % interval == 0  # 0 is never, to Lightning
 
 
 def gradient_norm(optimizer: Optimizer) -> Tensor:

@@ -13,6 +13,7 @@ runs/<model>/<date-time>/
     predictions.csv     what `dlplug predict` wrote
 """
 
+import errno
 import json
 import os
 import re
@@ -64,6 +65,7 @@ class Run:
 
         suffixes = [""] if name else ["", *(f"-{n}" for n in range(2, 1000))]
         name = name or datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+        filled = None
         try:
             root.mkdir(parents=True, exist_ok=True)
             sweep(root, ".*")
@@ -80,9 +82,11 @@ class Run:
                     except OSError:
                         if not path.exists():
                             raise
+            raise FileExistsError(errno.EEXIST, f"{name} exists")
         except OSError as error:
+            if filled:
+                cls(filled).discard()
             raise InputError(f"cannot make a run folder in {root}: {error.strerror or error}") from error
-        raise InputError(f"cannot make a run folder in {root}: {name} exists")
 
     @classmethod
     def open(cls, folder: str) -> "Run":

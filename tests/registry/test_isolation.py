@@ -37,6 +37,12 @@ class Plain(LightningModule):
 
 ODD_KEY = """from lightning.pytorch import Callback
     return [type("Odd", (Callback,), {"state_key": property(lambda self: exit("bye"))})()]"""
+UNCHECKED = """from dlplug import ModelSpec, hookimpl
+class Own(ModelSpec):
+    def __post_init__(self): pass
+@hookimpl
+def dlplug_specs(): return [Own("x", "a:X", "A.", 3)]
+"""
 HOOK = "from dlplug import hookimpl\n@hookimpl\ndef {}:\n    {}\n"
 
 # The plugin.py of each distribution. These load:
@@ -59,6 +65,7 @@ BROKEN = {
     "misspelt": (HOOK.format("dlplug_specz()", "return []"), "unknown hook 'dlplug_specz'"),
     "arguments": (HOOK.format("dlplug_add_arguments(pasrer)", "pass"), "{'pasrer'} are declared in the hookimpl"),
     "raising": (HOOK.format("dlplug_specs()", "raise RuntimeError('no luck')"), "RuntimeError: no luck"),
+    "unchecked": (UNCHECKED, "ValueError: lecture 3 of 'x' is not like '4.6'"),
     "rubbish": (HOOK.format("dlplug_specs()", "return ['gan']"), "gave 'gan', which is not a Spec"),
 }
 REQUIRES = {"lacking": "no-such-distribution>=2", "newer": "dlplug>=99"}
@@ -152,7 +159,7 @@ def test_fit_works_beside_them(dlplug: Command, tmp_path: Path) -> None:
     assert len([*tmp_path.glob("runs/plain/*/checkpoints/last.ckpt")]) == 1
     warnings = [line for line in result.stderr.splitlines() if line.startswith("warning: ")]
     assert len(warnings) == 3
-    assert f"warning: stranger-keys {VERSION}: its dlplug_callbacks is left out: SystemExit: bye" in warnings
+    assert "warning: stranger_keys.plugin.Odd is left out: at first sight: SystemExit: bye" in warnings
     assert f"warning: stranger-callbacks {VERSION}: its dlplug_callbacks is left out: OSError: no room" in warnings
     assert any(line.startswith(f"warning: stranger-parser {VERSION}: its dlplug_add_arguments is") for line in warnings)
 
@@ -194,6 +201,17 @@ def test_damaged_distributions(dlplug: Command, tmp_path: Path, metadata: str, e
     result = dlplug("plugins")
     assert (result.returncode, result.stderr) == (1, "")
     assert squeeze(words) in squeeze(result.stdout)
+
+
+def test_what_importing_one_does_to_the_streams_is_undone(dlplug: Command, tmp_path: Path) -> None:
+    write_metadata(tmp_path, "Name: odd\nVersion: 1", "odd = odd")
+    (tmp_path / "odd.py").write_text(
+        "import sys, warnings; warnings.warn('\\x1b[31mred'); print('\\x1b[31m'); sys.stderr = sys.stdout = None"
+    )
+    result = dlplug("info", "nothing", DLPLUG_ONLY="odd")
+    assert result.returncode == 2
+    assert "\x1b" not in result.stderr
+    assert result.stderr.splitlines()[-1].startswith("dlplug: nothing is named")
 
 
 def test_two_entry_points_of_one_name(dlplug: Command, tmp_path: Path) -> None:

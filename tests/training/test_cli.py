@@ -154,6 +154,8 @@ def test_damaged_runs_are_refused(fit, refused, tmp_path):
     [
         (["--trainer.max_epochs=x"], "--trainer.max_epochs: 'x' is not int or null"),
         (["--trainer.devices=0"], "devices='0'"),
+        (["--trainer.accumulate_grad_batches=0"], "accumulate_grad_batches 0: 1 is the least"),
+        (["--trainer.check_val_every_n_epoch=0"], "check_val_every_n_epoch 0: 1 is the least"),
         (["--model.width=-1"], "negative dimension -1"),
         (["--nothing=1"], "unrecognized arguments: --nothing=1"),
         (["--trainer.default_root_dir=own.py"], "cannot make a run folder in own.py/ownmodel"),

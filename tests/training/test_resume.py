@@ -153,10 +153,31 @@ def test_loss_that_is_not_a_number_fails_the_run(dlplug):
     assert dlplug("fit", run)[0] == 1
 
 
+def test_an_interval_that_the_data_are_too_few_for_is_refused_in_a_line(dlplug):
+    status, said, run = dlplug("fit", *OWN, "--trainer.max_epochs=1", "--trainer.val_check_interval=999")
+    assert (status, run, said.count("Traceback")) == (2, None, 0)
+    assert "(999) must be less than or equal to the number of the training batches" in said.splitlines()[-1]
+
+
 def changed(run, path, **changes):
     checkpoint = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
     checkpoint["hyper_parameters"] |= changes
     torch.save(checkpoint, path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [("optimizer_states", [], "has the state of 0 optimizers, the model has 1"), ("epoch", -2, "of a negative epoch")],
+)
+def test_what_cannot_be_resumed_exactly_is_refused(dlplug, trained, tmp_path, key, value, message):
+    mine = tmp_path / "run"
+    shutil.copytree(trained, mine)
+    last = mine / "checkpoints" / "last.ckpt"
+    torch.save(torch.load(last, weights_only=True) | {key: value}, last)
+    status, said, _ = dlplug("fit", mine, "--trainer.max_epochs=2")
+    assert (status, said.count("Traceback")) == (2, 0), said
+    assert message in said
+    assert metrics(mine) == metrics(trained)
 
 
 @pytest.mark.parametrize("command", ["fit", "test", "generate"])

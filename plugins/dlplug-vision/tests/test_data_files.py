@@ -173,7 +173,7 @@ def test_image_folder_with_parts_of_its_own(tmp_path):
         ("training", "validation", "testing"),
         ("train_set", "valid", "TEST"),
         ("TRAIN", "dev", "tests"),
-        ("trn", "val", "tst"),
+        ("trn", "val2017", "tst"),
     ],
 )
 def test_splits_are_known_by_other_names(tmp_path, train, val, test):

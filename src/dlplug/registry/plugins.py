@@ -5,14 +5,14 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout, suppress
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TextIO, cast
 
 from pluggy import PluginManager
 
 from dlplug import hookspecs
-from dlplug.console import plain
+from dlplug.console import PlainOutput, plain
 from dlplug.errors import InputError, did_you_mean
 from dlplug.registry.installed import GROUP, Distribution, EntryPoint, distributions, entry_points, normalized
 from dlplug.specs import TARGET, DataSpec, ModelSpec, Spec
@@ -192,7 +192,9 @@ def stdout_apart() -> Iterator[None]:
     kept = os.dup(1)
     try:
         os.dup2(2, 1)
-        with redirect_stdout(sys.stderr):
+        # Both are put back, whatever becomes of them; a terminal obeys no escape code that is printed or warned of.
+        stderr = cast(TextIO, PlainOutput(sys.stderr))
+        with redirect_stdout(stderr), redirect_stderr(stderr):
             yield
     finally:
         os.dup2(kept, 1)
@@ -250,6 +252,11 @@ def _specs_of(module: Any) -> tuple[Spec, ...]:
     for spec in specs:
         if not isinstance(spec, Spec):
             raise TypeError(f"dlplug_specs gave {spec!r}, which is not a Spec")
+        known: Any = next(kind for kind in type(spec).__mro__ if kind.__module__ == Spec.__module__)
+        if known is not type(spec):  # a class of the plugin's own, which may check nothing
+            known.__post_init__(spec)
+            if getattr(known, "kind", "") != spec.kind:
+                raise ValueError(f"{spec.name} is of the kind {spec.kind!r}, which its class says otherwise")
         if (spec.kind, spec.name) in names:
             raise ValueError(f"dlplug_specs gave the {spec.kind} {spec.name!r} twice")
         names.add((spec.kind, spec.name))

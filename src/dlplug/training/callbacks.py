@@ -197,10 +197,11 @@ def guard(target: object) -> bool:
 
 
 def _guard(target: Any, name: str, left_out: list[str]) -> None:
-    kind, guarded = type(target), {"__module__": type(target).__module__}
+    kind: Any = type(target)
+    guarded: dict[str, Any] = {"__module__": kind.__module__}
     for attribute in PROPERTIES if isinstance(target, Logger) else ():
         given = getattr(kind, attribute, None)
-        if isinstance(given, property):
+        if isinstance(given, property) and given.fget:
             guarded[attribute] = property(functools.partial(_call, given.fget, name, left_out))
             if attribute != "experiment":  # which opens what it logs to
                 given.fget(target)

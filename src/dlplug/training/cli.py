@@ -286,6 +286,9 @@ class CLI(LightningCLI):
         if asked.overfit_batches and isinstance(self.datamodule, Data):
             limits = " ".join(f"--trainer.limit_{part}_batches {asked.overfit_batches}" for part in ("train", "val"))
             raise InputError(f"--trainer.overfit_batches needs batches made item by item; take {limits}")
+        for name in ("accumulate_grad_batches", "check_val_every_n_epoch"):
+            if (value := asked[name]) is not None and value < 1:
+                raise InputError(f"--trainer.{name} {value}: 1 is the least")
         callbacks = _as_list(asked.callbacks)
         if self.job.command == "fit":
             self._keep_inside(callbacks)

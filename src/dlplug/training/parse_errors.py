@@ -46,7 +46,7 @@ def explain(error: BaseException) -> str:
         named = re.search(r"class_path='([\w.]+)'", str(at_key))
         text = f"{named[1] if named else 'it'}: {reasons[0]}"  # of a class that is one of several types
     text = missing_info(innermost) or " ".join(text.split())
-    raiser = "" if isinstance(innermost, ValueError | ArgumentError) else _raiser(innermost)
+    raiser = "" if isinstance(innermost, ValueError | ArgumentError | OSError) else _raiser(innermost)
     if raiser or not text or not isinstance(innermost, Exception):  # SystemExit and its like say little by their text
         text = f"{raiser}{type(innermost).__name__}{text and ': '}{text}"
     return f"--{'.'.join(keys)}: {text}" if keys else text
@@ -121,6 +121,8 @@ def refuse_known(error: Exception, checkpoint: object) -> None:
         ) from error
     if any(module == RESTORING[0] and frame.f_code.co_name.startswith(RESTORING[1]) for module, frame in places):
         raise InputError(unusable(checkpoint, error)) from error
+    if places and places[-1][0].startswith("lightning.pytorch.loops.") and frames[-1].f_code.co_name == "setup_data":
+        raise InputError(lightnings(error)) from error  # limits and intervals that the data are too few for
     # A model without what a callback asks for raises in torch, on the callback's behalf.
     module, frame = next((p for p in reversed(places) if not p[0].startswith("torch.")), ("", None))
     if frame and module.startswith("lightning.pytorch.callbacks."):

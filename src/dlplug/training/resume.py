@@ -56,6 +56,7 @@ class ExactResume(Callback):
         self._max_epochs: int | None = None
         self._max_steps = -1
         self._stopped = False
+        self._states: int | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Make the layers before weight averaging copies the model, which would average nothing otherwise."""
@@ -75,6 +76,9 @@ class ExactResume(Callback):
         """Refuse what cannot be resumed exactly."""
         if trainer.state.fn != "fit":
             return
+        if min(checkpoint["epoch"], checkpoint["global_step"]) < 0:
+            raise InputError(f"the checkpoint {trainer.ckpt_path} is damaged: it is of a negative epoch or step")
+        self._states = len(checkpoint.get("optimizer_states") or ())
         loops = checkpoint["loops"]["fit_loop"]
         batches, epochs = loops["epoch_loop.batch_progress"], loops["epoch_progress"]["current"]["processed"]
         until = checkpoint.get("averaged_until", self._max_epochs)
@@ -110,6 +114,11 @@ class ExactResume(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Set the limit again, and stay stopped where the run had stopped early."""
+        if self._states not in (None, len(trainer.optimizers)):  # Lightning restores as many as there are
+            raise InputError(
+                f"the checkpoint {trainer.ckpt_path} has the state of {self._states} optimizers, the model has "
+                f"{len(trainer.optimizers)}: from it no run resumes exactly"
+            )
         if self._max_steps != -1:
             trainer.fit_loop.epoch_loop.max_steps = self._max_steps
         if self._stopped:

@@ -28,8 +28,8 @@ from dlplug_vision.data.images import ImageData, stratified_split
 from dlplug_vision.data.lazy_images import ImageFiles, Images, readable_names, take
 from dlplug_vision.data.mnist5k import MNIST5k
 
-SPLITS = {  # what their folders may be called: train, Training, train_set, …
-    split: re.compile(rf"(?:{names})(?:[ _-]?(?:set|split|data|images))?", re.IGNORECASE)
+SPLITS = {  # what their folders may be called: train, Training, train_set, train2017, …
+    split: re.compile(rf"(?:{names})(?:[ _-]?(?:set|split|data|images|[0-9]{4}))?", re.IGNORECASE)
     for split, names in {
         "train": "train(ing)?|trn",
         "val": "val(id(at(e|ion))?)?|dev",
