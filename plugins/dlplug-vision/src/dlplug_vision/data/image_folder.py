@@ -29,7 +29,7 @@ from dlplug_vision.data.lazy_images import ImageFiles, Images, readable_names, t
 from dlplug_vision.data.mnist5k import MNIST5k
 
 SPLITS = {  # what their folders may be called: train, Training, train_set, train2017, …
-    split: re.compile(rf"(?:{names})(?:[ _-]?(?:set|split|data|images|[0-9]{4}))?", re.IGNORECASE)
+    split: re.compile(rf"(?:{names})(?:[ _-]?(?:set|split|data|images|[0-9]{{4}}))?", re.IGNORECASE)
     for split, names in {
         "train": "train(ing)?|trn",
         "val": "val(id(at(e|ion))?)?|dev",
