@@ -1,7 +1,11 @@
 """Language models through the real command, on a little text."""
 
 import csv
+import math
+import random
 import shutil
+import string
+from pathlib import Path
 
 import pytest
 import torch
@@ -65,6 +69,28 @@ def test_state_is_carried_over_a_preemption_within_an_epoch(command, tmp_path):
     assert torch.load(cut / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 14
     assert command("fit", cut).returncode == 0
     assert (whole / "metrics.csv").read_text() == (cut / "metrics.csv").read_text()
+
+
+GPT = Path(__file__).parents[3] / "configs" / "gpt-124m.yaml"
+STEP = ("--data.path=text", "--data.batch_size=1", "--trainer.max_steps=1", "--trainer.accumulate_grad_batches=1")
+STEP = (*STEP, "--trainer.limit_val_batches=0", "--trainer.log_every_n_steps=1", "--trainer.accelerator=cpu")
+NARROW = ("--model.num_layers=2", "--model.d_model=48", "--data.vocabulary_size=300", "--compile=aot_eager")
+WHOLE = ("--compile=null", "--trainer.enable_checkpointing=false")
+SLOW = pytest.mark.slow("a step of 124 million weights takes 3 GB; by day the same config is narrow")
+
+
+@pytest.mark.parametrize("options", [NARROW, pytest.param(WHOLE, marks=SLOW)], ids=["narrow", "whole"])
+def test_gpt_takes_a_step_on_a_folder_of_texts(command, tmp_path, options):
+    (tmp_path / "text").mkdir()
+    words = ["".join(random.Random(n).choices(string.ascii_lowercase, k=7)) for n in range(40_000)]  # many tokens
+    (tmp_path / "text" / "1.txt").write_text(" ".join(3 * words) if options == WHOLE else CHINESE * 30)
+    result = command("fit", "-c", GPT, *STEP, *options)
+    assert result.returncode == 0, result.stderr
+    [run] = tmp_path.glob("runs/transformer-lm/*")
+    [row] = [row for row in rows(run / "metrics.csv") if row["train/loss"]]
+    vocabulary = 50257 if options == WHOLE else 300
+    assert float(row["train/loss"]) == pytest.approx(math.log(vocabulary), rel=0.1)  # no token is likelier yet
+    assert float(row["train/grad_norm"]) > 0
 
 
 @pytest.mark.parametrize(

@@ -33,8 +33,10 @@ class CausalLayer(nn.TransformerEncoderLayer):
         """
         attention, time = self.self_attn, x.shape[1]
         projected = linear(self.norm1(x), attention.in_proj_weight, attention.in_proj_bias)
-        heads = projected.unflatten(2, (3, attention.num_heads, -1))  # type: ignore[no-untyped-call]
-        queries, keys, values = heads.permute(2, 0, 3, 1, 4)
+        queries, keys, values = (
+            part.unflatten(2, (attention.num_heads, -1)).transpose(1, 2)  # type: ignore[no-untyped-call]
+            for part in projected.chunk(3, dim=2)
+        )
         mask = None
         if cache is not None:
             cache[0, :, :, start : start + time], cache[1, :, :, start : start + time] = keys, values
