@@ -5,7 +5,7 @@ import sys
 from contextlib import redirect_stdout
 from typing import TextIO, cast
 
-from dlplug.console import PlainOutput, plain
+from dlplug.console import PlainOutput, plain, plain_warnings
 from dlplug.errors import InputError
 
 # OpenMP's threads spin while they wait for work, for as long as it takes on an idle machine; beside other jobs they
@@ -21,6 +21,7 @@ def main(argv: list[str] | None = None) -> int:
         os.environ |= THREADS
     if os.environ.get("MPLBACKEND", "").startswith("module:"):  # a notebook's, which need not be installed here
         os.environ["MPLBACKEND"] = "agg"
+    plain_warnings()
     try:
         from dlplug.commands import run  # here, so that Ctrl-C ends it in silence too
 

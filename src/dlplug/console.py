@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Any, TextIO
 
@@ -47,6 +48,11 @@ def plain(text: object) -> str:
         words = type(text).__name__
     words = words if len(words) <= LONGEST else f"{words[:LONGEST]}…"
     return "".join(map(_printable, words))
+
+
+def plain_warnings() -> None:
+    """Show each warning in one line of what can be printed: gymnasium's are in colour."""
+    warnings.formatwarning = lambda message, *_, **__: f"warning: {plain(message)}\n"
 
 
 class PlainOutput:

@@ -31,7 +31,7 @@ from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
-from dlplug.console import is_rank_zero, is_watched, plain, say
+from dlplug.console import is_rank_zero, is_watched, plain, plain_warnings, say
 from dlplug.data import Data, Info
 from dlplug.errors import InputError
 from dlplug.loggers.csv import MetricsFile, broken_losses, read_metrics
@@ -576,4 +576,4 @@ def _quieten() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     for message in KNOWN_NOISE:
         warnings.filterwarnings("ignore", message)
-    warnings.formatwarning = lambda message, category, *_, **__: f"warning: {plain(message)}\n"
+    plain_warnings()
