@@ -75,6 +75,7 @@ KNOWN_NOISE = (
     "It is recommended to use `self.log",
     "Be aware that when using `ckpt_path`, callbacks used to create the checkpoint",
     "Couldn't infer the batch indices",
+    "The `srun` command is available",  # on a login node of a cluster, where a plain run is meant
     "Unable to serialize instance",  # what cannot be written into a config is refused, or a default
 )
 
