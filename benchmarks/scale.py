@@ -1,11 +1,16 @@
-"""Images beyond memory: ``image-folder`` beside torchvision's ``ImageFolder`` and ``DataLoader``.
+"""Images beyond memory: ``image-folder`` beside torchvision's ``ImageFolder`` and ``DataLoader``; two processes.
 
     python benchmarks/scale.py [--images N] [--side PIXELS] [--size PIXELS] [--workers N] [--folder DIR]
+    python benchmarks/scale.py --processes
+
 
 Makes JPEGs of ``--side`` by a seeded generator and reads each once, shuffled, in batches of 64 of ``--size``, floats
 from 0 to 1: our training split, torchvision's whole folder. Each program is a process of its own. Printed are images a
 CPU second, without imports; the peak of its memory, pages that its workers share counted once; and the CPU seconds,
 with imports and what workers read ahead, after which the first batch is there. Linux only.
+
+With ``--processes`` it trains models on one and on two processes, each with batches of the recipe's size, one thread
+each, and prints the CPU seconds a step of one process, the mean of the two, and the efficiency, their ratio.
 """
 
 import argparse
@@ -92,6 +97,23 @@ def be(program: str, root: Path, size: int, workers: int) -> None:
     print(count / (cpu() - imported), peak, first)
 
 
+# After how many steps, and over how many; an agent's makes many updates.
+STEPS = {"cnn": (20, 120), "gan": (10, 60), "multimodal-dbm": (10, 60), "dqn": (60, 60), "ppo": (3, 15)}
+
+
+def step_time(model: str, processes: int, scratch: str) -> float:
+    """Return the CPU seconds a training step of a model, a mean over its processes."""
+    path = Path(scratch) / f"{model}.{processes}"
+    options = f"--model {model} --trainer.accelerator cpu --trainer.devices {processes} --trainer.limit_val_batches 0 "
+    options += "--trainer.num_sanity_val_steps 0 --trainer.callbacks+=step_time.StepTime"
+    here = {"PYTHONPATH": os.pathsep.join(filter(None, (str(Path(__file__).parent), os.environ.get("PYTHONPATH"))))}
+    timed = {"OMP_NUM_THREADS": "1", "STEP_TIME": f"{STEPS[model][0]} {STEPS[model][1]} {path}"}
+    line = [sys.executable, "-m", "dlplug", "fit", *options.split()]
+    subprocess.run(line, cwd=scratch, env={**os.environ, **here, **timed}, check=True, capture_output=True)
+    found = [float(each.read_text()) for each in path.parent.glob(f"{path.name}.*")]
+    return sum(found) / len(found)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Images beyond memory, beside torchvision.")
     parser.add_argument("--images", type=int, default=2_000)
@@ -100,7 +122,15 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--folder", type=Path, help="where the images are, or are made and left")
     parser.add_argument("--be", help=argparse.SUPPRESS)
+    parser.add_argument("--processes", action="store_true", help="measure training on two processes instead")
     options = parser.parse_args()
+    if options.processes:
+        print(f"{'':16} one, CPU ms a step   two   efficiency")
+        for model in STEPS:
+            with tempfile.TemporaryDirectory() as scratch:
+                one, two = (step_time(model, count, scratch) for count in (1, 2))
+            print(f"{model:16} {1000 * one:18.2f} {1000 * two:5.2f} {one / two:12.2f}", flush=True)
+        return None
     if options.be:
         return be(options.be, options.folder, options.size, options.workers)
     with tempfile.TemporaryDirectory() as scratch:

@@ -1,13 +1,14 @@
 """The model's side of the bargain: a ``LightningModule`` that builds itself to fit its data."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, ClassVar, Literal, get_args, get_type_hints
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.core.optimizer import LightningOptimizer
-from torch import Tensor
+from torch import Tensor, distributed
+from torch._utils import _unflatten_dense_tensors
 from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
@@ -199,6 +200,15 @@ class Model(LightningModule):
         self._sums = {}
         self.log_dict(means, sync_dist=self.trainer.world_size > 1, batch_size=1)
 
+    def manual_backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        """Compute gradients, and average them over processes where no wrapper does so."""
+        super().manual_backward(loss, *args, **kwargs)
+        self._average(self.parameters())
+
+    def _average(self, weights: Iterable[Tensor]) -> None:
+        if self.trainer.world_size > 1 and self.trainer.model is self:
+            average_gradients([weight for weight in weights if weight.requires_grad])
+
     def within_epoch(self) -> dict[str, Any] | None:
         """Return what is carried from batch to batch, for a checkpoint of an epoch's middle: each process has its own.
 
@@ -222,7 +232,8 @@ class Model(LightningModule):
             The gradient norm before clipping, a scalar.
         """
         optimizer.zero_grad()
-        self.manual_backward(loss)
+        super().manual_backward(loss)
+        self._average(weight for group in optimizer.param_groups for weight in group["params"])
         norm = gradient_norm(optimizer.optimizer)
         if self.gradient_clip:
             value, algorithm = self.gradient_clip
@@ -254,6 +265,30 @@ def is_logging_batch(trainer: Trainer) -> bool:
     """Return whether the batch that is trained on now is one that the trainer's logging interval names."""
     interval: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
     return bool(interval) and (trainer.fit_loop.total_batch_idx + 1) % interval == 0  # 0 is never, to Lightning
+
+
+def mean_over_processes(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Return the means of tensors over all processes, by one all-reduce; themselves where there is one process."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return [*tensors]
+    flat = torch.cat([tensor.detach().reshape(-1) for tensor in tensors])
+    distributed.all_reduce(flat)
+    flat /= distributed.get_world_size()
+    means = _unflatten_dense_tensors(flat, tensors)  # type: ignore[no-untyped-call]
+    return [mean.to(tensor.dtype) for mean, tensor in zip(means, tensors, strict=True)]
+
+
+def average_gradients(weights: Sequence[Tensor]) -> None:
+    """Average gradients over processes; a weight that has none in any of them stays without one."""
+    # How many lack each: without it, the processes' tensors would not be of one length where a weight takes no part.
+    lacking = torch.tensor([float(weight.grad is None) for weight in weights], device=weights[0].device)
+    gradients = [torch.zeros_like(weight) if weight.grad is None else weight.grad for weight in weights]
+    *means, lacking = mean_over_processes([*gradients, lacking])
+    for weight, mean in zip(weights, means, strict=True):
+        weight.grad = mean
+    if lacking.max() == 1:
+        for index in (lacking == 1).nonzero().flatten().tolist():
+            weights[index].grad = None
 
 
 def gradient_norm(optimizer: Optimizer) -> Tensor:

@@ -29,11 +29,14 @@ def warmup_cosine(step: float, total_steps: float, warmup_fraction: float = 0.0)
 
 
 def set_lr(optimizer: torch.optim.Optimizer | LightningOptimizer, lr: float | Sequence[float]) -> None:
-    """Set the learning rate of an optimizer: one for all parameter groups, or one a group."""
+    """Set the learning rate of an optimizer: one for all parameter groups, or one a group.
+
+    With ``--scale_lr`` it is multiplied by what the number of processes asks for.
+    """
     groups = optimizer.param_groups
     rates = [lr] * len(groups) if isinstance(lr, float | int) else lr
     for group, rate in zip(groups, rates, strict=True):
-        group["lr"] = rate
+        group["lr"] = rate * group.get("lr_scale", 1.0)
 
 
 class WarmupCosine(Model):

@@ -1,7 +1,11 @@
+from types import SimpleNamespace
+
 import pytest
+import torch
 from lightning.pytorch.loggers import Logger
 
-from dlplug.training.callbacks import guard
+from dlplug.optim import set_lr
+from dlplug.training.callbacks import LearningRateScaling, guard
 
 
 class Broken(Logger):
@@ -46,3 +50,22 @@ def test_a_logger_that_raises_later_is_left_out_then():
     with pytest.warns(UserWarning, match="Late is left out: log_metrics: AssertionError"):
         logger.log_metrics({}, 0)
     logger.log_metrics({}, 1)
+
+
+def test_learning_rate_grows_with_the_processes_and_only_once():
+    weight = torch.nn.Parameter(torch.zeros(1))
+    adam, sgd = torch.optim.Adam([weight], 0.1), torch.optim.SGD([weight], 0.1)
+    schedule = torch.optim.lr_scheduler.StepLR(sgd, 1)
+    configs = [SimpleNamespace(scheduler=schedule)]
+    for count in (4, 4, 9):  # resumed on as many processes, and on others
+        trainer = SimpleNamespace(world_size=count, optimizers=[adam, sgd], lr_scheduler_configs=configs)
+        LearningRateScaling(True).on_train_start(trainer, None)
+        rates = [each.param_groups[0]["lr"] for each in (adam, sgd)]
+        assert [*rates, *schedule.base_lrs] == pytest.approx([0.1 * count**0.5, 0.1 * count, 0.1 * count])
+    set_lr(adam, 0.01)
+    assert adam.param_groups[0]["lr"] == pytest.approx(0.03)
+
+
+def test_larger_batch_is_said(capsys):
+    LearningRateScaling(False).on_train_start(SimpleNamespace(world_size=2), None)
+    assert capsys.readouterr().err == "2 processes make batches 2 times as large; --scale_lr raises the learning rate\n"

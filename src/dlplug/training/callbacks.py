@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import math
 import os
 import shutil
 import sys
@@ -18,7 +19,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from lightning.pytorch.utilities.seed import isolate_rng
 
 from dlplug import media
-from dlplug.console import plain
+from dlplug.console import plain, say
 from dlplug.data import run_seed
 from dlplug.errors import InputError
 from dlplug.model import gradient_norm, is_logging_batch
@@ -162,11 +163,43 @@ class OptimizerOverrides(Callback):
             return
         for optimizer, groups in zip(trainer.optimizers, self._groups, strict=True):
             for group, asked in zip(optimizer.param_groups, groups, strict=True):
-                group.update(asked)
+                group.update({"lr_scale": 1.0, **asked})
 
 
 def _options(group: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in group.items() if name != "params"}
+
+
+class LearningRateScaling(Callback):
+    """Raises learning rates where processes multiply the batch, or says that the batch is larger.
+
+    By the square root of the number of processes for Adam and its like, by the number itself for SGD.
+
+    Sources: Malladi et al., "On the SDEs and Scaling Rules for Adaptive Gradient Algorithms" (2022); Goyal et al.,
+    "Accurate, Large Minibatch SGD: Training ImageNet in 1 Hour" (2017), without its warmup.
+
+    Args:
+        asked: Whether they are to be raised.
+    """
+
+    def __init__(self, asked: bool) -> None:
+        self._asked = asked
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Multiply what the optimizers begin with, or what they were left with on another number of processes."""
+        count = trainer.world_size
+        if not self._asked:
+            if count > 1:
+                say(f"{count} processes make batches {count} times as large; --scale_lr raises the learning rate")
+            return
+        for optimizer in trainer.optimizers:
+            scale = count if isinstance(optimizer, torch.optim.SGD) else math.sqrt(count)
+            change = scale / optimizer.param_groups[0].get("lr_scale", 1.0)
+            for group in optimizer.param_groups:
+                group.update({key: group[key] * change for key in ("lr", "initial_lr") if key in group}, lr_scale=scale)
+            for config in trainer.lr_scheduler_configs:
+                if getattr(config.scheduler, "optimizer", None) is optimizer and hasattr(config.scheduler, "base_lrs"):
+                    config.scheduler.base_lrs = [rate * change for rate in config.scheduler.base_lrs]
 
 
 class GradNormAndLRMonitor(Callback):

@@ -44,7 +44,15 @@ from dlplug.report.page import write_report
 from dlplug.runs import NAME, Run
 from dlplug.specs import CommandSpec
 from dlplug.trained import read_checkpoint, refuse_misfit
-from dlplug.training.callbacks import Compile, GradNormAndLRMonitor, LiveReport, OptimizerOverrides, Showcase, guard
+from dlplug.training.callbacks import (
+    Compile,
+    GradNormAndLRMonitor,
+    LearningRateScaling,
+    LiveReport,
+    OptimizerOverrides,
+    Showcase,
+    guard,
+)
 from dlplug.training.checkpoints import AtomicCheckpointIO, Checkpoints
 from dlplug.training.launch import (
     Preemption,
@@ -60,6 +68,7 @@ from dlplug.training.predictions import InputData, PredictionWriter
 from dlplug.training.progress import ADVICE, EpochSummary, TrainingBar
 from dlplug.training.resume import ExactResume, find, refuse
 from dlplug.training.seeding import EpochSeeding
+from dlplug.training.strategy import AveragedGradients
 
 PARSER_MODE = "dlplug"
 CHECKPOINTS = {"every_n_train_steps": PositiveInt, "train_time_interval": timedelta}
@@ -177,6 +186,8 @@ class CLI(LightningCLI):
         if self.job.command == "fit":
             text = "Show the page in the browser while it trains."
             parser.add_argument("--open", type=bool, nargs="?", const=True, default=False, help=text)
+            text = "Raise the learning rate with the number of processes: by it for SGD, for others by its square root."
+            parser.add_argument("--scale_lr", type=bool, nargs="?", const=True, default=False, help=text)
             for key, kind in CHECKPOINTS.items():
                 text = f"Save checkpoints within epochs too: {key} of Lightning's ModelCheckpoint."
                 parser.add_argument(f"--{key}", type=kind | None, default=None, help=text)
@@ -318,7 +329,9 @@ class CLI(LightningCLI):
             kwargs.update(gradient_clip_val=None, gradient_clip_algorithm=None)
         trainer = super().instantiate_trainer(**kwargs)
         if isinstance(trainer.strategy, DDPStrategy) and asked.strategy in ("auto", "ddp"):
-            # Its alternating steps leave parameters without gradients, which plain ddp refuses.
+            # Alternating steps leave parameters without gradients, which plain ddp refuses.
+            if isinstance(self.model, Model):
+                return super().instantiate_trainer(**kwargs, strategy=AveragedGradients())
             say(f"{self.job.model} uses manual optimization: strategy ddp becomes ddp_find_unused_parameters_true")
             trainer = super().instantiate_trainer(**kwargs, strategy="ddp_find_unused_parameters_true")
         return trainer
@@ -464,7 +477,7 @@ class CLI(LightningCLI):
             del config[kind]
             if getattr(import_module(type(given).__module__), type(given).__qualname__, None) is type(given):
                 config[kind] = {"class_path": self.job.chosen[kind], "init_args": _plain_values(given.hparams)}
-        unused = (key for key in (*OPTIMIZER, "compile") if not config[key])
+        unused = (key for key in (*OPTIMIZER, "compile", "scale_lr") if not config[key])
         once = ("config", "ckpt_path", "open", "run", "resume", *CHECKPOINTS, *unused)
         return {name: value for name, value in config.items() if name not in once}
 
@@ -497,6 +510,7 @@ class CLI(LightningCLI):
             typed = self.job.typed if self.job.run else ()
             summary = EpochSummary(self.run, self.job.model, typed)
             callbacks += [self._preemption, summary, Showcase(self.run), GradNormAndLRMonitor()]
+            callbacks.append(LearningRateScaling(self.config.scale_lr))
             callbacks.append(LiveReport(self.run, self.config.open))
             if self.config_init.trainer.enable_checkpointing is not False:
                 given = (self.config_init.get(name) for name in CHECKPOINTS)

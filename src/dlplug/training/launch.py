@@ -211,6 +211,8 @@ class Preemption(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take the place of Lightning's handlers, which it sets just before and takes away in the end."""
         self._listen()
+        # What Lightning's handlers note it broadcasts before each batch; nothing is noted any more.
+        trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]
 
     def _listen(self) -> None:
         for number in _handlers():
@@ -235,7 +237,8 @@ class Preemption(Callback):
         self.agreed = self.signal
         if trainer.world_size > 1:
             came = torch.tensor(self.signal, device=trainer.strategy.root_device)
-            self.signal = self.agreed = int(trainer.strategy.reduce(came, reduce_op="max"))
+            distributed.all_reduce(came, distributed.ReduceOp.MAX)
+            self.signal = self.agreed = int(came)
 
     def requeue(self) -> None:
         """Have Slurm start the job again, where its warning was what stopped it."""

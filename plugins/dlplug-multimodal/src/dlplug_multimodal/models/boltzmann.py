@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from dlplug import Panel
 from dlplug.data import Batch
-from dlplug.model import Model
+from dlplug.model import Model, mean_over_processes
 from dlplug.optim import set_lr
 from dlplug_multimodal.data.ranges import require
 from dlplug_multimodal.nn.rbm import RBM
@@ -58,19 +58,16 @@ class Boltzmann(Model):
         for batch in data.train_dataloader():
             yield data.prepare_batch(tuple(column.to(self.device) for column in batch))
 
-    def reduce_mean(self, values: Sequence[Tensor]) -> Sequence[Tensor]:
-        """Return the means of tensors over all processes."""
-        return [self.trainer.strategy.reduce(value, reduce_op="mean") for value in values]
-
     def apply_gradients(self, gradients: Sequence[tuple[nn.Module, Sequence[Tensor]]]) -> None:
         """Take one step.
 
         Args:
             gradients: Machines, each with the gradients of its parameters in their order.
         """
-        for machine, values in gradients:
-            for parameter, gradient in zip(machine.parameters(), self.reduce_mean(values), strict=True):
-                parameter.grad = gradient.to(parameter.dtype)  # in mixed precision products are of half precision
+        parameters = [parameter for machine, _ in gradients for parameter in machine.parameters()]
+        means = mean_over_processes([value for _, values in gradients for value in values])
+        for parameter, gradient in zip(parameters, means, strict=True):
+            parameter.grad = gradient.to(parameter.dtype)  # in mixed precision products are of half precision
         self.optimizer().step()
         for machine, _ in gradients:
             for parameter in machine.parameters():

@@ -9,6 +9,7 @@ from torch import Tensor
 from dlplug import Panel
 from dlplug.data import Batch, ImageInfo
 from dlplug.media import Image, Media
+from dlplug.model import mean_over_processes
 from dlplug_multimodal.data.ranges import require
 from dlplug_multimodal.data.tagged_images import TaggedImageInfo
 from dlplug_multimodal.models.boltzmann import ENERGY_PANEL, LIKELIHOOD_PANEL, SingleRBM
@@ -93,7 +94,7 @@ class GaussianRBM(SingleRBM):
 
     def initialise(self) -> None:
         """Measure the pixels' means and variances."""
-        self.standardizer.fit([images for images, _ in self.train_batches()], self.reduce_mean)
+        self.standardizer.fit([images for images, _ in self.train_batches()], mean_over_processes)
 
     def visible(self, batch: Batch) -> Tensor:
         """Return standardised pixels."""

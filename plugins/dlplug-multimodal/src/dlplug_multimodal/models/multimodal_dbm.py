@@ -14,6 +14,7 @@ from dlplug import Panel
 from dlplug.console import say
 from dlplug.data import Batch, ImageInfo
 from dlplug.media import Image, ImageFile, Media, Table, Text
+from dlplug.model import mean_over_processes
 from dlplug.optim import set_lr
 from dlplug.trained import read_weights, take
 from dlplug_multimodal.data.ranges import require
@@ -233,7 +234,7 @@ class MultimodalDBM(Boltzmann):
         """Measure words and pixels; keep a gallery; load the weights that the cnn starts from."""
         images, counts = (list(column) for column in zip(*self.train_batches(), strict=True))
         words = torch.cat(counts)
-        frequency, length = self.reduce_mean([words.mean(0), words.sum() / (words.sum(1) > 0).sum().clamp_min(1)])
+        frequency, length = mean_over_processes([words.mean(0), words.sum() / (words.sum(1) > 0).sum().clamp_min(1)])
         self.length.copy_(length)
         self.machine.text.visible_bias.data.copy_((frequency + 1 / len(words)).log())
         if self.init_from:
@@ -250,7 +251,7 @@ class MultimodalDBM(Boltzmann):
             self.cnn.eval()
             images = [self._features(each) for each in images]
             self.cnn.train()
-        self.standardizer.fit(images, self.reduce_mean)
+        self.standardizer.fit(images, mean_over_processes)
 
     @property
     def phase(self) -> str:

@@ -9,7 +9,7 @@ from dlplug import Panel
 from dlplug.data import Batch
 from dlplug.errors import InputError
 from dlplug.media import Media, Table, Text
-from dlplug.model import Parts
+from dlplug.model import Parts, mean_over_processes
 from dlplug_multimodal.data.tagged_images import TaggedImageInfo, count_query_words
 from dlplug_multimodal.evaluation.retrieval import most_likely
 from dlplug_multimodal.models.boltzmann import ENERGY_PANEL, LIKELIHOOD_PANEL, SingleRBM
@@ -60,7 +60,7 @@ class ReplicatedSoftmax(SingleRBM):
 
     def initialise(self) -> None:
         """Set the visible biases to the words' log-frequencies, smoothed for words that training lacks."""
-        [frequency] = self.reduce_mean([torch.cat([counts for _, counts in self.train_batches()]).mean(0)])
+        [frequency] = mean_over_processes([torch.cat([counts for _, counts in self.train_batches()]).mean(0)])
         self.machine.visible_bias.data.copy_((frequency + 1 / len(frequency)).log())
 
     def visible(self, batch: Batch) -> Tensor:

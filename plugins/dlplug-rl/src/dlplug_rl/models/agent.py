@@ -16,7 +16,7 @@ from torch.nn.functional import interpolate
 from dlplug import InputError, Panel
 from dlplug.console import say
 from dlplug.media import Media, Text, Video
-from dlplug.model import Model, Parts
+from dlplug.model import Model, Parts, average_gradients
 from dlplug_rl.data.environments import EnvInfo, VectorEnv
 
 RECENT_EPISODES = 100  # their mean return is logged while training, as Stable-Baselines3 does
@@ -158,8 +158,6 @@ class Agent(Model):
     def minimise(self, loss: Tensor, optimizer: LightningOptimizer) -> Tensor:
         """Take one optimizer step, without Lightning's hooks: a batch has hundreds, and they cost a third of each.
 
-        Gradients are averaged over processes here, since DDP does so for the first of a batch's updates alone.
-
         Args:
             loss: A scalar.
             optimizer: One of ``self.optimizers()``.
@@ -172,11 +170,9 @@ class Agent(Model):
         for weight in weights:
             weight.grad = None
         loss.backward()  # type: ignore[no-untyped-call]
-        gradients = [weight.grad for weight in weights if weight.grad is not None]
         if self.trainer.world_size > 1:
-            for gradient in gradients:
-                torch.distributed.all_reduce(gradient)
-                gradient /= self.trainer.world_size
+            average_gradients(weights)
+        gradients = [weight.grad for weight in weights if weight.grad is not None]
         norm = torch.zeros(())
         if self.gradient_clip and self.gradient_clip[1] == "norm":
             # What torch.nn.utils.clip_grad_norm_ does, in a third of its time.
