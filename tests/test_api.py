@@ -25,7 +25,7 @@ import dlplug
 from dlplug import processes
 from dlplug.claims import Lab
 from dlplug.files import write_atomically
-from dlplug.media import Figure, Table, Text, Video
+from dlplug.media import Audio, Figure, Table, Text, Video
 from dlplug.media import Image as Picture
 from dlplug.registry import Registry
 from dlplug.testing import run_command
@@ -276,6 +276,7 @@ def test_media_are_shown_in_notebooks():
     assert Figure(Drawing())._repr_png_().startswith(b"\x89PNG")
     assert Figure(Drawing())._repr_html_() is None  # a notebook prefers HTML, and would show "None"
     assert Video(torch.rand(2, 1, 4, 4))._repr_html_().startswith('<img src="data:image/gif;base64,')
+    assert Audio(torch.zeros(9), 8000)._repr_html_().startswith('<audio controls src="data:audio/wav;base64,')
     assert Text("<a>")._repr_html_() == "<pre>&lt;a&gt;</pre>"
     assert "<td>1</td><td>&lt;b&gt;</td>" in Table(["n", "x"], [[1, "<b>"]])._repr_html_()
 

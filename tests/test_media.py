@@ -1,11 +1,12 @@
 import io
+import wave
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image as PillowImage
 
-from dlplug.media import Image, of, save
+from dlplug.media import Audio, Image, of, save
 
 
 def pixels(image):
@@ -32,6 +33,14 @@ def test_grid_keeps_order_and_colours():
 def test_wrong_shape_is_refused():
     with pytest.raises(ValueError, match="an image has shape"):
         Image(torch.zeros(2, 2)).encode()
+
+
+def test_a_sound_is_kept_in_16_bits_and_cut_off_beyond_1():
+    with wave.open(io.BytesIO(Audio(torch.tensor([-2.0, -0.5, 0.0, 1.0]), 8000).encode())) as file:
+        assert (file.getnchannels(), file.getframerate()) == (1, 8000)
+        assert np.frombuffer(file.readframes(9), "<i2").tolist() == [-32767, -16384, 0, 32767]
+    with pytest.raises(ValueError, match="a sound has shape"):
+        Audio(torch.zeros(2, 2), 8000).encode()
 
 
 @pytest.mark.parametrize("key", ["samples", "a/b", "../../escape", "..", "<script>", "höhe 3"])

@@ -4,6 +4,7 @@ import base64
 import csv
 import io
 import math
+import wave
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -104,6 +105,35 @@ class Video(Media):
 
     def _repr_html_(self) -> str:
         return f'<img src="data:image/gif;base64,{base64.b64encode(self.encode()).decode()}">'
+
+
+@dataclass(frozen=True)
+class Audio(Media):
+    """A sound.
+
+    Attributes:
+        samples: Shape (samples,), from -1 to 1; what is beyond is cut off.
+        sample_rate: Samples a second.
+    """
+
+    samples: Tensor
+    sample_rate: int
+
+    suffix = "wav"
+
+    def encode(self) -> bytes:
+        """Return a WAV file of 16 bits and one channel."""
+        if self.samples.dim() != 1:
+            raise ValueError(f"a sound has shape (samples,), not {tuple(self.samples.shape)}")
+        levels = self.samples.detach().float().cpu().nan_to_num().clamp(-1, 1).mul(32767).round()
+        file = io.BytesIO()
+        with wave.open(file, "wb") as written:
+            written.setparams((1, 2, self.sample_rate, 0, "NONE", ""))
+            written.writeframes(levels.numpy().astype("<i2").tobytes())
+        return file.getvalue()
+
+    def _repr_html_(self) -> str:
+        return f'<audio controls src="data:audio/wav;base64,{base64.b64encode(self.encode()).decode()}"></audio>'
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,13 @@ OWN = ("--model", "shown.Shown", "--data", "own.OwnData", "--trainer.max_epochs=
 
 MODEL = """
 import torch
-from dlplug.media import Image, Table, Text, Video
+from dlplug.media import Audio, Image, Table, Text, Video
 from own import OwnModel
 class Shown(OwnModel):
     def showcase(self, batch):
         picture = torch.arange(16.0).view(1, 4, 4) / 15
         media = {"picture": Image(picture), "words": Text("two\\nlines <b>")}
+        media |= {"tone": Audio(torch.linspace(-1, 1, 800), 8000)}
         return {**media, "rows": Table(["a"], [[1]]), "film": Video(torch.stack([picture, 1 - picture]))}
 """
 
@@ -73,6 +74,7 @@ def test_tensorboard_shows_curves_over_batches_pictures_and_words(fit, command):
     assert len(events.Scalars("test/loss")) == 1
     assert [(image.step, image.width) for image in events.Images("picture")] == [(4, 480), (8, 480), (12, 480)]
     assert [image.width for image in events.Images("film")] == [480] * 3
+    assert [(sound.step, sound.sample_rate) for sound in events.Audio("tone")] == [(4, 8000), (8, 8000), (12, 8000)]
     [words, *_] = events.Tensors("words/text_summary")
     assert words.tensor_proto.string_val == [b"    two\n    lines <b>\n"]
     declared = {tag: HParamsPluginData.FromString(events.SummaryMetadata(tag).plugin_data.content) for tag in HPARAMS}

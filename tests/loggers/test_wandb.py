@@ -292,12 +292,13 @@ def test_config_and_option_are_one_logger(fit):
 SHOWN = """
 import torch
 import plotly.graph_objects as go
-from dlplug.media import Figure, Image, Table, Text, Video
+from dlplug.media import Audio, Figure, Image, Table, Text, Video
 from own import OwnModel
 class Shown(OwnModel):
     def showcase(self, batch):
         picture = torch.arange(16.0).view(1, 4, 4) / 15
         media = {"picture": Image(picture, caption="Grey."), "words": Text("a <b>"), "rows": Table(["x"], [[1]])}
+        media |= {"tone": Audio(torch.linspace(-1, 1, 800), 8000)}
         return {**media, "film": Video(torch.stack([picture, 1 - picture])), "plot": Figure(go.Figure())}
 """
 
@@ -313,6 +314,7 @@ def test_every_medium_is_sent(command, tmp_path):
     assert {name: row[name] for name, row in sent.items()} == {
         "picture._type": "image-file",
         "film._type": "video-file",
+        "tone._type": "audio-file",
         "plot._type": "plotly-file",
         "words._type": "html-file",
         "rows._type": "html-file",

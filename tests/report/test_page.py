@@ -229,12 +229,16 @@ def test_media_are_thinned_to_a_budget(report, tmp_path, monkeypatch):
 def test_every_kind_of_medium(report, tmp_path):
     run = make_run(tmp_path / "run", losses())
     media = run / "media"
-    for key in ("film", "words", "table", "figure"):
+    for key in ("film", "tone", "words", "table", "figure"):
         (media / key).mkdir(parents=True)
+    import torch
     from PIL import Image
+
+    from dlplug.media import Audio
 
     reds = [Image.new("RGB", (4, 4), (n, 0, 0)) for n in (0, 255)]
     reds[0].save(media / "film" / "00000001.gif", save_all=True, append_images=reds[1:])
+    (media / "tone" / "00000001.wav").write_bytes(Audio(torch.zeros(8), 8000).encode())
     (media / "words" / "00000001.txt").write_text("to be\nor not")
     (media / "table" / "00000001.csv").write_text("a,b\n" + "1,x\n" * 300)
     figure = {"data": [{"type": "bar", "y": [1, float("nan")]}], "layout": {"title": {"text": "bars"}}}
@@ -242,6 +246,8 @@ def test_every_kind_of_medium(report, tmp_path):
     page = report(run)
     [film] = page.all("img")
     assert film[1]["src"].startswith("data:image/gif;base64,")
+    [tone] = page.all("audio")
+    assert tone[1]["src"].startswith("data:audio/wav;base64,")
     assert "to be or not" in page.texts("pre")
     assert len([cell for cell in page.texts("td") if cell == "x"]) == 200
     assert page.texts("figcaption") == [f"The first 200 of 300 rows of {media}/table/00000001.csv."]

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from dlplug import InputError
-from dlplug.media import Figure, Image, ImageFile, OutputFile, SoundFile, Table, Text, TextFile
+from dlplug.media import Audio, Figure, Image, ImageFile, OutputFile, SoundFile, Table, Text, TextFile
 from dlplug_play import demos
 from dlplug_play.demos import Field, _as_table, _demo, ask, kind_of
 
@@ -128,6 +128,14 @@ def test_images_are_in_the_page():
     page = render({"": Image(torch.rand(1, 4, 4), caption='a "dog"')})
     assert 'src="data:image/png;base64,' in page
     assert "a &quot;dog&quot;" in page
+
+
+def test_a_sound_has_a_player():
+    from dlplug_play.render import render
+
+    page = render({"a<b": Audio(torch.zeros(9), 8000)})
+    assert '<audio controls src="data:audio/wav;base64,' in page
+    assert 'aria-label="a&lt;b"' in page
 
 
 def test_without_anything_to_ask_a_run_is_refused(tmp_path):

@@ -13,7 +13,7 @@ from PIL import Image as PillowImage
 
 from dlplug.errors import InputError
 from dlplug.files import load_yaml
-from dlplug.media import Media
+from dlplug.media import Audio, Media
 from dlplug.panels import find_monitor
 from dlplug.runs import Run
 
@@ -68,7 +68,7 @@ class TensorBoard(TensorBoardLogger):
 
     @rank_zero_only
     def log_media(self, key: str, medium: Media, path: Path, step: int) -> None:
-        """Show a saved medium: a picture, the first frame of a moving one, or text.
+        """Show a saved medium: a picture, the first frame of a moving one, a sound, or text.
 
         Args:
             key: What it is called.
@@ -79,6 +79,8 @@ class TensorBoard(TensorBoardLogger):
         if path.suffix in (".png", ".gif"):
             pixels = np.asarray(PillowImage.open(path).convert("RGB"))  # (height, width, 3)
             self.experiment.add_image(key, pixels, step, dataformats="HWC")
+        elif isinstance(medium, Audio):
+            self.experiment.add_audio(key, medium.samples[None], step, medium.sample_rate)
         elif path.suffix in (".txt", ".csv"):
             indented = "".join(f"    {line}\n" for line in path.read_text().splitlines())
             self.experiment.add_text(key, indented, step)

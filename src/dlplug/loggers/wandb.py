@@ -310,6 +310,8 @@ def _shown(path: Path) -> Any:
             return wandb.Image(str(path), caption=caption)
         case ".gif":
             return wandb.Video(str(path), format="gif")
+        case ".wav":
+            return wandb.Audio(str(path))
         case ".json":
             from plotly.io import from_json
 

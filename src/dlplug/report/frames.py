@@ -3,6 +3,7 @@
 import base64
 import csv
 import json
+import wave
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,7 @@ from PIL import Image
 BYTES = 5_000_000  # of files on one page
 BYTES_EACH = 2_000_000
 ROWS = 200  # of a table
-KINDS = {"png": "picture", "gif": "picture", "txt": "text", "csv": "table", "json": "figure"}
+KINDS = {"png": "picture", "gif": "picture", "wav": "sound", "txt": "text", "csv": "table", "json": "figure"}
 
 
 @dataclass
@@ -24,7 +25,7 @@ class Frame:
 
     Attributes:
         step: Batches trained so far.
-        kind: ``"picture"``, ``"text"``, ``"table"``, ``"figure"`` or ``"problem"``.
+        kind: ``"picture"``, ``"sound"``, ``"text"``, ``"table"``, ``"figure"`` or ``"problem"``.
         content: A data URI, the text, the rows with the heading first, plotly's figure, or what is wrong.
         caption: What is seen, where the file says so.
     """
@@ -84,6 +85,8 @@ def read_frame(file: Path, step: int = 0) -> Frame:
             return Frame(step, "problem", f"{file} is too large for this page.")
         if kind == "picture":
             return Frame(step, kind, *_picture(file))
+        if kind == "sound":
+            return Frame(step, kind, _sound(file))
         if kind == "text":
             return Frame(step, kind, file.read_text(errors="replace"))
         if kind == "table":
@@ -99,6 +102,11 @@ def _picture(file: Path) -> tuple[str, str]:
         kind = Image.MIME[picture.format or ""]
         picture.verify()
     return f"data:{kind};base64,{base64.b64encode(file.read_bytes()).decode()}", caption
+
+
+def _sound(file: Path) -> str:
+    with wave.open(str(file)):  # or it is none
+        return f"data:audio/wav;base64,{base64.b64encode(file.read_bytes()).decode()}"
 
 
 def _table(file: Path) -> tuple[list[list[str]], str]:

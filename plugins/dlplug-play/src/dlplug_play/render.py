@@ -7,7 +7,7 @@ from io import BytesIO
 
 from PIL import Image, ImageSequence
 
-from dlplug.media import Figure, Media, Table, Text, Video
+from dlplug.media import Audio, Figure, Media, Table, Text, Video
 
 SHARES = ("confidence", "probability")  # columns of a table that are drawn as bars
 FRAMES = 120  # of a video that can be looked at one by one
@@ -50,8 +50,11 @@ def _render(medium: Media, name: str) -> str:
         return (
             f'<iframe sandbox="allow-scripts" srcdoc="{page}" title="{escape(name or "figure", quote=True)}"></iframe>'
         )
-    caption = getattr(medium, "caption", "")
     content = medium.encode()
+    if isinstance(medium, Audio):
+        source, label = _uri(content, "audio/wav"), escape(name or "sound", quote=True)
+        return f'<audio controls src="{source}" aria-label="{label}"></audio>'
+    caption = getattr(medium, "caption", "")
     image = _img(content, medium.suffix, caption or name or "what the model made")
     return f"{image}{_frames(content)}" if isinstance(medium, Video) else image
 
@@ -87,5 +90,8 @@ def _frames(gif: bytes) -> str:
 
 
 def _img(content: bytes, suffix: str, alt: str) -> str:
-    data = base64.b64encode(content).decode()
-    return f'<img src="data:image/{suffix};base64,{data}" alt="{escape(alt, quote=True)}">'
+    return f'<img src="{_uri(content, f"image/{suffix}")}" alt="{escape(alt, quote=True)}">'
+
+
+def _uri(content: bytes, kind: str) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
