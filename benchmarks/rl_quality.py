@@ -4,6 +4,7 @@
     python benchmarks/rl_quality.py q-learning ppo        # of these models alone
     python benchmarks/rl_quality.py ppo:Acrobot-v1        # a model in another environment
     python benchmarks/rl_quality.py ppo:LunarLander-v3    # not among all: it needs pip install Box2D
+    python benchmarks/rl_quality.py sac sb3-sac           # nor these: the second is Stable-Baselines3's, which it needs
 
 The best checkpoint is chosen by the mean return of validation episodes and tested on 100 others (1,000 for q-learning),
 all greedy, with the same seeds in each run. For q-learning also the largest error of the table against value iteration.
@@ -17,6 +18,8 @@ import time
 from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"
+
+import gymnasium
 
 from dlplug.claims import Lab
 from dlplug.registry import Registry
@@ -42,13 +45,26 @@ def measure(lab: Lab, name: str, seed: int) -> tuple[float, float, str]:
     return lab.test(trained)["test/episode_return"], seconds, f"{steps:,} steps {more}"
 
 
+def measure_sb3_sac(seed: int) -> tuple[float, float, str]:
+    """As many steps as our recipe's by Stable-Baselines3, with the same settings; the last policy is tested."""
+    from rl_speed import zoo_sac
+    from stable_baselines3.common.evaluation import evaluate_policy
+
+    started = time.process_time()
+    model = zoo_sac(seed).learn(20_000)
+    seconds = time.process_time() - started
+    judged = gymnasium.make("Pendulum-v1")
+    judged.reset(seed=1000)  # its episodes are the same for each seed
+    return evaluate_policy(model, judged, 100, warn=False)[0], seconds, "20,000 steps"
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         lab = Lab(Registry.discover(), Path(folder), SEEDS)
         for name in sys.argv[1:] or ALL:
             returns = []
             for seed in SEEDS:
-                value, seconds, more = measure(lab, name, seed)
+                value, seconds, more = measure_sb3_sac(seed) if name == "sb3-sac" else measure(lab, name, seed)
                 returns.append(value)
                 print(f"{name:28} seed {seed}  return {value:8.2f}  {seconds:6.1f} CPU s  {more}", flush=True)
             print(f"{name:28} mean {statistics.fmean(returns):.2f} ± {statistics.stdev(returns):.2f}", flush=True)

@@ -1,11 +1,12 @@
 """How fast agents learn, against Stable-Baselines3 and a plain PyTorch loop. One thread, CPU seconds.
 
     pip install stable-baselines3        # a requirement of this script alone
-    python benchmarks/rl_speed.py [--rounds 3] [--steps 10000]         the same work: time for as many steps and updates
+    python benchmarks/rl_speed.py [--rounds 3] [--steps 10000] [--only sac]   time for as many steps and updates
     python benchmarks/rl_speed.py --solve [--seeds 5]                  time to a mean of 475 over 20 greedy episodes
 
 CartPole-v1 with the settings of Stable-Baselines3's zoo: deep Q-learning with a network of 256-256, batches of 64 and
-an update every two steps; PPO with 8 environments, 32 steps, 20 rounds, batches of 256. The same work is done without
+an update every two steps; PPO with 8 environments, 32 steps, 20 rounds, batches of 256. Pendulum-v1 with the zoo's SAC,
+its updates made eight at a time in both; --only sac measures these alone. The same work is done without
 validation by all; ours still writes checkpoints, metrics and a report. In --solve each has its own recipe, and
 validation counts for all. Each training is a process of its own, and rounds are interleaved, so that whatever else the
 machine does falls on all alike; imports do not count.
@@ -69,6 +70,34 @@ def ours_dqn(steps: int, seed: int) -> float:
 def ours_ppo(steps: int, seed: int) -> float:
     same = (f"--data.batches={steps // BATCH}", "--trainer.max_epochs=1", "--trainer.limit_val_batches=0")
     return fit("--model=ppo", *same, f"--seed_everything={seed}")
+
+
+def ours_sac(steps: int, seed: int) -> float:
+    same = (f"--data.batches={steps // 8}", "--trainer.max_epochs=1", "--trainer.limit_val_batches=0")
+    return fit("--model=sac", *same, f"--seed_everything={seed}")
+
+
+def sb3_sac(steps: int, seed: int) -> float:
+    model = zoo_sac(seed)
+    started = time.process_time()
+    model.learn(steps // 8 * 8)
+    return time.process_time() - started
+
+
+def zoo_sac(seed: int):  # type: ignore[no-untyped-def]
+    from stable_baselines3 import SAC
+
+    return SAC(
+        "MlpPolicy",
+        "Pendulum-v1",
+        learning_rate=1e-3,
+        buffer_size=100_000,
+        learning_starts=256,
+        train_freq=8,
+        gradient_steps=8,
+        seed=seed,
+        device="cpu",
+    )
 
 
 def sb3_dqn(steps: int, seed: int) -> float:
@@ -192,6 +221,8 @@ SAME: dict[str, Callable[[int, int], float]] = {
     "dqn, Stable-Baselines3": sb3_dqn,
     "ppo, ours": ours_ppo,
     "ppo, Stable-Baselines3": sb3_ppo,
+    "sac, ours": ours_sac,
+    "sac, Stable-Baselines3": sb3_sac,
 }
 SOLVE: dict[str, Callable[[int, int], float]] = {
     "dqn to 475, ours": ours_solves,
@@ -210,10 +241,11 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=10_000)
     parser.add_argument("--solve", action="store_true")
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--only", default="")
     parser.add_argument("--one")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    contestants = SOLVE if options.solve else SAME
+    contestants = {name: of for name, of in (SOLVE if options.solve else SAME).items() if name.startswith(options.only)}
     if options.one:
         torch.set_num_threads(1)
         print({**SAME, **SOLVE}[options.one](options.steps, options.seed))
