@@ -4,8 +4,11 @@
 status 1; of pages and anchors Zensical says so.
 """
 
+import base64
 import contextlib
+import csv
 import io
+import itertools
 import os
 import re
 import shutil
@@ -16,12 +19,15 @@ from pathlib import Path
 from dlplug import commands
 from dlplug.__main__ import main as command
 from dlplug.commands import COMMANDS, OWN_PARSER
+from dlplug.media import Figure
+from dlplug.plots import plot_bars
 from dlplug.registry import Registry
 from dlplug.registry.source import read_class
 from dlplug.specs import ClaimSpec, Spec
 
 ROOT = Path(__file__).parents[1]
 PICTURE = re.compile(r"!\[[^]]*\]\(([^)\s]+)")
+STEPS = "| | model | figure | CPU time | weights | command |"
 FILLED = re.compile(r"^\{\{ (\w+) ?(.*?) \}\}$", re.MULTILINE)
 
 
@@ -69,6 +75,20 @@ def unmeasured() -> list[list[str]]:
     """Return the sentences of the notes without a claim, which claims.md lists: section, sentence, reason."""
     lines = (ROOT / "docs" / "claims.md").read_text().splitlines()
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if re.match(r"\| \d", line)]
+
+
+def ladder(lecture: str) -> str:
+    """Return what is reached from a lecture's simplest baseline to what is used today: a table and bars a ruler."""
+    with open(ROOT / "docs" / "ladders.csv", newline="") as lines:
+        rows = [row for row in csv.DictReader(lines) if row["lecture"] == lecture]
+    parts = []
+    for ruler, steps in itertools.groupby(rows, key=lambda row: row["ruler"]):
+        found = [[*step.values()][2:] for step in steps]  # what it is, model, figure, time, weights, command
+        lines = [STEPS, "|---|---|---|---|---|---|", *(f"| {' | '.join(cells)} |" for cells in found)]
+        bars = Figure(plot_bars({cells[1]: [float(cells[2].split()[0])] for cells in found}, "")).svg() or b""
+        image = f'<img alt="The same as bars" src="data:image/svg+xml;base64,{base64.b64encode(bars).decode()}">'
+        parts += [f"**{ruler}**", "\n".join(lines), image]
+    return "\n\n".join(parts) or "None is measured yet."
 
 
 def corrections(_: str) -> str:
@@ -122,6 +142,7 @@ FILLERS = {
     "layout": layout,
     "offers": offers,
     "claims": claims,
+    "ladder": ladder,
     "corrections": corrections,
     "readme": readme,
     "guide": guide,

@@ -1,5 +1,6 @@
 """What the documents tell a person to type."""
 
+import csv
 import os
 import re
 import runpy
@@ -136,6 +137,16 @@ def test_what_the_sites_pages_take_from_elsewhere_is_there():
     assert "--model.latent_dim" in usage
     assert all(f"\n## {command.name}\n" in usage for command in TABLE.values() if command.target not in OWN_PARSER)
     assert "class Line(Model)" in filled[Path("plugin.md")]
+
+
+def test_figures_of_the_ladders_are_in_the_readmes():
+    plugins = {"2": "sequence", "3": "vision", "4": "generative", "5": "multimodal", "6": "rl"}
+    said = {lecture: (ROOT / f"plugins/dlplug-{name}/README.md").read_text() for lecture, name in plugins.items()}
+    with open(ROOT / "docs" / "ladders.csv", newline="") as lines:
+        rows = [*csv.DictReader(lines)]
+    assert {row["lecture"] for row in rows} == {*plugins}
+    numbers = [(row, number) for row in rows for number in re.findall(r"[\d.]+", f"{row['figure']} {row['time']}")]
+    assert not [(row["model"], number) for row, number in numbers if number not in said[row["lecture"]]]
 
 
 def test_a_picture_that_is_missing_ends_the_site(tmp_path, monkeypatch, capsys):
