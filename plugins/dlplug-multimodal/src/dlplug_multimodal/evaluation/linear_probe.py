@@ -9,12 +9,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
-from dlplug_multimodal.data.audio_visual import LabelledSounds
+from dlplug_multimodal.data.audio_visual import LabelledSounds, random_shift_and_stretch
+from dlplug_multimodal.nn.spectrogram import log_mel
 
 N_FFT, HOP_LENGTH = 256, 128  # samples of a spectrum and between two of them
 FLOOR = 1e-3  # magnitude that counts as silence
 BATCH = 128
 C = 0.1  # scikit-learn's inverse of the regularisation strength
+COPIES = 8  # of each clip that a recogniser learns from, each shifted and stretched anew
 
 
 @torch.no_grad()
@@ -29,6 +31,18 @@ def linear_probe(represent: Callable[[Tensor], Tensor], train: LabelledSounds, t
     (x, y), (tested, answers) = ((_features(represent, waves), labels.numpy()) for waves, labels in (train, test))
     regression = make_pipeline(StandardScaler(), LogisticRegression(C=C, max_iter=1000)).fit(x, y)
     return float(regression.score(tested, answers))
+
+
+def understood(sounds: LabelledSounds, others: LabelledSounds) -> float:
+    """Return the share of sounds that a recogniser understands, logistic regression on log mel spectrograms.
+
+    Args:
+        sounds: Sounds (n, samples) and the labels that they should have (n,).
+        others: What the recogniser learns, as it is, and shifted by up to a twentieth and stretched by up to 15 %.
+    """
+    waves, labels = others
+    copies = [random_shift_and_stretch(waves, waves.shape[1] // 20, 0.15) for _ in range(COPIES)]
+    return linear_probe(log_mel, (torch.cat([waves, *copies]), labels.repeat(COPIES + 1)), sounds)
 
 
 def spectrum_statistics(waves: Tensor) -> Tensor:
