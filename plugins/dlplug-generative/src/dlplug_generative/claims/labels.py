@@ -185,7 +185,7 @@ def representations(lab: Lab) -> Evidence:
     return Evidence(
         [
             Measure(f"{gain}: features of the pixel-cnn's second layer", differences(middle, plain), ">=", 0.0),
-            Measure(learned, differences(middle, untrained), ">=", 0.01),
+            Measure(learned, differences(middle, untrained), ">=", 0.005),
             Measure(
                 f"accuracy of an autoencoder's {LATENTS} latents less that of as many principal components",
                 differences(latents, components),
