@@ -1,8 +1,10 @@
 """The data's side of the bargain: a ``LightningDataModule`` that describes itself, so that any model can fit it."""
 
+import atexit
 import os
 import signal
 import sys
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -264,7 +266,7 @@ def load_batches(dataset: Dataset[Batch], sampler: Sampler[Any], num_workers: in
         sampler: Gives an index a batch.
         num_workers: Processes that read ahead; 0 to read in this one.
     """
-    return _Loader(
+    loader = _Loader(
         dataset,
         batch_size=None,
         sampler=sampler,
@@ -276,6 +278,15 @@ def load_batches(dataset: Dataset[Batch], sampler: Sampler[Any], num_workers: in
         # As torch on Linux, until Python 3.14 or a parent says otherwise: a worker that is no fork imports torch anew.
         multiprocessing_context="fork" if num_workers and sys.platform == "linux" else None,
     )
+    if num_workers:
+        atexit.register(_end_workers, weakref.ref(loader))
+    return loader
+
+
+def _end_workers(loader: "weakref.ref[_Loader]") -> None:
+    # At exit multiprocessing ends workers by a signal that these ignore, and would wait for them for ever.
+    if iterator := getattr(loader(), "_iterator", None):
+        iterator._shutdown_workers()
 
 
 def _as_it_is(batch: Any) -> Any:

@@ -1,5 +1,6 @@
 """Image folders beyond memory: what is decoded as batches need it is what would be in memory."""
 
+import multiprocessing
 import os
 
 import numpy as np
@@ -139,6 +140,18 @@ def test_the_cache_is_checked_bounded_and_swept(root, tmp_path, monkeypatch):
     assert list(second.parent.iterdir()) == [others.cache.path]  # 4 kB each, and not both
     monkeypatch.setattr(cache, "cache_folder", lambda kind: root.with_name("others") / "cat" / "5.png" / "no")
     assert folder(root.with_name("others"), in_memory=0).splits["train"][0].cache is None
+
+
+def test_workers_end_with_python_in_the_middle_of_an_epoch(root, monkeypatch):
+    registered = []
+    monkeypatch.setattr("atexit.register", lambda *call: registered.append(call))
+    loader = folder(root, in_memory=0, workers=1).train_dataloader()
+    batches = iter(loader)
+    next(batches)
+    [worker] = multiprocessing.active_children()
+    [(end, *args)] = [call for call in registered if call[0].__module__ == "dlplug.data"]
+    end(*args)
+    assert not worker.is_alive()
 
 
 @pytest.mark.parametrize("option", ["in_memory", "workers", "cache"])
