@@ -214,6 +214,15 @@ def test_what_importing_one_does_to_the_streams_is_undone(dlplug: Command, tmp_p
     assert result.stderr.splitlines()[-1].startswith("dlplug: nothing is named")
 
 
+def test_what_importing_one_takes_from_all_is_put_back(dlplug: Command, tmp_path: Path) -> None:
+    """Where Python looks for modules, what it has imported, and the working directory."""
+    write_metadata(tmp_path, "Name: odd\nVersion: 1", "aaa = odd")
+    (tmp_path / "odd.py").write_text("import os, sys; sys.path[:] = []; sys.modules['json'] = None; os.chdir('/')")
+    result = dlplug("list", "--json")
+    assert result.returncode == 0
+    assert "gan" in result.stdout
+
+
 def test_two_entry_points_of_one_name(dlplug: Command, tmp_path: Path) -> None:
     write_metadata(tmp_path, "Name: odd\nVersion: 1", "callbacks = json")
     result = dlplug("plugins")

@@ -150,7 +150,7 @@ class Registry:
                 _require(line, installed)
             if self._manager.has_plugin(name):
                 raise _Unmet("another plugin has this name")
-            with stdout_apart():
+            with stdout_apart(), _nothing_taken():
                 module = entry_point.load()
                 self._manager.register(module, name)
                 self._manager.check_pending()
@@ -183,6 +183,18 @@ def _interrupts() -> Iterator[None]:
             signal.signal(signal.SIGINT, before)
     if pressed:
         raise KeyboardInterrupt
+
+
+@contextmanager
+def _nothing_taken() -> Iterator[None]:
+    """Put back what an import took from all others: places to import from, modules, the working directory."""
+    path, modules, folder = list(sys.path), dict(sys.modules), os.getcwd()
+    try:
+        yield
+    finally:
+        sys.path = [*path, *(place for place in sys.path if place not in path)]
+        sys.modules.update(modules)
+        os.chdir(folder)
 
 
 @contextmanager
