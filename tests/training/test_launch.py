@@ -1,10 +1,13 @@
 """Launchers: torchrun, srun (faked by its variables and an scontrol that notes what it is asked) and Lightning's."""
 
 import os
+import random
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from unittest.mock import patch
 
 import launched
@@ -12,10 +15,11 @@ import pytest
 import torch
 import trouble
 from jsonargparse import Namespace
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from dlplug.errors import InputError
 from dlplug.runs import Run
-from dlplug.training.launch import devices, launch_key, restarted_run
+from dlplug.training.launch import Preemption, devices, launch_key, restarted_run
 
 TWO = ["--model", "cnn", "--data", "digits", "--model.channels", "[8,8]", "--model.hidden", "16"]
 TWO += ["--trainer.limit_train_batches", "8", "--trainer.max_epochs", "3", "--trainer.log_every_n_steps", "3"]
@@ -74,15 +78,44 @@ def test_preempted_and_requeued_job_ends_as_one_never_stopped(unbroken, tmp_path
     planted = (unbroken / "checkpoints" / "last.ckpt").read_bytes()
     (tmp_path / "runs" / "hpc_ckpt_1.ckpt").write_bytes(planted)  # of another job, where Lightning would look for it
     # After the first epoch, in the middle of the second, by a signal to one of the two processes; then before the end.
-    for restart, signal in enumerate(("SIGUSR1 1 12", "SIGUSR1 0 17", "")):
-        more = {"SLURM_RESTART_COUNT": str(restart), **({"TROUBLE": signal} if signal else {})}
+    for restart, moment in enumerate(("SIGUSR1 1 12", "SIGUSR1 0 17", "")):
+        more = {"SLURM_RESTART_COUNT": str(restart), **({"TROUBLE": moment} if moment else {})}
         ended = srun(nodes, f"--trainer.default_root_dir={tmp_path}/runs", **more)
-        assert [status for status, _ in ended] == ([138, 0] if signal else [0, 0]), ended
+        assert [status for status, _ in ended] == ([138, 0] if moment else [0, 0]), ended
         [last] = tmp_path.glob("runs/cnn/*/checkpoints/last.ckpt")
         assert torch.load(last, weights_only=True)["global_step"] == (12, 17, 24)[restart]  # within an epoch of 8
     [run] = tmp_path.glob("runs/cnn/*")
     assert (run / "metrics.csv").read_bytes() == (unbroken / "metrics.csv").read_bytes()
     assert set((nodes[0] / "scontrol.txt").read_text().splitlines()) == {"requeue 77"}
+
+
+@pytest.mark.slow("twenty starts of two processes; by day two signals stop a job")
+def test_twenty_signals_at_random_batches_change_nothing(unbroken, tmp_path):
+    nodes = [tmp_path / "first", tmp_path / "second"]
+    for folder in nodes:
+        folder.mkdir()
+    draw = random.Random(0)
+    moments = sorted(draw.sample(range(1, 25), 20))
+    for restart, moment in enumerate([*moments, 0]):
+        name, rank = draw.choice(["SIGUSR1", "SIGTERM"]), draw.randrange(2)
+        more = {"SLURM_RESTART_COUNT": str(restart), **({"TROUBLE": f"{name} {rank} {moment}"} if moment else {})}
+        ended = srun(nodes, f"--trainer.default_root_dir={tmp_path}/runs", **more)
+        expected = 128 + getattr(signal, name) if moment else 0
+        assert [status for status, _ in ended] == [expected, 0], (moment, ended)
+    [run] = tmp_path.glob("runs/cnn/*")
+    assert (run / "metrics.csv").read_bytes() == (unbroken / "metrics.csv").read_bytes()
+
+
+def test_signal_that_comes_while_processes_agree_is_kept(monkeypatch):
+    preemption = Preemption()
+    came = iter([signal.SIGUSR1])
+    reduce = lambda *_: [preemption._note(number, None) for number in came]  # noqa: E731
+    monkeypatch.setattr(torch.distributed, "all_reduce", reduce)
+    trainer = SimpleNamespace(world_size=2, strategy=SimpleNamespace(root_device="cpu"), checkpoint_callbacks=[])
+    preemption.on_train_batch_end(trainer)
+    with pytest.raises(SIGTERMException):
+        preemption.on_train_batch_end(trainer)
+    assert preemption.signal == signal.SIGUSR1
 
 
 def test_run_is_resumed_only_where_every_node_has_it(unbroken, tmp_path):

@@ -238,7 +238,9 @@ class Preemption(Callback):
         if trainer.world_size > 1:
             came = torch.tensor(self.signal, device=trainer.strategy.root_device)
             distributed.all_reduce(came, distributed.ReduceOp.MAX)
-            self.signal = self.agreed = int(came)
+            self.agreed = int(came)
+        if self.agreed:  # or one that came meanwhile would be forgotten
+            self.signal = self.agreed
 
     def requeue(self) -> None:
         """Have Slurm start the job again, where its warning was what stopped it."""
