@@ -16,11 +16,14 @@ each, and prints the CPU seconds a step of one process, the mean of the two, and
 import argparse
 import multiprocessing
 import os
+import resource
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +34,14 @@ PROGRAMS = {
     "first": "dlplug, into the cache",
     "cached": "dlplug, from the cache",
 }
+
+TEXTS = {
+    "memory": "dlplug, tokens in memory",
+    "write": "dlplug, first start: writes them",
+    "mapped": "dlplug, from the file of tokens",
+    "datasets": "datasets, memory-mapped",
+}
+BATCHES, LANES, TIME = 5_000, 20, 64
 
 
 def make(root: Path, count: int, side: int) -> None:
@@ -114,8 +125,52 @@ def step_time(model: str, processes: int, scratch: str) -> float:
     return sum(found) / len(found)
 
 
+def make_text(path: Path, megabytes: int) -> None:
+    """Write random words, half a megabyte of them again and again in another order."""
+    import numpy as np
+
+    random = np.random.default_rng(0)
+    words = ["".join(random.choice(list("abcdefghijklmnop"), random.integers(2, 10))) for _ in range(5_000)]
+    lines = np.array([" ".join(random.choice(words, 9)) for _ in range(10_000)])
+    with open(path, "w") as file:
+        while file.tell() < 1e6 * megabytes:
+            file.write("\n".join(random.permutation(lines)) + "\n")
+
+
+def be_text(program: str, path: Path) -> None:
+    """Be one of the programs that read text, and print its figures."""
+    batches: Iterator[Any]
+    from dlplug_sequence.data.text_file import TextFile
+
+    imported = cpu()
+    ours = TextFile(str(path), batch_size=LANES, seq_len=TIME, in_memory=1e6 if program == "memory" else 0)
+    if program == "datasets":
+        import datasets
+        import torch
+
+        saved = path.with_name("arrow")
+        if not saved.exists():  # in a process of its own, so that it does not count
+            ours.setup()
+            rows = ours.splits["train"].numpy()
+            rows = rows[: len(rows) // (TIME + 1) * (TIME + 1)].reshape(-1, TIME + 1)
+            column = datasets.Features({"tokens": datasets.Sequence(datasets.Value("uint8"), TIME + 1)})
+            return datasets.Dataset.from_dict({"tokens": rows}, column).save_to_disk(saved)
+        rows = datasets.load_from_disk(saved).with_format("torch")
+        order = torch.randperm(len(rows)).split(LANES)
+        batches = (rows[index.tolist()]["tokens"].long() for index in order)
+    else:
+        ours.prepare_data()
+        batches = (tokens for tokens, _ in ours.train_dataloader())
+    batches = islice(batches, BATCHES)
+    next(batches)
+    first = cpu()
+    count = sum(batch[:, :TIME].numel() for batch in batches)
+    print(count / (cpu() - first), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, first - imported)
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Images beyond memory, beside torchvision.")
+    parser = argparse.ArgumentParser(description="Images and text beyond memory.")
+    parser.add_argument("--text", type=int, metavar="MEGABYTES", help="text instead of images")
     parser.add_argument("--images", type=int, default=2_000)
     parser.add_argument("--side", type=int, default=256, help="of the files")
     parser.add_argument("--size", type=int, default=224, help="of what is trained on")
@@ -131,13 +186,17 @@ def main() -> None:
                 one, two = (step_time(model, count, scratch) for count in (1, 2))
             print(f"{model:16} {1000 * one:18.2f} {1000 * two:5.2f} {one / two:12.2f}", flush=True)
         return None
+    if options.be in TEXTS:
+        return be_text(options.be, options.folder)
     if options.be:
         return be(options.be, options.folder, options.size, options.workers)
     with tempfile.TemporaryDirectory() as scratch:
+        env = {**os.environ, "OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": scratch}
+        if options.text:
+            return compare_texts(Path(scratch) / "text.txt", options.text, env)
         folder = options.folder or Path(scratch) / "images"
         if not folder.exists():
             make(folder, options.images, options.side)
-        env = {**os.environ, "OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": scratch}
         line = [sys.executable, __file__, "--folder", str(folder), f"--size={options.size}"]
         print(f"{'':32} images/CPU s   peak GB   first batch, CPU s")
         for program, name in PROGRAMS.items():
@@ -145,6 +204,21 @@ def main() -> None:
             said = subprocess.run(command, env=env, stdout=subprocess.PIPE, check=True, text=True).stdout
             rate, peak, first = map(float, said.split())
             print(f"{name:32} {rate:12.0f} {peak:9.2f} {first:12.1f}", flush=True)
+
+
+def compare_texts(path: Path, megabytes: int, env: dict[str, str]) -> None:
+    """Print a line for each program that reads text."""
+    make_text(path, megabytes)
+    print(f"{'':32} tokens/CPU s   peak GB   first batch, CPU s")
+    for program, name in TEXTS.items():
+        if program == "datasets" and not find_spec("datasets"):
+            continue
+        command = [sys.executable, __file__, "--folder", str(path), f"--be={program}"]
+        said = ""
+        while not said:  # datasets saves its rows first
+            said = subprocess.run(command, env=env, stdout=subprocess.PIPE, check=True, text=True).stdout
+        rate, peak, first = map(float, said.split())
+        print(f"{name:32} {rate:12,.0f} {peak:9.2f} {first:12.1f}", flush=True)
 
 
 if __name__ == "__main__":
