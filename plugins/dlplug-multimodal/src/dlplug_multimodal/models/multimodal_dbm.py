@@ -270,6 +270,10 @@ class MultimodalDBM(Boltzmann):
         rates = (self.rates[0] / len(self.standardizer.mean), *self.rates[1:])
         set_lr(sgd, [max(0.0, scale * left * rate) for rate in rates for _ in range(2)])  # weights and biases
         set_lr(adam, self.lr * (1 - math.cos(math.pi * min(1.0, max(0.0, left)))) / 2)
+        # What a phase leaves alone need not be averaged over processes.
+        self.machine.requires_grad_(self.phase != "cnn")
+        if self.image_encoder == "cnn":
+            self.cnn.requires_grad_(self.phase == "cnn")
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Take the steps of the phase on a batch."""
