@@ -90,7 +90,7 @@ class TextFile(TextData):
         if size <= 1e6 * self.in_memory:
             return None
         options = f"{self.level} {self.vocabulary_size} {self.min_count} {self.held_out} {tokenizers.__version__}"
-        path = find_cached("tokens", options, files, 4 * size, 1e9 * self.cache)
+        path = find_cached("tokens", options, files, 2 * size, 1e9 * self.cache)
         if path and not path.exists():
             say(f"{self.path} holds {size / 1e6:,.0f} MB: its tokens are written to {cache_folder('tokens')}, once")
             bounds = self.bounds(pieces := self.read())
