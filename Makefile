@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export COVERAGE_FILE := $(CURDIR)/build/coverage/data
 
-.PHONY: gan test test-all coverage labs wheels dist zoo check bench docs oldest postgres setup
+.PHONY: gan test test-all coverage labs wheels dist zoo check bench docs oldest postgres slurm setup
 
 gan: .venv/ready  ## train the GAN on handwritten digits and say where its picture is
 	$(BIN)/dlplug fit --model gan
@@ -34,6 +34,9 @@ zoo: .venv/ready  ## trained weights as a wheel a lecture into dist, of the runs
 
 postgres: .venv/ready  ## a study in a real PostgreSQL, by four workers of which one is killed; starts and stops it
 	$(BIN)/python -m pytest -m "" plugins/dlplug-tune/tests/test_postgresql.py
+
+slurm: .venv/ready  ## a preempted job on two nodes of a Slurm on loopback; installs slurm-wlm, as root
+	.ci/slurm
 
 check: .venv/ready  ## lint, formatting, types and which room imports which
 	$(BIN)/ruff check .
