@@ -1,11 +1,12 @@
 """The core, a plugin of ours and strangers' ones from built wheels, in an environment of its own, nothing editable."""
 
+import json
 import re
 import shutil
 from pathlib import Path
 
 import pytest
-from distributions import ROOT, Environment, build_wheels
+from distributions import LECTURES, ROOT, Environment, build_wheels
 
 # Its second version renames an argument; nothing of it is ours.
 PROJECT = """
@@ -152,6 +153,20 @@ def test_life_of_a_strangers_plugin(
         assert message.startswith("dlplug: there is no model stranger_line.model.Line: ")
         assert message.endswith(missing)
     assert "there is no model 'line'" in refusal(environment, "fit", "--model=line")
+
+
+@pytest.mark.slow("builds six wheels and imports torch; by day test_release.py compares the extra with the plugins")
+def test_the_extra_lectures_brings_every_model(tmp_path: Path) -> None:
+    build_wheels(tmp_path, ROOT, *(ROOT / "plugins" / name for name in LECTURES))
+    environment = Environment(tmp_path)
+    environment.pip("uninstall", "--quiet", "--yes", "setuptools")  # venv's own is older than torch asks for
+    environment.pip("install", "--quiet", "--no-index", "--find-links", tmp_path, "dlplug[lectures]")
+    listed = environment.dlplug("list", "--json").stdout
+    assert {"cnn", "dqn", "gan", "multimodal-dbm", "transformer"} <= {spec["name"] for spec in json.loads(listed)}
+    limits = ("--trainer.max_epochs=1", "--trainer.limit_train_batches=2", "--trainer.accelerator=cpu")
+    fitted = environment.dlplug("fit", "--model", "gan", *limits)
+    assert fitted.returncode == 0, fitted.stderr
+    assert len([*environment.folder.glob("runs/gan/*/report.html")]) == 1
 
 
 @pytest.mark.slow("a minute each to install and train what `dlplug new` writes; by day its files are parsed")

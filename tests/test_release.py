@@ -2,13 +2,12 @@
 
 import re
 import tomllib
-from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+from distributions import LECTURES, ROOT
+
 PROJECTS = {
     path.parent.name: tomllib.loads(path.read_text())["project"] for path in ROOT.glob("plugins/*/pyproject.toml")
 }
-LECTURES = [path.parents[2].name for path in ROOT.glob("plugins/*/src/*/plugin.py") if "ModelSpec(" in path.read_text()]
 CORE = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 

@@ -9,6 +9,7 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+LECTURES = [path.parents[2].name for path in ROOT.glob("plugins/*/src/*/plugin.py") if "ModelSpec(" in path.read_text()]
 PIP = ("--quiet", "--disable-pip-version-check", "--no-index", "--no-deps")
 
 
