@@ -293,7 +293,7 @@ def test_right_plugin_passes(checks):
         except SkipTest as reason:
             skipped[name] = str(reason)
     assert skipped == {"data-more-pickles": "for the test"}
-    assert len(found) == 44
+    assert len(found) == 45
 
 
 def test_command(command, refused, tmp_path):
