@@ -9,13 +9,14 @@ from dlplug.testing import Check, checks_of
 
 CHECKS = [check for plugin in Registry.discover().plugins if plugin.specs for check in checks_of(plugin.name)]
 TRAINED_AGAIN = ("updates", "sizes", "reloads", "repeats", "bf16", "compiles", "processes", "space")  # or made twice
+IMPORTS = ("processes", "compiles")  # torch once more, or its compiler: 6 s of processor time each
 BY_DAY = ("cnn", "gan", "transformer", "dqn", "captioner", "install")
 SLOW = pytest.mark.slow("minutes for all models; by day one of each plugin is trained again, each is trained once")
 
 
 def at_its_time(check: Check) -> Any:
-    """Two processes cost an import of torch each: by day the lectures' own tests train on two where it matters."""
-    by_day = check.name not in TRAINED_AGAIN or (check.spec.name in BY_DAY and check.name != "processes")
+    """By day the lectures' own tests train on two processes where it matters, and test_check_command.py compiles."""
+    by_day = check.name not in TRAINED_AGAIN or (check.spec.name in BY_DAY and check.name not in IMPORTS)
     by_day &= check.spec.kind != "command" or check.spec.name in BY_DAY
     return check if by_day else pytest.param(check, marks=SLOW)
 
