@@ -36,5 +36,6 @@ def speech(lab: Lab) -> Evidence:
             "Understood": Figure(plot_bars(found, name)),
         },
         note="The recogniser is logistic regression on log mel spectrograms of the test's 24 voices, none of which the "
-        "model has heard. The speech that it learns from is synthetic. The model's own density, no temperature.",
+        "model has heard. The speech that it learns from is synthetic. The model's own density, no temperature. Normal "
+        "densities for each digit, time and band are understood as well; they take 20 nats a frame more.",
     )
