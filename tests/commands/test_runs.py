@@ -210,6 +210,15 @@ def test_a_page_of_runs_and_a_report_of_a_folder(here, capsys):
     html = (here / page).read_text()
     assert 'href="runs/cnn/one/report.html"' in html
     assert "model.note=&lt;b&gt;" in html
+    make("three", model="vae", loss=0.1)
+    html = (
+        here / shown(capsys, "--html", "all.html", "--sort", "val/loss", "--columns", "seed,val/loss").strip()
+    ).read_text()
+    assert html.index(">three<") < html.index(">one<")
+    assert "<td>0.1</td>" in html
+    assert "<button>model" not in html
+    html = (here / shown(capsys, "--html", "all.html", "--by", "config").strip()).read_text()
+    assert html.count('<th scope="row">') == 3
     assert main(["runs", "--html", "runs"]) == 2
     assert "cannot write runs: Is a directory" in capsys.readouterr().err
     with pytest.raises(InputError, match="not allowed with"):

@@ -57,14 +57,10 @@ def run(options: Namespace) -> int:
     found = [entry for entry in read_entries(options.folder) if all(entry.mentions(w) for w in options.words)]
     if options.best:
         found = _best(found)
-    if options.html:
-        from dlplug.report.runs import write_runs  # jinja2 and Pillow
-
-        print(write_runs(found, options.html))
-        return 0
     rows = {"config": by_config, "study": by_study, None: _each}[options.by](found)
     counted = {"config": ["seeds"], "study": ["runs"], None: []}[options.by]
-    wanted = options.columns.split(",") if options.columns else [*SHOWN, *counted]
+    usual = [*SHOWN, *counted, *(["note"] if options.html else [])]
+    wanted = options.columns.split(",") if options.columns else usual
     known = {name for row in rows for name in row} | {*SHOWN, "path", "seed", "note"}
     for name in [*wanted, *([options.sort] if options.sort else [])]:
         if rows and name not in known:
@@ -73,12 +69,17 @@ def run(options: Namespace) -> int:
         rows.sort(key=lambda row: _sortable(row.get(options.sort)))
     if options.reverse:
         rows.reverse()
-    if options.json:
+    wanted = [name for name in wanted if options.columns or any(row.get(name) for row in rows)]
+    if options.html:
+        from dlplug.report.runs import write_runs  # jinja2 and Pillow
+
+        print(write_runs(rows, [name for name in wanted if name != "name"], options.html))
+    elif options.json:
         print(json.dumps([{name: _finite(value) for name, value in row.items()} for row in rows], indent=1))
     elif options.csv:
         _print_csv(rows)
     elif rows:
-        _print_table(rows, [name for name in wanted if options.columns or any(row.get(name) for row in rows)])
+        _print_table(rows, wanted)
     else:
         print(
             f"no run in {options.folder}" + (f" mentions {' '.join(options.words)!r}" if options.words else ""),
@@ -148,7 +149,8 @@ def by_config(entries: Sequence[Entry]) -> list[Row]:
         groups.setdefault((entry.model, entry.data, entry.options), []).append(entry)
     rows = []
     for (model, data, options), group in groups.items():
-        row: Row = {"model": model, "data": data, "options": options, "seeds": len(group), "name": group[0].name}
+        row: Row = {"model": model, "data": data, "options": options, "seeds": len(group)}
+        row |= {"name": group[0].name, "path": group[0].path}
         of_each = [entry.row() for entry in group]
         for name in {name: None for each in of_each for name in each}:
             values = [each[name] for each in of_each if isinstance(each.get(name), float)]

@@ -3,7 +3,7 @@
 import base64
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,33 +11,29 @@ from markupsafe import Markup
 from PIL import Image
 
 from dlplug.report.template import HERE, csp_hash, fill, write_page
-from dlplug.runs_index import Entry
 
 SMALL = 96  # pixels of a picture's longer side
-PICTURED = 200  # runs, the newest, whose picture is in the page
+PICTURED = 200  # runs, the first, whose picture is in the page
 
 
-def write_runs(entries: Sequence[Entry], path: Path) -> Path:
+def write_runs(runs: Sequence[Mapping[str, Any]], columns: Sequence[str], path: Path) -> Path:
     """Write a page and return where it is.
 
     Args:
-        entries: The runs.
+        runs: A row each, with its ``name`` and ``path``.
+        columns: What is shown of it besides its name.
         path: The page; links to the runs' reports count from its folder.
 
     Raises:
         InputError: It cannot be written there.
     """
     rows: list[dict[str, Any]] = []
-    for number, entry in enumerate(entries):
-        folder = Path(entry.path)
+    for number, run in enumerate(runs):
+        folder = Path(run["path"])
         report = folder / "report.html"
         pictures = sorted(folder.glob("media/*/*.png")) if number < PICTURED else []
-        rows.append(
-            entry.row()
-            | {"report": os.path.relpath(report, path.absolute().parent) if report.is_file() else ""}
-            | {"picture": _thumbnail(pictures[-1]) if pictures else ""}
-        )
-    columns = ("model", "data", "state", "epochs", "time", "monitored", "test", "options", "note")
+        link = os.path.relpath(report, path.absolute().parent) if report.is_file() else ""
+        rows.append({**run, "report": link, "picture": _thumbnail(pictures[-1]) if pictures else ""})
     script = (HERE / "runs.js").read_text()
     of_page = {"scripts": [Markup(script)], "hashes": [csp_hash(script)]}
     return write_page(path, fill("runs.html", rows=rows, columns=columns, epochs=[], axis="step", **of_page))
