@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+import dlplug
 from dlplug.testing import check_panels
 from dlplug_rl.models.dqn import DQN
 from dlplug_rl.models.q_learning import QLearning
@@ -121,6 +122,8 @@ def test_policies(command, tmp_path, line):
         check_panels(run)
     assert command("test", run).returncode == 0
     assert float(rows(run / "metrics.csv")[-1]["train/entropy"]) > 0
+    played = dlplug.load(run).model.demos()["Episode"]()
+    assert set(played) == ({"episode"} if "--model.baseline=mean" in line else {"episode", "values"})
 
 
 def test_misfits_are_refused_in_one_line(refused):

@@ -16,7 +16,8 @@ from dlplug.media import Video
 from dlplug_rl.data.environments import EnvInfo, VectorEnv
 from dlplug_rl.data.replay_buffer import ReplayBuffer
 from dlplug_rl.data.spaces import fit_actions, fit_observations
-from dlplug_rl.models.dqn import DQN, plot_values
+from dlplug_rl.models.agent import plot_values
+from dlplug_rl.models.dqn import DQN
 from dlplug_rl.models.ppo import PPO
 
 

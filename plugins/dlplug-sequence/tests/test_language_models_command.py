@@ -13,6 +13,7 @@ import trouble
 
 from dlplug.testing import check_panels
 from dlplug_sequence.models.rnn_lm import RNNLM
+from dlplug_sequence.models.rnn_regressor import RNNRegressor
 
 CHINESE = "太初,神創造天地。地是空虛混沌,淵面黑暗;神的靈運行在水面上。\n神說:「要有光」,就有了光。\n" * 100
 TINY = ("--data", "text-file", "--data.path", "text.txt", "--data.batch_size", "4", "--data.seq_len", "16")
@@ -141,3 +142,9 @@ def test_the_adding_problem_is_solved_where_it_is_short(command, tmp_path):
     [run] = tmp_path.glob("runs/rnn-regressor/*")
     check_panels(run)
     assert float(rows(run / "metrics.csv")[-1]["val/loss"]) < 0.03
+    model = RNNRegressor.load_from_checkpoint(run / "checkpoints" / "last.ckpt", map_location="cpu").eval()
+    told = model.demos()["Predict"]("0.3 1\n0.9 0\n0.5 0\n0.1 0\n0.4 1\n0.2 0").text
+    assert abs(float(told) - 0.7) < 0.5
+    for text in ("0.3 x", "1 2\n3", "1"):
+        with pytest.raises(ValueError, match="numbers"):
+            model.predict_sequence(text)

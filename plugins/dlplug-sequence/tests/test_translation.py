@@ -72,13 +72,18 @@ def test_it_learns_a_few_pairs_by_heart(make, data):
     assert model.generate(text).text == references[0]
 
 
-def test_alignments_are_distributions_over_the_text(data):
-    model = built(MAKERS[1](), data)
+@pytest.mark.parametrize("make", [MAKERS[1], Transformer], ids=["seq2seq", "transformer"])
+def test_alignments_are_distributions_over_the_text(data, make):
+    model = built(make(), data)
     source, target, *_ = next(iter(data.val_dataloader()))
     weights = model.align(source, target).detach()
     assert weights.shape == (len(source), target.shape[1] - 1, source.shape[1])
     assert torch.allclose(weights.sum(2), torch.ones(()))
     assert float(weights[source[:, None].expand_as(weights) == 0].abs().sum()) == 0
+
+
+def test_without_attention_there_is_no_alignment(data):
+    source, target, *_ = next(iter(data.val_dataloader()))
     with pytest.raises(ValueError, match="no attention weights"):
         built(MAKERS[0](), data).align(source, target)
 

@@ -10,18 +10,20 @@ from typing import Any
 
 import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer
+from matplotlib.figure import Figure as Drawing
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 from dlplug import InputError, Panel
 from dlplug.console import say
-from dlplug.media import Media, Text, Video
+from dlplug.media import Figure, Media, Text, Video
 from dlplug.model import Model, Parts, average_gradients
 from dlplug_rl.data.environments import EnvInfo, VectorEnv
 
 RECENT_EPISODES = 100  # their mean return is logged while training, as Stable-Baselines3 does
 SHOWCASE_FRAMES = 40  # of the episode that is shown after each validation
 FRAME_WIDTH = 240  # pixels
+UNSEEN = 3_000_000  # seeds from here on are beyond those of validation and test
 PRECISIONS = ("32-true", "bf16-mixed")
 RANGES: dict[str, Callable[[float], bool]] = {
     "at least 0": lambda number: number >= 0,
@@ -149,6 +151,11 @@ class Agent(Model):
         batches = float(self.trainer.num_training_batches) * epochs
         return min(1.0, self.trainer.fit_loop.total_batch_idx / batches) if 0 < batches < math.inf else 0.0
 
+    @property
+    def state_value(self) -> Callable[[Tensor], Tensor] | None:
+        """What gives the value (n,) of n states, where that is learned apart from those of actions."""
+        return None
+
     def single_optimizer(self) -> LightningOptimizer:
         """Return the optimizer of a model that has one."""
         optimizer = self.optimizers()
@@ -229,7 +236,7 @@ class Agent(Model):
         """
         if min(episodes, frames) < 1:
             raise ValueError(f"episodes and frames must be at least 1, not {episodes} and {frames}")
-        seeds = torch.randint(3_000_000, 2**31, (episodes,)).tolist()  # beyond those of validation and test
+        seeds = torch.randint(UNSEEN, 2**31, (episodes,)).tolist()
         video, returns = self._record_video(seeds, frames)
         say(f"returns: {', '.join(f'{value:g}' for value in returns)} (mean {statistics.fmean(returns):g})")
         return video
@@ -246,7 +253,20 @@ class Agent(Model):
         """
         if not 0 <= episode < 1_000_000_000:
             raise ValueError(f"episode must be from 0 to 999999999, not {episode}")
-        return self.showcase(torch.tensor([3_000_000 + episode]))
+        seed = UNSEEN + episode
+        values = {"values": self.plot_episode(value, seed)} if (value := self.state_value) else {}
+        return {**self.showcase(torch.tensor([seed])), **values}
+
+    def plot_episode(self, value: Callable[[Tensor], Tensor], seed: int) -> Figure:
+        """Play an episode, and draw the values of its states: one each (n,), or one an action (n, actions)."""
+        values: list[Tensor] = []
+
+        def act(observations: Tensor) -> Tensor:
+            values.append(value(observations)[0].detach().cpu())
+            return self.act(observations)
+
+        returned, _ = self.evaluation_envs(1).evaluate(act, [seed])
+        return Figure(plot_values(torch.stack(values), float(returned)))
 
     def _record_video(self, seeds: Sequence[int], max_frames: int) -> tuple[Media, list[float]]:
         """Play episodes one after the other; return at most so many of their frames, or why none, and their returns."""
@@ -290,6 +310,24 @@ def linear_epsilon(final: float, progress: float) -> float:
         progress: How much of the way is done, 1 at its end.
     """
     return max(final, 1 - (1 - final) * progress)
+
+
+def plot_values(values: Tensor, returned: float) -> Drawing:
+    """Draw values along an episode.
+
+    Args:
+        values: Of states, shape (time,), or of each action, shape (time, actions).
+        returned: The episode's return.
+    """
+    drawing = Drawing(figsize=(5, 3.2), layout="constrained")
+    label = "Q" if values.ndim > 1 else "value"
+    axes = drawing.add_subplot(xlabel="step", ylabel=label, title=f"an episode that returned {returned:g}")
+    axes.plot(values.numpy())
+    if values.ndim > 1:
+        for action, line in enumerate(axes.lines[:18]):  # more would leave no room for the lines
+            line.set_label(f"action {action}")
+        axes.legend(fontsize="small")
+    return drawing
 
 
 def _resize(frame: Tensor, earlier: Sequence[Tensor]) -> Tensor:

@@ -5,12 +5,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from matplotlib.figure import Figure as Drawing
 from torch import Tensor, nn
 from torch.nn.functional import smooth_l1_loss
 
 from dlplug import Panel
-from dlplug.media import Figure, Media
+from dlplug.media import Media
 from dlplug.optim import set_lr
 from dlplug_rl.data.environments import EnvInfo, VectorEnv
 from dlplug_rl.models.agent import EPISODE_PANELS, VIDEO_PANEL, linear_epsilon
@@ -185,15 +184,7 @@ class DQN(OffPolicyAgent):
 
     def showcase(self, batch: Tensor) -> dict[str, Media]:
         """Show an episode and what the agent expected along it."""
-        values: list[Tensor] = []
-
-        def act(observations: Tensor) -> Tensor:
-            q = self(observations)
-            values.append(q[0].cpu())
-            return torch.argmax(q, 1)
-
-        returned, _ = self.evaluation_envs(1).evaluate(act, [int(batch[0])])
-        return {**super().showcase(batch), "q": Figure(plot_values(torch.stack(values), float(returned)))}
+        return {**super().showcase(batch), "q": self.plot_episode(self, int(batch[0]))}
 
     def _epsilon(self) -> float:
         if self.warming_up:
@@ -253,17 +244,3 @@ class DQN(OffPolicyAgent):
         # Exercise: move the target network towards the Q-network.
         for target, online in zip(self.target_network.parameters(), self.q_network.parameters(), strict=True):
             target.lerp_(online, self.tau)
-
-
-def plot_values(values: Tensor, returned: float) -> Drawing:
-    """Draw the values of each action along an episode.
-
-    Args:
-        values: Shape (time, actions).
-        returned: The episode's return.
-    """
-    drawing = Drawing(figsize=(5, 3.2), layout="constrained")
-    axes = drawing.add_subplot(xlabel="step", ylabel="Q", title=f"an episode that returned {returned:g}")
-    axes.plot(values.numpy(), label=[f"action {action}" for action in range(values.shape[1])])
-    axes.legend(handles=axes.lines[:18], fontsize="small")  # more would leave no room for the lines
-    return drawing

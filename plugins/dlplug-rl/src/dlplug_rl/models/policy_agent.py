@@ -1,5 +1,7 @@
 """What agents that learn a policy have in common."""
 
+from collections.abc import Callable
+
 from torch import Tensor
 
 from dlplug import Panel
@@ -48,6 +50,11 @@ class PolicyAgent(Agent):
         self.require("above 0", "lr")
         self.require("from 0 to 1", "gamma")
         self.require("at least 0", "ent_coef")
+
+    @property
+    def state_value(self) -> Callable[[Tensor], Tensor] | None:
+        """The values, where there are any."""
+        return self.policy.values if self.policy.critic else None
 
     def act(self, observations: Tensor) -> Tensor:
         """Return the most probable actions, or drawn ones where not ``deterministic``."""

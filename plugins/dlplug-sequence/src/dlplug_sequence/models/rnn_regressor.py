@@ -1,10 +1,14 @@
 """Regression at the end of a sequence."""
 
+from collections.abc import Callable
+from typing import Any
+
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
 from dlplug.data import Batch
-from dlplug.media import Figure, Media
+from dlplug.media import Figure, Media, Text
 from dlplug.model import Parts
 from dlplug.optim import WarmupCosine
 from dlplug.panels import Panel
@@ -62,6 +66,7 @@ class RNNRegressor(WarmupCosine):
 
     def build(self, info: SequenceInfo) -> None:
         """Make the layers."""
+        self.input_size = info.input_size
         sizes = (info.input_size, self.hidden_size)
         self.recurrent = Recurrent(self.cell, *sizes, activation=self.activation, init=self.init)
         self.out = nn.Linear(self.hidden_size, 1)
@@ -92,6 +97,25 @@ class RNNRegressor(WarmupCosine):
         """Return the predictions (n,)."""
         predictions: Tensor = self(batch[0])
         return predictions
+
+    def demos(self) -> dict[str, Callable[..., Any]]:
+        """Predict of a typed sequence."""
+        return {"Predict": self.predict_sequence}
+
+    def predict_sequence(self, text: str) -> Text:
+        """Predict the number of a sequence.
+
+        Args:
+            text: A line a step, with a number for each input, such as ``0.3 1``; of the adding problem a number from 0
+                to 1, and 1 where it is marked or 0.
+        """
+        try:
+            steps = torch.tensor([[float(word) for word in line.split()] for line in text.strip().splitlines()])
+        except ValueError as error:
+            raise ValueError(f"a line a step, of as many numbers each: {error}") from error
+        if steps.ndim != 2 or steps.shape[1] != self.input_size:
+            raise ValueError(f"each step is a line of {self.input_size} numbers")
+        return Text(f"{self(steps[None].to(self.device)).item():.4g}")
 
     def showcase(self, batch: Batch) -> dict[str, Media]:
         """Show predictions against targets."""

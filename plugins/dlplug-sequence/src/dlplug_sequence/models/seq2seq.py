@@ -3,14 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from dlplug.data import Batch
-from dlplug.media import Figure, Media, Text
+from dlplug.media import Figure, Media
 from dlplug.model import Parts
 from dlplug.panels import Panel
-from dlplug_sequence.data.padded import BOS_ID, EOS_ID, PAD_ID, UNK_ID
+from dlplug_sequence.data.padded import PAD_ID
 from dlplug_sequence.models.translator import MAPS, Translator, plot_alignment, token_texts
 from dlplug_sequence.nn.attention import Score
 from dlplug_sequence.nn.beam_search import State
@@ -111,13 +110,6 @@ class Seq2Seq(Translator):
     def align(self, source: Tensor, target: Tensor) -> Tensor:
         """Return the attention weights of each token after the first of ``target``.
 
-        Args:
-            source: Shape (n, source time).
-            target: Shape (n, target time), with the begin token.
-
-        Returns:
-            Weights that add up to 1, shape (n, target time - 1, source time).
-
         Raises:
             ValueError: There is no attention.
         """
@@ -139,21 +131,8 @@ class Seq2Seq(Translator):
         return shown
 
     def demos(self) -> dict[str, Callable[..., Any]]:
-        """Translate with the alignment beside it."""
-        return {} if self.attention == "none" else {"Alignment": self.translate_and_align}
-
-    def translate_and_align(self, text: str) -> dict[str, Media]:
-        """Translate a text, and show where the decoder looks for each token.
-
-        Args:
-            text: A text.
-        """
-        source = torch.tensor([self.source.encode(text) or [UNK_ID]], device=self.device)
-        tokens = self.translate(source).rows(EOS_ID)[0]
-        target = torch.tensor([[BOS_ID, *tokens, EOS_ID]], device=self.device)
-        names = token_texts(self.source, source[0]), [self.target.id_to_token(token) for token in tokens]
-        alignment = Figure(plot_alignment(self.align(source, target)[0], *names))
-        return {"translation": Text(self.target.decode(tokens)), "alignment": alignment}
+        """Translate with the alignment beside it where there is attention."""
+        return {} if self.attention == "none" else super().demos()
 
     def _teacher_forcing(self, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor | None]:
         logits, weights, _ = self.decoder(target[:, None], *self.encode(source))

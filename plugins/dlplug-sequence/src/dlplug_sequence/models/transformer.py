@@ -86,6 +86,24 @@ class Transformer(Translator):
         """Return logits (n, time, vocabulary) of what follows each token of ``target``, with teacher forcing."""
         return self._decode(target, *self.encode(source)[0])
 
+    def align(self, source: Tensor, target: Tensor) -> Tensor:
+        """Return the cross-attention weights of each token after the first of ``target``, the mean of all heads."""
+        maps: list[Tensor] = []
+
+        def keep_weights(attention: nn.Module, given: tuple[Tensor, ...]) -> None:
+            assert isinstance(attention, MultiHeadAttention)
+            x, keys, _, mask = given
+            maps.append(attention.weights(x, keys, mask).mean(1))
+
+        # forward itself never has the weights: they are in the kernel.
+        hooks = [layer.cross_attention.register_forward_pre_hook(keep_weights) for layer in self.decoder]  # type: ignore[operator, union-attr]
+        try:
+            self(source, target[:, :-1])
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return torch.stack(maps).mean(0)
+
     def export_parts(self, batch: Batch) -> Parts:
         """Return the encoder, and the decoder, which is given all tokens so far: it keeps no state."""
         source, target = batch[:2]
@@ -184,6 +202,11 @@ class MultiHeadAttention(nn.Module):
         """Return keys and values of tokens (n, time, d_model): each (n, num_heads, time, d_model / num_heads)."""
         keys, values = self.key_value(x).unflatten(2, (2, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
         return keys, values
+
+    def weights(self, x: Tensor, keys: Tensor, mask: Tensor) -> Tensor:
+        """Return the weights with which tokens (n, time, d_model) attend to keys (n, num_heads, keys, size)."""
+        queries = self.query(x).unflatten(2, (self.num_heads, -1)).transpose(1, 2)
+        return (queries @ keys.mT / keys.shape[3] ** 0.5).masked_fill(~mask, -torch.inf).softmax(3)
 
     def forward(self, x: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
         """Attend from tokens (n, time, d_model) to keys and values; return shape (n, time, d_model)."""

@@ -1,8 +1,8 @@
 """What translation models share: how they are trained, how they translate, their metrics and what they show."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
 
 import sacrebleu
 import torch
@@ -12,9 +12,9 @@ from torch.nn.functional import cross_entropy
 
 from dlplug.data import Batch
 from dlplug.files import asked_lines
-from dlplug.media import Media, Table, Text, TextFile
+from dlplug.media import Figure, Media, Table, Text, TextFile
 from dlplug.panels import Panel
-from dlplug_sequence.data.padded import EOS_ID, PAD_ID, Ragged, from_utf8
+from dlplug_sequence.data.padded import BOS_ID, EOS_ID, PAD_ID, UNK_ID, Ragged, from_utf8
 from dlplug_sequence.data.text_pairs import PairInfo
 from dlplug_sequence.data.vocabulary import Vocabulary
 from dlplug_sequence.models.text_generator import TextGenerator
@@ -103,6 +103,18 @@ class Translator(TextGenerator[Row]):
         ``source`` (n, time) holds the texts.
         """
 
+    @abstractmethod
+    def align(self, source: Tensor, target: Tensor) -> Tensor:
+        """Return where the decoder looks for each token after the first of ``target``.
+
+        Args:
+            source: Shape (n, source time).
+            target: Shape (n, target time), with the begin token.
+
+        Returns:
+            Weights that add up to 1, shape (n, target time - 1, source time).
+        """
+
     def build(self, info: PairInfo) -> None:
         """Make the layers."""
         if not isinstance(info, PairInfo):
@@ -179,6 +191,23 @@ class Translator(TextGenerator[Row]):
             length_penalty: 0 favours short translations.
         """
         return Text("\n".join(self.translate_texts(asked_lines(text, file), num_beams, length_penalty)))
+
+    def demos(self) -> dict[str, Callable[..., Any]]:
+        """Translate with the alignment beside it."""
+        return {"Alignment": self.translate_and_align}
+
+    def translate_and_align(self, text: str) -> dict[str, Media]:
+        """Translate a text, and show where the decoder looks for each token.
+
+        Args:
+            text: A text.
+        """
+        source = torch.tensor([self.source.encode(text) or [UNK_ID]], device=self.device)
+        tokens = self.translate(source).rows(EOS_ID)[0]
+        target = torch.tensor([[BOS_ID, *tokens, EOS_ID]], device=self.device)
+        names = token_texts(self.source, source[0]), [self.target.id_to_token(token) for token in tokens]
+        alignment = Figure(plot_alignment(self.align(source, target)[0], *names))
+        return {"translation": Text(self.target.decode(tokens)), "alignment": alignment}
 
     def translate_texts(self, texts: Sequence[str], num_beams: int = 1, length_penalty: float = 0.6) -> list[str]:
         """Return the translation of each text."""
