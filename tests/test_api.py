@@ -133,7 +133,12 @@ def test_new_items_are_files_images_arrays_or_samples(run, tmp_path):
     for inputs in (3, b"a.png", [], {"a": 1}, [1, 2], [torch.rand(1, 8, 8), torch.rand(1, 9, 9)]):
         with pytest.raises(dlplug.InputError, match="predict takes"):
             run.predict(inputs)
-    with pytest.raises(dlplug.InputError, match="generate: missing a required argument: 'image'"):
+    assert len(run.predict(np.zeros((2, 1, 8, 8)))["class"]) == 2
+    with pytest.raises(
+        dlplug.InputError, match=r"CNN of 1×8×8 images cannot take samples of shape \(3, 8, 8\) and float32"
+    ):
+        run.predict(torch.rand(2, 3, 8, 8))
+    with pytest.raises(dlplug.InputError, match="generate: missing a required argument: 'image'; it takes image, n"):
         dlplug.generate(run, n=3)
 
 

@@ -138,7 +138,8 @@ class TrainedRun:
         with _ONE, tempfile.TemporaryDirectory() as folder, _as_source(inputs, Path(folder)) as source:
             output = Path(folder) / "rows.jsonl"
             asked = {"input": source, "output": str(output), "top": top}
-            _execute("predict", [str(self.path), *_as_args(options)], self._objects, asked)
+            with _of_samples(source, self):
+                _execute("predict", [str(self.path), *_as_args(options)], self._objects, asked)
             lines = output.read_text(encoding="utf-8").splitlines()
         return _as_table([json.loads(line) for line in lines])
 
@@ -152,7 +153,10 @@ class TrainedRun:
         from dlplug.commands.generate import generate_media
 
         with _ONE, _unchanged():
-            made = generate_media(self.model, seed, options)
+            try:
+                made = generate_media(self.model, seed, options)
+            except TypeError as error:  # the command has looked at types before
+                raise InputError(f"generate: {error}") from error
         return made.get("") or made
 
     def report(self) -> "Page":
@@ -408,6 +412,7 @@ def _as_source(inputs: Any, folder: Path) -> "Iterator[str | list[Input]]":
         return
     try:
         samples = [torch.as_tensor(item) for item in items]
+        samples = [s.float() if s.dtype == torch.float64 else s for s in samples]  # NumPy's own floats
     except (TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"predict takes files, texts, images or arrays of numbers: {error}") from error
     if len({sample.shape for sample in samples}) > 1 or not samples[0].shape:
@@ -415,6 +420,20 @@ def _as_source(inputs: Any, folder: Path) -> "Iterator[str | list[Input]]":
             f"predict takes samples of one shape, a row each; not {', '.join(str(tuple(s.shape)) for s in samples[:3])}"
         )
     yield [(str(number), partial(tuple, [sample])) for number, sample in enumerate(samples)]
+
+
+@contextmanager
+def _of_samples(source: "str | list[Input]", run: TrainedRun) -> Iterator[None]:
+    """Say in one line what torch says of samples whose shape or type a model cannot take."""
+    try:
+        yield
+    except (RuntimeError, IndexError, TypeError, ValueError) as error:
+        if isinstance(source, str) or isinstance(error, InputError):
+            raise
+        [sample] = source[0][1]()
+        told = f" of {info}" if (info := getattr(run.model, "info", None)) else ""
+        what = f"samples of shape {tuple(sample.shape)} and {str(sample.dtype).removeprefix('torch.')}"
+        raise InputError(f"a {type(run.model).__name__}{told} cannot take {what}: {plain(error)}") from error
 
 
 def _is_picture(item: Any) -> bool:

@@ -119,7 +119,7 @@ def asked_lines(text: str, file: str) -> list[str]:
         ValueError: There is neither a text nor a file, or both.
     """
     if bool(text) == bool(file):
-        raise ValueError("give either --text TEXT or --file FILE")
+        raise ValueError("give either a text or a file")
     return read_lines(file) if file else [text]
 
 

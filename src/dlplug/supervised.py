@@ -410,7 +410,7 @@ def _column(name: str) -> str:
 
 def _refuse_ranks(top: int, what: str) -> None:
     if top > 1:
-        raise InputError(f"--top {top}: {what} are predicted, not ranked")
+        raise InputError(f"top {top}: {what} are predicted, not ranked")
 
 
 class Supervised(WarmupCosine, ABC):

@@ -49,7 +49,7 @@ def test_what_is_missing_does_not_matter_and_what_is_given_does():
 def test_images_are_drawn_from_words_and_an_empty_question_is_refused():
     made = model()
     assert made.generate(text="sea sun", n=3).pixels.shape == (3, 3, 8, 10)
-    with pytest.raises(ValueError, match="give --image FILE, --text WORDS, or both"):
+    with pytest.raises(ValueError, match="give an image, a text, or both"):
         made.generate()
     with pytest.raises(ValueError, match="no training image is tagged 'see'; did you mean 'sea'"):
         made.generate(text="see")

@@ -150,7 +150,7 @@ def test_options_out_of_range_are_refused():
 
 def test_empty_queries_and_unknown_words_are_refused():
     made = model()
-    with pytest.raises(ValueError, match="give --image FILE, --text WORDS, or both"):
+    with pytest.raises(ValueError, match="give an image, a text, or both"):
         made.generate()
     with pytest.raises(ValueError, match="no training image is tagged 'dig'; did you mean 'dog'"):
         made.generate(text="dig")

@@ -84,7 +84,8 @@ def generate_media(model: Any, seed: int, options: Mapping[str, Any]) -> "dict[s
     try:
         signature(model.generate).bind(**options)
     except TypeError as error:
-        raise InputError(f"generate: {error}") from error
+        taken = ", ".join(signature(model.generate).parameters) or "nothing"
+        raise InputError(f"generate: {error}; it takes {taken}") from error
     try:
         seed_everything(seed, verbose=False)
         with torch.no_grad():

@@ -195,7 +195,7 @@ class ConditionalVAE(WarmupCosine):
             n: Number of images.
         """
         if n < 1 or not (image or text):
-            raise ValueError("give --image FILE, --text WORDS, or both; n at least 1")
+            raise ValueError("give an image, a text, or both; n at least 1")
         picture = load_image(image, self.shape).to(self.device).expand(n, -1, -1, -1) if image else None
         counts = count_query_words(text, self.words).to(self.device).expand(n, -1) if text else None
         return Image(self.draw(picture, counts))

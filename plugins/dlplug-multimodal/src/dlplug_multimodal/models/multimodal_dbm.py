@@ -427,7 +427,7 @@ class MultimodalDBM(Boltzmann):
         images = load_image(image, self.shape).to(self.device) if image else None
         counts = count_query_words(text, self.words).to(self.device) if text else None
         if images is None and counts is None:
-            raise ValueError("give --image FILE, --text WORDS, or both")
+            raise ValueError("give an image, a text, or both")
         if counts is None:
             log_probs = self.machine.word_log_probs(self.infer(images, None, gibbs_steps))[0]
             return Text("\n".join(most_likely(log_probs.exp(), self.words, n)))

@@ -232,7 +232,7 @@ class SkipGram(WarmupCosine):
             n: How many words.
         """
         if n < 1 or not (text or analogy or export):
-            raise ValueError("give a word with --text, three with --analogy or a file with --export; n at least 1")
+            raise ValueError("give a word as text, three as analogy or a file as export; n at least 1")
         if analogy and len(analogy.split()) != 3:
             raise ValueError(f'an analogy is three words, such as "man king woman", not {analogy!r}')
         queries = [(text, [1.0] * len(text.split())), (analogy, [-1.0, 1.0, 1.0])]
