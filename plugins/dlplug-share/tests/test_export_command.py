@@ -99,6 +99,7 @@ def test_the_card_has_what_is_known_and_no_secret(run, tmp_path, capsys):
     assert {each["name"]: each["value"] for each in result["metrics"]}["accuracy"] == accuracy
     assert "BSD-3" in text
     assert "1,445 train, 176 val, 176 test" in text
+    assert "the most frequent class of the training data has an accuracy of 0.1" in text
     assert "`conv-is-local`" in text
     assert re.findall("^dlplug fit .*$", text, re.MULTILINE) == [
         "dlplug fit --model cnn --data digits --trainer.max_epochs 1 --trainer.limit_train_batches 2"
@@ -110,6 +111,8 @@ def test_the_card_has_what_is_known_and_no_secret(run, tmp_path, capsys):
     ]
     for path in (tmp_path / "card").iterdir():
         assert b"s3cret" not in path.read_bytes(), path
+    assert said(capsys, "card", run.path)[0] == 0
+    assert "<summary>Model card</summary>" in (run.path / "report.html").read_text()
 
 
 def test_a_file_that_fails_the_check_is_not_written(run, tmp_path, capsys, monkeypatch):

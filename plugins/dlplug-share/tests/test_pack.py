@@ -81,6 +81,7 @@ def test_commands_take_its_name(run, installed, tmp_path, capsys):
     assert main(["predict", "cnn-digits"]) == 0
     assert len((packed.path / "predictions.csv").read_text().splitlines()) == 177
     assert main(["card", "cnn-digits", "--out", "card"]) == 0
+    assert "kept in" in packed.report().path.read_text()
     started = dlplug.fit("cnn", "digits", {**SHORT, "model.init_from": "cnn-digits"})
     assert "from cnn-digits: took" in capsys.readouterr().err
     assert started.path != packed.path

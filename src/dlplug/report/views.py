@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,15 @@ class View:
             return self.run.config.read_text(errors="replace")
         except OSError as error:
             return f"{self.run.config} cannot be read: {error.strerror}"
+
+    @property
+    def card(self) -> str:
+        """The model card that ``dlplug card`` wrote, or that came with a package, less its YAML head."""
+        for path in (self.run.path / "card" / "README.md", self.run.path / "README.md"):
+            with suppress(OSError):
+                text = path.read_text(encoding="utf-8", errors="replace")
+                return re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.DOTALL).strip()
+        return ""
 
     @property
     def panels(self) -> list[Panel]:

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from dlplug.console import plain
 from dlplug.errors import InputError
+from dlplug.registry import Registry
 from dlplug.runs import Run
 from dlplug.runs_index import read_entries
+from dlplug.specs import WeightsSpec
 
 SHOWN = 20  # runs to choose from
 
@@ -37,11 +39,14 @@ def run(options: Namespace) -> int:
 
 
 def list_runs(folder: Path) -> int:
-    """Print how to play with each run below a folder."""
+    """Print how to play with installed weights, and with each run below a folder."""
+    weights = [spec for spec in Registry.discover() if isinstance(spec, WeightsSpec)]
     entries = read_entries(folder) if folder.is_dir() else []
     playable = [entry for entry in entries if Run(Path(entry.path)).best]
-    if not playable:
+    if not playable and not weights:
         raise InputError(f"there are no trained runs in {folder}: `dlplug fit --model cnn` makes one")
+    for spec in weights:
+        print(f"dlplug play {spec.name:45} {plain(spec.summary)}")
     for entry in playable[:SHOWN]:
         row = entry.row()
         reached = row["test"] or row["monitored"] or ""

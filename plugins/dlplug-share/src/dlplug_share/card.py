@@ -47,6 +47,8 @@ def run(options: argparse.Namespace) -> None:
             write_atomically(folder / name, content)
     except OSError as error:
         raise InputError(f"cannot write into {folder}: {error.strerror}") from error
+    if not options.out:
+        trained.report()  # which shows it
     say(f"card: {folder / 'README.md'}, with the weights beside it")
 
 
@@ -85,6 +87,7 @@ def card(trained: TrainedRun, facts: dict[str, Any], more: Mapping[str, list[str
         "Data": [facts["data"].get("summary", ""), documented(data) if source else "", sizes and f"Items: {sizes}."],
         "Figures": [
             measured and said_of_seeds(seeds, config.get("seed_everything")),
+            measured and baseline(task, splits),
             measured and figures_table(measured, [figures(path / "test.csv") for path in seeds.values()]),
         ],
         "What is claimed of it": [
@@ -109,6 +112,15 @@ def task_of(facts: dict[str, Any]) -> str:
     kinds = [kind for kind in ("images", "texts") if kind in facts["preprocessing"]]
     classifies = facts["info"].get("target") == "class" and "labels" in facts
     return f"{kinds[0][:-1]}-classification" if classifies and len(kinds) == 1 else ""
+
+
+def baseline(task: str, splits: Mapping[str, Any]) -> str:
+    """Return what the most frequent class of the training data reaches on the test data, where a class is learned."""
+    if "classification" not in task or not {"train", "test"} <= splits.keys():
+        return ""
+    labels, truth = (splits[name][-1] for name in ("train", "test"))
+    share = (truth == labels.mode().values).float().mean().item()
+    return f"A baseline: always the most frequent class of the training data has an accuracy of {share:.4g}."
 
 
 def over_seeds(folder: Path) -> dict[int, Path]:

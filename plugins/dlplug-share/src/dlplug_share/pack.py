@@ -100,7 +100,9 @@ def run(options: argparse.Namespace) -> None:
             (Path(folder) / "package").rename(out)
     except OSError as error:
         raise InputError(f"cannot write {out}: {error.strerror}") from error
-    say(f"package: {out}; once `pip install {out}` has it, commands take {', '.join(names)} in a run's place")
+    # A path that has a separator: else pip would ask the index.
+    place = out if out.is_absolute() else f"./{out}"
+    say(f"package: {out}; once `pip install {place}` has it, commands take {', '.join(names)} in a run's place")
 
 
 def write(root: Path, name: str, runs: dict[str, TrainedRun], keep: Collection[str] = ()) -> None:

@@ -96,7 +96,7 @@ class Transformer(Translator):
             maps.append(attention.weights(x, keys, mask).mean(1))
 
         # forward itself never has the weights: they are in the kernel.
-        hooks = [layer.cross_attention.register_forward_pre_hook(keep_weights) for layer in self.decoder]  # type: ignore[operator, union-attr]
+        hooks = [layer.cross_attention.register_forward_pre_hook(keep_weights) for layer in self.decoder]  # type: ignore[union-attr]
         try:
             self(source, target[:, :-1])
         finally:
@@ -206,7 +206,8 @@ class MultiHeadAttention(nn.Module):
     def weights(self, x: Tensor, keys: Tensor, mask: Tensor) -> Tensor:
         """Return the weights with which tokens (n, time, d_model) attend to keys (n, num_heads, keys, size)."""
         queries = self.query(x).unflatten(2, (self.num_heads, -1)).transpose(1, 2)
-        return (queries @ keys.mT / keys.shape[3] ** 0.5).masked_fill(~mask, -torch.inf).softmax(3)
+        weights: Tensor = (queries @ keys.mT / keys.shape[3] ** 0.5).masked_fill(~mask, -torch.inf).softmax(3)
+        return weights
 
     def forward(self, x: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
         """Attend from tokens (n, time, d_model) to keys and values; return shape (n, time, d_model)."""
