@@ -8,7 +8,7 @@ from argparse import ArgumentParser
 
 import pytest
 
-from dlplug import InputError
+from dlplug import InputError, WeightsSpec
 from dlplug_play.command import configure
 from dlplug_play.server import BYTES, Guard, bind, is_loopback, settle
 from dlplug_play.sounds import check_sound
@@ -147,8 +147,13 @@ def test_without_a_run_those_there_are_are_offered(tmp_path, monkeypatch, capsys
         (run / "config.yaml").write_text("")
         (run / "about.json").write_text('{"model": {"name": "cnn"}, "data": {"name": "digits"}}')
     (tmp_path / "runs" / "cnn" / "trained" / "checkpoints" / "best.ckpt").touch()
+    weights = WeightsSpec("cnn-mine", "mine:weights", "cnn trained on mine.", digest="0")
+    monkeypatch.setattr("dlplug_play.command.Registry.discover", lambda: [weights])
     assert play() == 0
-    out = capsys.readouterr().out
-    assert out.split() == ["dlplug", "play", "runs/cnn/trained", "cnn", "on", "digits"]
+    offered = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert offered == [
+        ["dlplug", "play", "cnn-mine", "cnn", "trained", "on", "mine."],
+        ["dlplug", "play", "runs/cnn/trained", "cnn", "on", "digits"],
+    ]
     with pytest.raises(InputError, match="holds no checkpoint yet"):
         play("begun")

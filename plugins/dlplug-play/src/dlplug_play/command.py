@@ -4,12 +4,11 @@ import shlex
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from dlplug import InputError, WeightsSpec
 from dlplug.console import plain
-from dlplug.errors import InputError
 from dlplug.registry import Registry
 from dlplug.runs import Run
 from dlplug.runs_index import read_entries
-from dlplug.specs import WeightsSpec
 
 SHOWN = 20  # runs to choose from
 
