@@ -153,7 +153,9 @@ def test_objects_are_trained_as_they_are(folder, loaders):
     config = (run.path / "config.yaml").read_text()
     assert "class_path: own.OwnModel\n  init_args:\n    width: 5" in config
     assert "data:" not in config
-    assert dlplug.load(run.path).model.hparams.width == 5
+    opened = dlplug.load(run.path)
+    assert opened.model.hparams.width == 5
+    assert len(opened.predict(torch.randn(3, 4))["item"]) == 3
     other = dlplug.fit(model, loaders, {"trainer.max_epochs": 1})
     assert not torch.equal(run.model.net[0].weight, other.model.net[0].weight)
 

@@ -4,12 +4,14 @@ Everything takes the words of the command line, and trains by the same code. Err
 the command's exit status is 2. Nothing global stays changed: seeds, threads, warnings and logging are put back.
 """
 
+import gzip
 import json
 import logging
 import os
 import sys
 import tempfile
 import warnings
+from base64 import b64encode
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from copy import deepcopy
@@ -37,6 +39,12 @@ if TYPE_CHECKING:
 
 _ONE = RLock()  # random states, warnings and standard input are the process's: threads train one after another
 FINDER_SKIPS = 10  # losses, whose running mean still begins, as in Lightning's own suggestion
+FRAME = 'width="100%" height="800" style="border: 0"'
+UNPACK = """<script>
+new Response(new Blob([Uint8Array.from(atob("{}"), c => c.charCodeAt(0))]).stream()
+  .pipeThrough(new DecompressionStream("gzip"))).text()
+  .then(page => {{ document.open(); document.write(page); document.close(); }});
+</script>"""
 Table = Any  # a ``pandas.DataFrame``, or a dict of columns where pandas is not installed
 
 
@@ -189,9 +197,9 @@ class Page:
         return f"Page({str(self.path)!r})"
 
     def _repr_html_(self) -> str:
-        # In a frame, so that its looks and scripts stay its own.
-        page = escape(self.path.read_text(encoding="utf-8"), quote=True)
-        return f'<iframe srcdoc="{page}" width="100%" height="800" style="border: 0"></iframe>'
+        # In a frame, so that its looks and scripts stay its own; compressed, since notebooks keep all that they show.
+        page = b64encode(gzip.compress(self.path.read_bytes(), mtime=0)).decode()
+        return f'<iframe srcdoc="{escape(UNPACK.format(page), quote=True)}" {FRAME}></iframe>'
 
 
 class Findings(list[dict[str, Any]]):

@@ -8,6 +8,7 @@ from itertools import pairwise
 import pytest
 from reports import PANELS, losses, make_run, picture, write_csv
 
+from dlplug.api import Page
 from dlplug.report.page import write
 from dlplug.runs import Run
 
@@ -122,6 +123,15 @@ def test_every_plot_and_figure_is_drawn_when_it_is_seen(visit, one):
     buttons = page.locator(".modebar-btn").evaluate_all("all => all.map(b => b.dataset.title)")
     assert "Reset axes" in buttons
     assert not [title for title in buttons if "cloud" in title.lower()]
+
+
+def test_a_notebook_holds_the_page_compressed(visit, one, tmp_path):
+    shown = Page(one)._repr_html_()
+    assert len(shown) < one.stat().st_size / 2
+    (tmp_path / "notebook.html").write_text(f"<!doctype html>{shown}")
+    page = visit(tmp_path / "notebook.html").frame_locator("iframe")
+    page.locator(".plot .main-svg").first.wait_for()
+    assert page.locator("h1").inner_text()
 
 
 def test_slider_changes_the_picture_and_the_step(visit, one):

@@ -33,7 +33,7 @@ class InputData(LightningDataModule):
     """New files as a run's data module reads them, in batches of samples stacked, or padded with 0 to the longest.
 
     Args:
-        data: The data module, with a method ``read_inputs``; its training files may be gone.
+        data: The data module, with a method ``read_inputs``; its training files may be gone. None where there was none.
         info: What the run's model was trained on; None where it keeps none.
         source: A file, a folder, ``-`` for standard input, or the items themselves.
 
@@ -82,6 +82,8 @@ class InputData(LightningDataModule):
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Prepare a batch as the data module does its own."""
+        if self.data is None:  # it was trained on loaders, which a folder does not keep
+            return batch
         self.data.trainer = self.trainer  # which it may ask whether it is training
         prepared: Batch = self.data.on_after_batch_transfer(batch, dataloader_idx)
         return prepared
