@@ -4,6 +4,7 @@
     python benchmarks/rl_quality.py q-learning ppo        # of these models alone
     python benchmarks/rl_quality.py ppo:Acrobot-v1        # a model in another environment
     python benchmarks/rl_quality.py ppo:LunarLander-v3    # not among all: it needs pip install Box2D
+    python benchmarks/rl_quality.py random:CartPole-v1    # the simplest baseline: random actions
     python benchmarks/rl_quality.py sac sb3-sac           # nor these: the second is Stable-Baselines3's, which it needs
 
 The best checkpoint is chosen by the mean return of validation episodes and tested on 100 others (1,000 for q-learning),
@@ -58,13 +59,34 @@ def measure_sb3_sac(seed: int) -> tuple[float, float, str]:
     return evaluate_policy(model, judged, 100, warn=False)[0], seconds, "20,000 steps"
 
 
+def measure_random(env_id: str, seed: int) -> tuple[float, float, str]:
+    """Return what random actions earn in 100 episodes."""
+    env = gymnasium.make(env_id)
+    env.action_space.seed(seed)
+    total, started = 0.0, time.process_time()
+    for episode in range(100):
+        env.reset(seed=1000 + episode)
+        ended = False
+        while not ended:
+            _, reward, terminated, truncated, _ = env.step(env.action_space.sample())
+            total, ended = total + float(reward), terminated or truncated
+    return total / 100, time.process_time() - started, ""
+
+
+def measure_any(lab: Lab, name: str, seed: int) -> tuple[float, float, str]:
+    if name == "sb3-sac":
+        return measure_sb3_sac(seed)
+    kind, _, env_id = name.partition(":")
+    return measure_random(env_id, seed) if kind == "random" else measure(lab, name, seed)
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         lab = Lab(Registry.discover(), Path(folder), SEEDS)
         for name in sys.argv[1:] or ALL:
             returns = []
             for seed in SEEDS:
-                value, seconds, more = measure_sb3_sac(seed) if name == "sb3-sac" else measure(lab, name, seed)
+                value, seconds, more = measure_any(lab, name, seed)
                 returns.append(value)
                 print(f"{name:28} seed {seed}  return {value:8.2f}  {seconds:6.1f} CPU s  {more}", flush=True)
             print(f"{name:28} mean {statistics.fmean(returns):.2f} ± {statistics.stdev(returns):.2f}", flush=True)

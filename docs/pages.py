@@ -28,6 +28,7 @@ from dlplug.specs import ClaimSpec, Spec
 ROOT = Path(__file__).parents[1]
 PICTURE = re.compile(r"!\[[^]]*\]\(([^)\s]+)")
 STEPS = "| | model | figure | CPU time | weights | command |"
+PLAIN = str.maketrans("−", "-", ",")  # of numbers as they are written
 FILLED = re.compile(r"^\{\{ (\w+) ?(.*?) \}\}$", re.MULTILINE)
 
 
@@ -85,7 +86,8 @@ def ladder(lecture: str) -> str:
     for ruler, steps in itertools.groupby(rows, key=lambda row: row["ruler"]):
         found = [[*step.values()][2:] for step in steps]  # what it is, model, figure, time, weights, command
         lines = [STEPS, "|---|---|---|---|---|---|", *(f"| {' | '.join(cells)} |" for cells in found)]
-        bars = Figure(plot_bars({cells[1]: [float(cells[2].split()[0])] for cells in found}, "")).svg() or b""
+        figures = {cells[1]: [float(cells[2].split()[0].translate(PLAIN))] for cells in found}
+        bars = Figure(plot_bars(figures, "")).svg() or b""
         image = f'<img alt="The same as bars" src="data:image/svg+xml;base64,{base64.b64encode(bars).decode()}">'
         parts += [f"**{ruler}**", "\n".join(lines), image]
     return "\n\n".join(parts) or "None is measured yet."
