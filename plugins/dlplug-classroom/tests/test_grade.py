@@ -3,6 +3,7 @@
 import json
 
 from dlplug import ModelSpec, MutantSpec
+from dlplug.registry import Registry
 from dlplug_classroom.exercise import planted, read_source, source_of
 from dlplug_classroom.grade import Item, as_gradescope, as_page, find_fault
 from dlplug_vision.models.cnn import CNN
@@ -22,13 +23,14 @@ FAULTS = [
 
 
 def test_a_whole_file_gets_all_points(command, tmp_path):
-    (tmp_path / "my_cnn.py").write_text(source_of(CNN), encoding="utf-8")
-    graded = command("grade", "my_cnn.CNN", "--as", "cnn", "--claims", "layer-sizes", "--json", "results.json")
+    (tmp_path / "ada").mkdir()
+    (tmp_path / "ada" / "my_cnn.py").write_text(source_of(CNN), encoding="utf-8")
+    graded = command("grade", "ada/my_cnn.CNN", "--as", "cnn", "--claims", "layer-sizes", "--json", "results.json")
     assert graded.returncode == 0, graded.stdout + graded.stderr
-    assert graded.stdout.splitlines()[-1] == "10.0 of 10 points; runs/grade/my_cnn.CNN.html"
+    assert graded.stdout.splitlines()[-1] == "10.0 of 10 points; runs/grade/ada-my_cnn.CNN.html"
     found = json.loads((tmp_path / "results.json").read_text())
     assert (found["score"], len(found["tests"])) == (10, 1)
-    page = (tmp_path / "runs" / "grade" / "my_cnn.CNN.html").read_text()
+    page = (tmp_path / "runs" / "grade" / "ada-my_cnn.CNN.html").read_text()
     assert "layer-sizes" in page
     assert "http" not in page.replace("http-equiv", "")
 
@@ -46,6 +48,13 @@ def test_what_cannot_be_graded_is_one_line(refused, tmp_path):
     assert "--broken 99: cnn has " in refused("grade", "my_cnn.CNN", "--as", "cnn", "--broken", "99")
     assert "my_cnn.py is there already" in refused("exercise", "cnn", "my_cnn.py")
     assert "cannot be imported" in refused("exercise", "cnn", "my-cnn.py")
+
+
+def test_a_page_that_cannot_be_written_is_one_line_after_the_points(command, tmp_path):
+    (tmp_path / "my_cnn.py").write_text(planted(Registry.discover(), SPEC, 1)[0])
+    graded = command("grade", "my_cnn.CNN", "--as", "cnn", "--broken", "1", "--page", tmp_path)
+    assert (graded.returncode, graded.stderr) == (2, f"dlplug: cannot write {tmp_path}: Is a directory\n")
+    assert "0.0 of 10 points" in graded.stdout
 
 
 def test_a_fault_is_found_where_its_line_is_changed_and_little_else(tmp_path):

@@ -82,13 +82,22 @@ def run(options: argparse.Namespace) -> int:
     for item in graded:
         items.append(item)
         print(item.line, flush=True)
-    page = options.page or Path("runs") / "grade" / f"{file.stem}.{kind}.html"
-    write_atomically(page, as_page(options.submission, spec.name, items).encode())
-    if options.json:
-        write_atomically(options.json, json.dumps(as_gradescope(items, time.monotonic() - started), indent=1).encode())
+    page = options.page or folder_of(options.submission).with_suffix(f".{kind}.html")
+    results = json.dumps(as_gradescope(items, time.monotonic() - started), indent=1)
+    written = {page: as_page(options.submission, spec.name, items), **({options.json: results} if options.json else {})}
     scores = [item.score for item in items if item.score is not None]
     print(f"{sum(scores):.1f} of {POINTS * len(scores)} points; {page}")
+    for path, text in written.items():
+        try:
+            write_atomically(path, text.encode())
+        except OSError as error:
+            raise InputError(f"cannot write {path}: {error.strerror}") from error
     return int(not all(item.passed for item in items))
+
+
+def folder_of(submission: str) -> Path:
+    """Return where a submission's runs are: of files of one name in several folders each has its own."""
+    return Path("runs") / "grade" / "-".join(part for part in Path(submission).parts if part.strip("./"))
 
 
 def find_fault(registry: Iterable[Spec], spec: Any, number: int, file: Path) -> Item:
@@ -125,7 +134,7 @@ def measure(registry: Registry, spec: Any, file: Path, kind: str, options: argpa
     if not bubblewrap():
         say(NO_WALLS)
     limits = Limits(options.minutes, options.memory)
-    folder = (Path("runs") / "grade" / f"{file.stem}.{kind}").resolve()
+    folder = folder_of(options.submission).resolve()
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     if not options.claims:
