@@ -20,7 +20,6 @@ from dlplug.registry.job import model_of, with_version_drift
 from dlplug.registry.provenance import version_drift
 from dlplug.registry.source import load_class, read_class
 from dlplug.runs import Run
-from dlplug.sharded import read_sharded, refuse_code
 
 # What torch's unpickler says where it refuses more than plain data and tensors.
 HOLDS_CODE = re.compile("unsupported global|unrecognized function|allowlisted|TorchScript", re.IGNORECASE)
@@ -67,9 +66,13 @@ def _read(path: str | os.PathLike[str]) -> Any:
     if str(path).endswith(".safetensors"):
         return _read_safetensors(path)
     try:
-        sharded = os.path.isdir(path)
-        content = read_sharded(Path(path)) if sharded else torch.load(path, map_location="cpu", weights_only=True)
-        if not sharded and is_zipfile(path) and (part := ZipFile(path).testzip()):  # which torch does not look at
+        if os.path.isdir(path):
+            from dlplug.sharded import read_sharded  # a tenth of a second, and private parts of torch
+
+            content = read_sharded(Path(path))
+        else:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+        if is_zipfile(path) and (part := ZipFile(path).testzip()):  # which torch does not look at
             raise ValueError(f"{part} has another checksum")
     except Exception as error:  # what a damaged file makes the unpickler raise is anyone's guess
         raise _unreadable(path, error) from error
@@ -93,6 +96,8 @@ def refuse_code_in(path: Path) -> None:
         InputError: It is, or does.
     """
     try:
+        from dlplug.sharded import refuse_code
+
         refuse_code(path)
     except Exception as error:
         raise _unreadable(path, error) from error

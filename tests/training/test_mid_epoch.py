@@ -42,6 +42,12 @@ def weights(run):
         (["--data.workers=0"], "--every_n_train_steps=3", 15),  # where a validation ends
         (["--data.workers=2"], "--every_n_train_steps=7", 14),
         (["--data.workers=0", "--trainer.accumulate_grad_batches=2"], "--train_time_interval=0:00:00.000001", 7),
+        pytest.param(
+            ["--data.workers=2", "--data.batch_size=4", "--trainer.devices=2", "--trainer.strategy=ddp"],
+            "--every_n_train_steps=3",
+            15,
+            marks=pytest.mark.slow("three starts of two processes with two workers each; by day one process has them"),
+        ),
     ],
 )
 def test_killed_within_an_epoch(folder, command, options, due, step):
