@@ -3,9 +3,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 from lightning.pytorch.loggers import Logger
+from torch.optim import lr_scheduler
 
+from dlplug.errors import InputError
 from dlplug.optim import set_lr
-from dlplug.training.callbacks import LearningRateScaling, guard
+from dlplug.training.callbacks import LearningRateScaling, OptimizerOverrides, guard
 
 
 class Broken(Logger):
@@ -64,6 +66,53 @@ def test_learning_rate_grows_with_the_processes_and_only_once():
         assert [*rates, *schedule.base_lrs] == pytest.approx([0.1 * count**0.5, 0.1 * count, 0.1 * count])
     set_lr(adam, 0.01)
     assert adam.param_groups[0]["lr"] == pytest.approx(0.03)
+
+
+def composed(lr=0.1, weight_decay=0.0):
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr, weight_decay=weight_decay)
+    rises, falls = lr_scheduler.LinearLR(optimizer, total_iters=2), lr_scheduler.CosineAnnealingLR(optimizer, 9)
+    return optimizer, lr_scheduler.SequentialLR(optimizer, [rises, falls], [2])
+
+
+def one_cycle(lr=0.1, weight_decay=0.0):
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr, momentum=0.9, weight_decay=weight_decay)
+    return optimizer, lr_scheduler.OneCycleLR(optimizer, lr, 9)
+
+
+def rates(optimizer, schedule, steps, processes):
+    """Return the learning rate of each step."""
+    configs = [SimpleNamespace(scheduler=schedule)]
+    trainer = SimpleNamespace(world_size=processes, optimizers=[optimizer], lr_scheduler_configs=configs)
+    LearningRateScaling(True).on_train_start(trainer, None)
+    found = []
+    for _step in range(steps):
+        found.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    return found
+
+
+@pytest.mark.filterwarnings("ignore:The epoch parameter")  # which SequentialLR passes
+@pytest.mark.parametrize("make", [composed, one_cycle])
+def test_schedules_are_scaled_with_all_their_parts_and_resume_with_other_options(make):
+    whole, cut = rates(*make(), 8, 4), make()
+    assert whole == pytest.approx([4 * rate for rate in rates(*make(), 8, 1)])
+    begun = rates(*cut, 4, 4)
+
+    def resumed(**options):
+        optimizer, schedule = make(**options)
+        trainer = SimpleNamespace(optimizers=[optimizer], lr_scheduler_configs=[SimpleNamespace(scheduler=schedule)])
+        changed = OptimizerOverrides()
+        changed.on_fit_start(trainer, None)
+        optimizer.load_state_dict(cut[0].state_dict())
+        schedule.load_state_dict(cut[1].state_dict())
+        changed.on_train_start(trainer, None)
+        assert optimizer.param_groups[0]["weight_decay"] == options["weight_decay"]
+        return rates(optimizer, schedule, 4, 4)
+
+    assert begun + resumed(weight_decay=0.5) == pytest.approx(whole)
+    with pytest.raises(InputError, match=r"LR resumes with base_lrs \[0.*\]: it cannot change to"):
+        resumed(lr=0.2, weight_decay=0.5)
 
 
 def test_larger_batch_is_said(capsys):

@@ -1,6 +1,5 @@
 """What every run gets besides Lightning: media, changed options, gradient norm and learning rate, guarded plugins."""
 
-import copy
 import functools
 import math
 import os
@@ -9,7 +8,7 @@ import sys
 import time
 import warnings
 import webbrowser
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -29,6 +28,12 @@ from dlplug.training.fsdp2 import FSDP2Strategy
 
 PROPERTIES = ("name", "version", "save_dir", "log_dir", "root_dir", "experiment", "group_separator")  # of loggers
 OFFERED = ("attach", "log_media", "log_checkpoints")  # what a logger has of ours, where it likes
+STEPPED = {"last_epoch", "_step_count", "_last_lr", "_is_initial", "T_cur", "T_i", "best", "num_bad_epochs"}
+STEPPED |= {"cooldown_counter", "_schedulers"}  # what is no option in the state of a schedule of torch's
+RATES = {"base_lrs", "max_lrs"}  # in that state, and below what is in a group of an optimizer
+GROUP_RATES = {"lr", "initial_lr", "max_lr", "min_lr"}
+# What a schedule may set in a group, and what was done to that.
+SCHEDULED = GROUP_RATES | {"momentum", "betas", "base_momentum", "max_momentum", "lr_scale"}
 FIRST_PAGE = 3.0  # seconds of training before there is a page: a run that is over by then has one anyway
 
 
@@ -147,23 +152,38 @@ class OptimizerOverrides(Callback):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note what the options ask for; Lightning restores optimizers and schedules right after this."""
         self._groups = [[_options(group) for group in o.param_groups] for o in trainer.optimizers]
-        self._schedules = [copy.copy(config.scheduler.state_dict()) for config in trainer.lr_scheduler_configs]
+        self._schedules = [(schedule, _lasting(schedule)) for schedule in _schedules(trainer)]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Compare with what was restored."""
-        for asked, config in zip(self._schedules, trainer.lr_scheduler_configs, strict=True):
-            restored = config.scheduler.state_dict()
-            for name in asked.keys() - {"last_epoch", "_step_count", "_last_lr", "_is_initial"}:
+        for schedule, asked in self._schedules:
+            restored = _lasting(schedule)
+            for name in asked:
                 if asked[name] != restored.get(name):
                     raise InputError(
-                        f"{type(config.scheduler).__name__} resumes with {name} {restored.get(name)}: it cannot change "
+                        f"{type(schedule).__name__} resumes with {name} {restored.get(name)}: it cannot change "
                         f"to {asked[name]} in a resumed run; start a new one with -c RUN/config.yaml"
                     )
-        if trainer.lr_scheduler_configs:
-            return
+        scheduled = SCHEDULED if trainer.lr_scheduler_configs else set()
         for optimizer, groups in zip(trainer.optimizers, self._groups, strict=True):
-            for group, asked in zip(optimizer.param_groups, groups, strict=True):
-                group.update({"lr_scale": 1.0, **asked})
+            for group, options in zip(optimizer.param_groups, groups, strict=True):
+                group.update({k: v for k, v in ({"lr_scale": 1.0} | options).items() if k not in scheduled})
+
+
+def _schedules(trainer: Trainer) -> Iterator[Any]:
+    """Yield each schedule and those that it is made of."""
+    found: list[Any] = [config.scheduler for config in trainer.lr_scheduler_configs]
+    for schedule in found:
+        found += getattr(schedule, "_schedulers", ())
+        yield schedule
+
+
+def _lasting(schedule: Any) -> dict[str, Any]:
+    """Return what a schedule was made with, its rates as they were before ``LearningRateScaling``."""
+    groups = schedule.optimizer.param_groups if hasattr(schedule, "optimizer") else [{}]
+    scale = groups[0].get("lr_scale", 1.0)
+    state = {name: value for name, value in schedule.state_dict().items() if name not in STEPPED}
+    return state | {name: [float(f"{rate / scale:.9g}") for rate in state[name]] for name in RATES & state.keys()}
 
 
 def _options(group: Mapping[str, Any]) -> dict[str, Any]:
@@ -196,10 +216,11 @@ class LearningRateScaling(Callback):
             scale = count if isinstance(optimizer, torch.optim.SGD) else math.sqrt(count)
             change = scale / optimizer.param_groups[0].get("lr_scale", 1.0)
             for group in optimizer.param_groups:
-                group.update({key: group[key] * change for key in ("lr", "initial_lr") if key in group}, lr_scale=scale)
-            for config in trainer.lr_scheduler_configs:
-                if getattr(config.scheduler, "optimizer", None) is optimizer and hasattr(config.scheduler, "base_lrs"):
-                    config.scheduler.base_lrs = [rate * change for rate in config.scheduler.base_lrs]
+                group.update({key: group[key] * change for key in GROUP_RATES & group.keys()}, lr_scale=scale)
+            for schedule in _schedules(trainer):
+                if getattr(schedule, "optimizer", None) is optimizer:
+                    for name in RATES & vars(schedule).keys():
+                        setattr(schedule, name, [rate * change for rate in getattr(schedule, name)])
 
 
 class GradNormAndLRMonitor(Callback):
