@@ -68,6 +68,16 @@ def test_learning_rate_grows_with_the_processes_and_only_once():
     assert adam.param_groups[0]["lr"] == pytest.approx(0.03)
 
 
+def test_scale_is_named_before_shards_are_restored():
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], 0.1)
+    for restores, scale in ((True, None), (False, 1.0)):
+        trainer = SimpleNamespace(
+            optimizers=[optimizer], strategy=SimpleNamespace(lightning_restore_optimizer=restores)
+        )
+        LearningRateScaling(True).on_fit_start(trainer, None)
+        assert optimizer.param_groups[0].get("lr_scale") == scale
+
+
 def composed(lr=0.1, weight_decay=0.0):
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr, weight_decay=weight_decay)
     rises, falls = lr_scheduler.LinearLR(optimizer, total_iters=2), lr_scheduler.CosineAnnealingLR(optimizer, 9)

@@ -205,6 +205,12 @@ class LearningRateScaling(Callback):
     def __init__(self, asked: bool) -> None:
         self._asked = asked
 
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Name the scale where weights are sharded: there no option is restored that an optimizer does not have."""
+        for optimizer in () if trainer.strategy.lightning_restore_optimizer else trainer.optimizers:
+            for group in optimizer.param_groups:
+                group.setdefault("lr_scale", 1.0)
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Multiply what the optimizers begin with, or what they were left with on another number of processes."""
         count = trainer.world_size

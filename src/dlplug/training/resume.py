@@ -78,7 +78,8 @@ class ExactResume(Callback):
             return
         if min(checkpoint["epoch"], checkpoint["global_step"]) < 0:
             raise InputError(f"the checkpoint {trainer.ckpt_path} is damaged: it is of a negative epoch or step")
-        self._states = len(checkpoint.get("optimizer_states") or ())
+        if trainer.strategy.lightning_restore_optimizer:  # where weights are sharded, the strategy does
+            self._states = len(checkpoint.get("optimizer_states") or ())
         loops = checkpoint["loops"]["fit_loop"]
         batches, epochs = loops["epoch_loop.batch_progress"], loops["epoch_progress"]["current"]["processed"]
         until = checkpoint.get("averaged_until", self._max_epochs)
