@@ -21,6 +21,8 @@ def test_average_precision_of_each_row():
     assert average_precision(-SCORES, RELEVANT).tolist() == pytest.approx(
         [(1 / 3 + 2 / 4) / 2, (1 / 2 + 2 / 3 + 3 / 4) / 3]
     )
+    last = torch.arange(1000)[None] == 999  # of so many equals only a stable sort leaves the last one last
+    assert average_precision(torch.zeros(1, 1000), last).tolist() == pytest.approx([1 / 1000])
 
 
 def test_r_precision_of_each_row():
