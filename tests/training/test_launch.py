@@ -125,6 +125,9 @@ def test_run_is_resumed_only_where_every_node_has_it(unbroken, tmp_path):
     assert all(said.count("\n") == 1 and "is not on every node" in said for _, said in ended)
 
 
+@pytest.mark.slow(
+    "half a minute: torchrun imports torch five times; by day two signals stop a job, and restarts take runs"
+)
 def test_worker_that_was_killed_goes_on_in_its_own_run(unbroken, tmp_path):
     line = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     line += ["--max_restarts", "1", "-m", "dlplug", "fit", *TWO]
@@ -139,6 +142,7 @@ ELASTIC = {"TORCHELASTIC_RUN_ID": "none", "WORLD_SIZE": "4", "LOCAL_WORLD_SIZE":
 SLURM = {"SLURM_NTASKS": "4", "SLURM_NNODES": "2", "SLURM_JOB_NAME": "x"}
 
 
+@pytest.mark.filterwarnings("ignore:The `srun` command")  # on a machine that has it
 @pytest.mark.parametrize(
     ("env", "typed", "found"),
     [
