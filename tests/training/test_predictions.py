@@ -100,13 +100,17 @@ def test_a_pipe_is_written_to_and_not_replaced(own, fit, command, tmp_path):
     assert (tmp_path / "pipe").is_fifo()
 
 
-@pytest.mark.parametrize("lines", ["bad\n1\n2\n3\n4\n5\nbad\n6\n7\nbad", "1\n2\n3\n4\n5\n6\nbad"])
-def test_two_processes_write_what_one_writes(own, fit, command, refused, tmp_path, lines):
+@pytest.mark.parametrize(
+    ("lines", "limit"),
+    [("bad\n1\n2\n3\n4\n5\nbad\n6\n7\nbad", "1.0"), ("1\n2\n3\n4\n5\n6\nbad", "1.0"), ("1\n" * 14, "3")],
+)
+def test_two_processes_write_what_one_writes(own, fit, command, refused, tmp_path, lines, limit):
     run = fit("--model=reads.Sums", "--data=reads.Reads", *FEW)
     (tmp_path / "new.txt").write_text(lines)
     two = ("--trainer.devices=2", "--trainer.strategy=ddp", "--trainer.accelerator=cpu")
     for name, options in {"one": (), "two": two}.items():
-        result = command("predict", run, "--input=new.txt", f"--output={name}.csv", *options)
+        line = ("--input=new.txt", f"--output={name}.csv", f"--trainer.limit_predict_batches={limit}")
+        result = command("predict", run, *line, *options)
         assert result.returncode == 0, result.stderr
     assert (tmp_path / "one.csv").read_text() == (tmp_path / "two.csv").read_text()
 

@@ -6,7 +6,7 @@ import json
 import math
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Iterator, Mapping, Sequence, Sized
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
@@ -95,15 +95,26 @@ def _stack(samples: Sequence[Batch]) -> Batch:
 
 
 class _Share:
-    """Every so-manieth batch, from a process's own on; the others are read and left out."""
+    """Every so-manieth batch, from a process's own on; the others are read and left out.
 
-    def __init__(self, batches: Iterable[Any], rank: int, processes: int) -> None:
+    Args:
+        batches: All batches.
+        limit: How many of them there are to be, or which share of them, as ``trainer.limit_predict_batches`` says.
+        rank: The process's.
+        processes: How many there are.
+    """
+
+    def __init__(self, batches: Any, limit: int | float, rank: int, processes: int) -> None:
         if isinstance(batches, list | tuple | Mapping | CombinedLoader):
             raise InputError("several loaders to predict are for one process: --trainer.devices 1")
-        self.batches, self.rank, self.processes = batches, rank, processes
+        if isinstance(limit, float) and limit < 1 and not isinstance(batches, Sized):
+            raise InputError(f"--trainer.limit_predict_batches {limit}: nobody knows of how many; give a number")
+        part = int(len(batches) * limit) if isinstance(limit, float) and limit < 1 else None
+        self.batches, self.stop = batches, limit if isinstance(limit, int) else part
+        self.rank, self.processes = rank, processes
 
     def __iter__(self) -> Iterator[Any]:
-        return islice(self.batches, self.rank, None, self.processes)
+        return islice(self.batches, self.rank, self.stop, self.processes)
 
 
 class PredictionWriter(BasePredictionWriter):
@@ -146,7 +157,8 @@ class PredictionWriter(BasePredictionWriter):
                 raise InputError("--input -: one process reads standard input: --trainer.devices 1")
             owner: Any = self.data or pl_module
             read = owner.predict_dataloader
-            owner.predict_dataloader = lambda: _Share(read(), rank, processes)
+            limit, trainer.limit_predict_batches = trainer.limit_predict_batches, 1.0  # which would be each process's
+            owner.predict_dataloader = lambda: _Share(read(), limit, rank, processes)
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Open the file, which takes the place of an older one when all is predicted."""
