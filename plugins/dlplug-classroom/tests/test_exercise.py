@@ -15,7 +15,7 @@ REGISTRY = Registry.discover()
 LESSONS = ("vision", "generative", "sequence", "rl", "multimodal")
 MODELS = [s for p in REGISTRY.plugins if p.name in LESSONS for s in p.specs if isinstance(s, ModelSpec)]
 LOSSES = re.compile(
-    r"loss|nats|likelihood|_step|divergence|targets|_update|pretrain|learn|_weights|validation_epoch_end"
+    r"loss|nats|nll|likelihood|_step|divergence|targets|_update|pretrain|learn|_weights|validation_epoch_end"
 )
 
 
