@@ -12,7 +12,10 @@ FITS = {
 }
 
 
-@pytest.mark.parametrize("model", FITS)
+SLOW = pytest.mark.slow("six and nine seconds of processor time; by day cnn and dqn are killed")
+
+
+@pytest.mark.parametrize("model", ["cnn", "dqn", *(pytest.param(name, marks=SLOW) for name in ("gan", "rnn-lm"))])
 def test_killed_and_resumed(model, tmp_path):
     args = ["--model", model, *FITS[model], *SHORT]
     assert same(fit(tmp_path / "unbroken", args), fit_killed(tmp_path / "killed", args, seed=len(model)))
