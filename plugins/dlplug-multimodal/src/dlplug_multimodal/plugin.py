@@ -320,6 +320,9 @@ CLAIMS: list[Spec] = [
         models=("fusion",),
         notes=("5.2 Missing data are what makes it hard.",),
         since="2026-11-26",
+        history=(
+            "2026-12-01: what is missing must not be seen, counted exactly, after a planted fault went unnoticed",
+        ),
         equation="p(y | image), p(y | sound), p(y | both)",
         predict="A model learned from pairs. What is left of it where the sound is missing, or the image?",
         seen="Little is lost where one was left out at random in training; without that, most of it.",

@@ -42,18 +42,24 @@ def reward_teaches(lab: Lab) -> Evidence:
     options = ("--trainer.max_epochs=5", "--trainer.check_val_every_n_epoch=5", "--data.max_episode_steps=200", *QUIET)
     lengths: dict[str, list[float]] = {"CartPole-v1": [], "dlplug/Falling-v0": []}
     curves: dict[str, list[list[float]]] = {env: [] for env in lengths}
+    clipped = []
     for seed in lab.seeds:
         for env, found in lengths.items():
             trained = lab.fit("ppo", f"--data.env={env}", f"--data.package={ENVIRONMENTS}", *options, seed=seed)
             found.append(lab.test(trained)["test/episode_length"])
             curves[env].append(trained.history("train/episode_length"))
+            if env == "CartPole-v1":
+                clipped.append(float(np.mean(trained.history("train/clip_fraction"))))
     what = "mean steps of 100 episodes of at most 200, after 50,000 steps"
     paid, charged = lengths.values()
     means = {env: np.mean(values, 0).tolist() for env, values in curves.items()}
     thousands = [50 * (k + 1) / len(means["CartPole-v1"]) for k in range(len(means["CartPole-v1"]))]
     drawing = plot_curves(thousands, means, "thousands of steps", "steps of an episode in training")
     return Evidence(
-        [Measure(what, paid, ">=", 150, "acting at random has about 22")],
+        [
+            Measure(what, paid, ">=", 150, "acting at random has about 22"),
+            Measure("share of actions that an update finds further than it may go", clipped, "<=", 0.3),
+        ],
         [Measure("the same where each step costs 1 instead of paying 1", charged, ">=", 150)],
         {"Length of episodes": Figure(drawing)},
         note="The two poles differ in the reward alone, and so does what is learned: to stand, and to fall quickly. An "
