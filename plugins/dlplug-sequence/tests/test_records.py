@@ -56,7 +56,9 @@ def saved_data_set(path):
 
 
 @pytest.mark.parametrize(
-    ("make", "name"), [(json_lines, "t.jsonl"), (parquet, "t.PARQUET"), (saved_data_set, "saved")], ids=str
+    ("make", "name"),
+    [(json_lines, "t.jsonl"), (parquet, "t.PARQUET"), (saved_data_set, "saved")],
+    ids=["json", "parquet", "saved"],
 )
 def test_records_are_tables(tmp_path, make, name):
     path = make(tmp_path / name)

@@ -177,7 +177,7 @@ CLAIMS: list[Spec] = [
         since="2026-11-24",
         history=(
             "2026-12-01: 50,000 steps in place of 30,000, whose bound did not clear the bar; measured on fresh seeds",
-            "2026-12-01: how far updates go is measured, the bar set before a look: a planted fault had gone unnoticed",
+            "2026-12-01: updates start at the policy that acted, exactly: a planted fault had gone unnoticed",
         ),
         equation="max_π E[∑_t γ^t r_t]",
         predict="What does the same agent learn where each step that the pole stands costs 1 instead of paying 1?",
