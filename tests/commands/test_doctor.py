@@ -48,7 +48,7 @@ def test_what_else_counts_as_broken(monkeypatch):
     monkeypatch.setattr(doctor, "_train_a_step", lambda device, precision: 1 / 0)
     assert doctor._device("cpu", "1 thread").problem
     monkeypatch.setattr(doctor, "distributions", dict)
-    assert doctor._versions()[-1].problem
+    assert any(finding.problem for finding in doctor._versions())
     monkeypatch.setitem(sys.modules, "torch", None)
     assert doctor._devices() == [
         doctor.Finding("torch", doctor._devices()[0].text, problem=True),

@@ -263,7 +263,8 @@ def _guard(target: Any, name: str, left_out: list[str]) -> None:
         given = getattr(kind, attribute, None)
         if isinstance(given, property) and given.fget:
             guarded[attribute] = property(functools.partial(_call, given.fget, name, left_out))
-            if attribute != "experiment":  # which opens what it logs to
+            # That one opens what it logs to, and what has an `attach` may not be ready before it.
+            if attribute != "experiment" and not hasattr(kind, "attach"):
                 given.fget(target)
     if isinstance(target, Callback):
         guarded["state_key"] = target.state_key  # as it is now, and plain text

@@ -350,7 +350,9 @@ class CLI(LightningCLI):
         if not self.run or self.job.command not in ("fit", "test"):
             return own
         # A run resumes with the loggers of its config, and `--logger` may name one of them again: the last counts.
-        attached = {type(logger): logger for logger in asked if hasattr(logger, "attach")}.values()
+        # Of a config's and an option's, which `guard` gave classes of their own by one name, the last counts.
+        named = {(type(logger).__module__, type(logger).__qualname__): logger for logger in asked}
+        attached = [logger for logger in named.values() if hasattr(logger, "attach")]
         if is_rank_zero():
             for logger in attached:
                 logger.attach(self.run)
