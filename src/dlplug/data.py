@@ -249,13 +249,14 @@ class _Rest:
     """What is left of a loader's order."""
 
     def __init__(self, loader: _Loader) -> None:
-        self.loader = loader
+        # The loader keeps its workers' iterator, and that keeps this: in a circle, workers would outlive the loader.
+        self.loader = weakref.proxy(loader)
 
     def __iter__(self) -> Iterator[Any]:
         return islice(self.loader.sampler, self.loader._skipped, None)
 
     def __len__(self) -> int:
-        return len(self.loader.sampler)  # type: ignore[arg-type]
+        return len(self.loader.sampler)
 
 
 def load_batches(dataset: Dataset[Batch], sampler: Sampler[Any], num_workers: int = 0) -> "DataLoader[Batch]":

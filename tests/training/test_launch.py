@@ -142,7 +142,6 @@ ELASTIC = {"TORCHELASTIC_RUN_ID": "none", "WORLD_SIZE": "4", "LOCAL_WORLD_SIZE":
 SLURM = {"SLURM_NTASKS": "4", "SLURM_NNODES": "2", "SLURM_JOB_NAME": "x"}
 
 
-@pytest.mark.filterwarnings("ignore:The `srun` command")  # on a machine that has it
 @pytest.mark.parametrize(
     ("env", "typed", "found"),
     [

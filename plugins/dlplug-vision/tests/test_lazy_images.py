@@ -1,5 +1,6 @@
 """Image folders beyond memory: what is decoded as batches need it is what would be in memory."""
 
+import gc
 import multiprocessing
 import os
 
@@ -152,6 +153,18 @@ def test_workers_end_with_python_in_the_middle_of_an_epoch(root, monkeypatch):
     [(end, *args)] = [call for call in registered if call[0].__module__ == "dlplug.data"]
     end(*args)
     assert not worker.is_alive()
+
+
+def test_workers_end_with_their_loader(root):
+    loader = folder(root, in_memory=0, workers=1).train_dataloader()
+    list(loader)
+    [worker] = multiprocessing.active_children()
+    gc.disable()  # which might come only after what workers speak through is closed
+    try:
+        del loader
+        assert not worker.is_alive()
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("option", ["in_memory", "workers", "cache"])
