@@ -1,12 +1,11 @@
 """What a checkpoint within an epoch holds besides Lightning's, so that a run resumes there exactly, or why none can."""
 
-import random
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from lightning.fabric.utilities.apply_func import move_data_to_device
+from lightning.fabric.utilities.seed import _collect_rng_states, _set_rng_states
 from lightning.fabric.utilities.types import _Stateful
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ProgressBar
@@ -120,7 +119,7 @@ def resume(kept: Mapping[str, Any], trainer: Trainer, pl_module: LightningModule
     own = kept["ranks"][trainer.global_rank]
     if isinstance(pl_module, Model):
         pl_module.resume_within_epoch(move_data_to_device(own["carried"], pl_module.device))
-    _make_noise(own["noise"])
+    _set_rng_states(move_data_to_device(own["noise"], torch.device("cpu")))
     return move_data_to_device(own["sums"], pl_module.device)  # type: ignore[no-any-return]
 
 
@@ -142,15 +141,6 @@ def _gathered(own: Any, trainer: Trainer) -> list[Any]:
 
 
 def _noise() -> dict[str, Any]:
-    name, keys, *rest = np.random.get_state()
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-    numpy = (name, np.asarray(keys).tolist(), *rest)
-    return {"python": random.getstate(), "numpy": numpy, "torch": torch.get_rng_state(), "cuda": cuda}
-
-
-def _make_noise(states: Mapping[str, Any]) -> None:
-    random.setstate(states["python"])
-    np.random.set_state(states["numpy"])
-    torch.set_rng_state(states["torch"].cpu())
-    if states["cuda"]:
-        torch.cuda.set_rng_state_all([state.cpu() for state in states["cuda"]])
+    states = _collect_rng_states()
+    name, keys, *rest = states["numpy"]
+    return states | {"numpy": (name, keys.tolist(), *rest)}  # a checkpoint holds no array
