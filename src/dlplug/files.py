@@ -11,6 +11,13 @@ from typing import Any, BinaryIO
 DEPTH, NODES = 100, 100_000  # of YAML: far more than a config has, and little enough to be walked at once
 
 
+def data_uri(content: bytes, kind: str) -> str:
+    """Return a file's content as an address that holds it, for pages that are one file; ``kind`` is its MIME type."""
+    from base64 import b64encode  # not for every command
+
+    return f"data:{kind};base64,{b64encode(content).decode()}"
+
+
 def write_atomically(path: Path, content: bytes, inside: Path | None = None) -> None:
     """Write a file so that at any moment either its old or its new content is there, whole.
 

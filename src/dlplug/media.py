@@ -1,6 +1,5 @@
 """What a model shows, and the one place that knows how it is saved."""
 
-import base64
 import csv
 import io
 import math
@@ -19,7 +18,7 @@ from PIL import Image as PillowImage
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
-from dlplug.files import write_atomically
+from dlplug.files import data_uri, write_atomically
 
 # Paths as arguments of `generate` and `demos`: a page offers what gives such a file, and leaves out what is written to.
 ImageFile = Annotated[str, "image file"]
@@ -104,7 +103,7 @@ class Video(Media):
         return file.getvalue()
 
     def _repr_html_(self) -> str:
-        return f'<img src="data:image/gif;base64,{base64.b64encode(self.encode()).decode()}">'
+        return f'<img src="{data_uri(self.encode(), "image/gif")}">'
 
 
 @dataclass(frozen=True)
@@ -133,7 +132,7 @@ class Audio(Media):
         return file.getvalue()
 
     def _repr_html_(self) -> str:
-        return f'<audio controls src="data:audio/wav;base64,{base64.b64encode(self.encode()).decode()}"></audio>'
+        return f'<audio controls src="{data_uri(self.encode(), "audio/wav")}"></audio>'
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """A run's media as what an HTML page can hold: each step one frame."""
 
-import base64
 import csv
 import json
 import wave
@@ -12,6 +11,8 @@ from urllib.parse import unquote
 
 import numpy as np
 from PIL import Image
+
+from dlplug.files import data_uri
 
 BYTES = 5_000_000  # of files on one page
 BYTES_EACH = 2_000_000
@@ -101,12 +102,12 @@ def _picture(file: Path) -> tuple[str, str]:
         caption = str(picture.info.get("Description", ""))
         kind = Image.MIME[picture.format or ""]
         picture.verify()
-    return f"data:{kind};base64,{base64.b64encode(file.read_bytes()).decode()}", caption
+    return data_uri(file.read_bytes(), kind), caption
 
 
 def _sound(file: Path) -> str:
     with wave.open(str(file)):  # or it is none
-        return f"data:audio/wav;base64,{base64.b64encode(file.read_bytes()).decode()}"
+        return data_uri(file.read_bytes(), "audio/wav")
 
 
 def _table(file: Path) -> tuple[list[list[str]], str]:

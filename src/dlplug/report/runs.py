@@ -1,6 +1,5 @@
 """Every run in one table, as an HTML page."""
 
-import base64
 import io
 import os
 from collections.abc import Mapping, Sequence
@@ -10,6 +9,7 @@ from typing import Any
 from markupsafe import Markup
 from PIL import Image
 
+from dlplug.files import data_uri
 from dlplug.report.template import HERE, csp_hash, fill, write_page
 
 SMALL = 96  # pixels of a picture's longer side
@@ -49,4 +49,4 @@ def _thumbnail(file: Path) -> str:
         return ""
     content = io.BytesIO()
     small.save(content, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}"
+    return data_uri(content.getvalue(), "image/png")

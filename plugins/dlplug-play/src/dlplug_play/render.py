@@ -1,12 +1,12 @@
 """Media as HTML, which needs nothing but itself."""
 
-import base64
 from collections.abc import Mapping
 from html import escape
 from io import BytesIO
 
 from PIL import Image, ImageSequence
 
+from dlplug.files import data_uri
 from dlplug.media import Audio, Figure, Media, Table, Text, Video
 
 SHARES = ("confidence", "probability")  # columns of a table that are drawn as bars
@@ -52,7 +52,7 @@ def _render(medium: Media, name: str) -> str:
         )
     content = medium.encode()
     if isinstance(medium, Audio):
-        source, label = _uri(content, "audio/wav"), escape(name or "sound", quote=True)
+        source, label = data_uri(content, "audio/wav"), escape(name or "sound", quote=True)
         return f'<audio controls src="{source}" aria-label="{label}"></audio>'
     caption = getattr(medium, "caption", "")
     image = _img(content, medium.suffix, caption or name or "what the model made")
@@ -90,8 +90,4 @@ def _frames(gif: bytes) -> str:
 
 
 def _img(content: bytes, suffix: str, alt: str) -> str:
-    return f'<img src="{_uri(content, f"image/{suffix}")}" alt="{escape(alt, quote=True)}">'
-
-
-def _uri(content: bytes, kind: str) -> str:
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+    return f'<img src="{data_uri(content, f"image/{suffix}")}" alt="{escape(alt, quote=True)}">'
